@@ -1,0 +1,20 @@
+//! Tollgate: an outbound proxy for Kibana connector traffic that judges every call and keeps evidence of it.
+//!
+//! Modules are listed in the order data flows through them; see ARCHITECTURE.md.
+
+pub mod cli;
+pub mod config;
+
+pub mod client;
+pub mod destination;
+pub mod wire;
+pub mod attribution;
+pub mod policy;
+pub mod intercept;
+pub mod upstream;
+
+pub mod observe;
+pub mod record;
+pub mod journal;
+pub mod archive;
+pub mod search;

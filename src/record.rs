@@ -1,0 +1,253 @@
+//! The audit record: the columns of schema version 1 as Rust types.
+//!
+//! A record has two halves because it is written in two steps. [`Intent`] holds what is known before the first byte
+//! goes upstream and is durable before it does; [`Outcome`] holds what was learned afterwards. [`Row`] is both, plus
+//! the position the journal gave it. This module does no I/O, reads no clock and knows nothing of Parquet.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Version of the column set below, written to every row. Columns are only ever added.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// Declares a closed enum with one stable lower-case code per variant: the value of the column.
+macro_rules! coded_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vmeta])* $variant,)+ }
+
+        impl $name {
+            /// Every variant, in declaration order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The stable code written to the audit column.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $($name::$variant => $code,)+ }
+            }
+
+            /// The variant a code stands for, or `None` for an unknown code.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.code() == code)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.code())
+            }
+        }
+    };
+}
+
+coded_enum! {
+    /// What kind of exchange a row describes (`kind`).
+    Kind {
+        /// An absolute-form `http://` request, or plain HTTP inside a CONNECT.
+        Http = "http",
+        /// A request seen inside a TLS connection that Tollgate terminated.
+        Intercepted = "intercepted",
+        /// A CONNECT relayed without looking inside.
+        Tunnel = "tunnel",
+        /// A connection or CONNECT that ended before any request could be seen.
+        Connect = "connect",
+    }
+}
+
+coded_enum! {
+    /// How far the deployment or project id can be believed (`id_assurance`).
+    IdAssurance {
+        /// The client's configuration binds it to this id.
+        Verified = "verified",
+        /// The client's configuration binds it to other ids.
+        Mismatch = "mismatch",
+        /// The User-Agent says so and nothing confirms or contradicts it.
+        Claimed = "claimed",
+        /// The User-Agent has no `elastic (...)` fragment, which is normal for many connectors.
+        Absent = "absent",
+        /// The User-Agent has fragments that name different ids; none is used.
+        Contradicting = "contradicting",
+        /// A fragment is present but its id is empty, over-long or has forbidden characters; it is not used.
+        Malformed = "malformed",
+    }
+}
+
+coded_enum! {
+    /// What policy said (`decision`).
+    Decision {
+        /// Allowed by the named rule.
+        Allow = "allow",
+        /// Refused.
+        Deny = "deny",
+        /// Would have been refused if the policy were enforced; it was let through.
+        WouldDeny = "would_deny",
+    }
+}
+
+coded_enum! {
+    /// How an exchange ended (`outcome`).
+    OutcomeKind {
+        /// The response (or tunnel) was relayed to its end.
+        Completed = "completed",
+        /// Tollgate refused it; see `deny_reason`.
+        Denied = "denied",
+        /// The client went away before the end.
+        ClientAborted = "client_aborted",
+        /// The client refused the certificate Tollgate presented: it does not trust the interception CA.
+        ClientRejectedCa = "client_rejected_ca",
+        /// Resolution, connection, TLS or the response failed upstream.
+        UpstreamFailed = "upstream_failed",
+        /// A deadline passed.
+        TimedOut = "timed_out",
+        /// The process stopped before the end was recorded; written by recovery.
+        Interrupted = "interrupted",
+        /// Evidence was lost here; `error` says how many records and why.
+        Gap = "gap",
+    }
+}
+
+coded_enum! {
+    /// Why a request was, or would have been, refused (`deny_reason`).
+    DenyReason {
+        /// No rule names this host.
+        HostNotAllowed = "host_not_allowed",
+        /// A rule names this host, but not for this deployment, project or client.
+        SubjectNotAllowed = "subject_not_allowed",
+        /// The claimed id is not one the client is bound to.
+        IdentityMismatch = "identity_mismatch",
+        /// The name resolves to an address class that is not allowed.
+        AddressNotAllowed = "address_not_allowed",
+        /// The name resolves to allowed and refused addresses at once.
+        MixedAddresses = "mixed_addresses",
+        /// The destination is one of Tollgate's own listeners.
+        OwnListener = "own_listener",
+        /// The client did not identify itself, or with wrong credentials.
+        ClientNotAuthenticated = "client_not_authenticated",
+        /// The CONNECT authority or request URI is not a valid host and port.
+        InvalidAuthority = "invalid_authority",
+        /// The SNI names another host than the CONNECT.
+        SniMismatch = "sni_mismatch",
+        /// The Host header or `:authority` names another host than the connection is for.
+        HostMismatch = "host_mismatch",
+        /// The request line or a header field breaks RFC 9112.
+        MalformedRequest = "malformed_request",
+        /// The message length is ambiguous (RFC 9112 section 6.3).
+        AmbiguousLength = "ambiguous_length",
+        /// The request head is larger, or has more fields, than the configured limit.
+        HeadTooLarge = "head_too_large",
+        /// The method or target form is not one a proxy can serve.
+        UnsupportedRequest = "unsupported_request",
+        /// What the client sent through the CONNECT is neither TLS nor HTTP.
+        UnknownProtocol = "unknown_protocol",
+        /// A configured limit on connections or work in progress is reached.
+        Overloaded = "overloaded",
+        /// Tollgate is stopping.
+        ShuttingDown = "shutting_down",
+        /// The evidence could not be written.
+        NoEvidence = "no_evidence",
+    }
+}
+
+/// What is known before the first byte goes upstream. Absent values are columns that did not apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// UUIDv7, also given to the caller in every response Tollgate makes itself.
+    pub event_id: Uuid,
+    /// Start of the exchange, microseconds since the Unix epoch, UTC.
+    pub event_time_us: i64,
+    pub kind: Kind,
+    pub deployment_id: Option<String>,
+    pub project_id: Option<String>,
+    pub id_assurance: IdAssurance,
+    /// Name of the configured client, when one was recognised.
+    pub client_identity: Option<String>,
+    pub client_ip: IpAddr,
+    pub client_port: u16,
+    pub user_agent: Option<String>,
+    /// The first product of the User-Agent, e.g. `axios/1.7.2`.
+    pub user_agent_product: Option<String>,
+    pub connector_type: Option<String>,
+    pub connector_id: Option<String>,
+    pub connector_source: Option<String>,
+    pub method: Option<String>,
+    pub scheme: Option<String>,
+    /// Canonical host: lower case, A-labels, no trailing dot, IPv6 without brackets.
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    /// The host as it was spelled on the wire.
+    pub host_raw: Option<String>,
+    /// The CONNECT authority as it was spelled on the wire.
+    pub connect_host: Option<String>,
+    pub sni: Option<String>,
+    pub host_header: Option<String>,
+    /// Redacted path.
+    pub path: Option<String>,
+    /// Redacted query: keys stay, values go.
+    pub query: Option<String>,
+    /// Keyed HMAC-SHA256 of the full URL, hex.
+    pub url_fingerprint: Option<String>,
+    pub http_version: Option<String>,
+    pub request_content_type: Option<String>,
+    pub decision: Option<Decision>,
+    pub policy_rule: Option<String>,
+    pub policy_hash: Option<String>,
+    pub deny_reason: Option<DenyReason>,
+}
+
+/// What was learned after the intent was durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// End of the exchange, microseconds since the Unix epoch, UTC.
+    pub end_time_us: i64,
+    /// From a monotonic clock, so it may differ from `end_time - event_time` when the clock was set.
+    pub duration_us: i64,
+    /// Request body bytes read from the client; for a tunnel, all bytes from the client.
+    pub request_bytes: i64,
+    pub upstream_ip: Option<IpAddr>,
+    pub upstream_port: Option<u16>,
+    /// Whether the upstream connection had served an exchange before.
+    pub upstream_reused: Option<bool>,
+    pub tls_version: Option<String>,
+    pub tls_cipher: Option<String>,
+    /// SHA-256 of the upstream's leaf certificate (DER), hex.
+    pub upstream_cert_sha256: Option<String>,
+    pub status: Option<u16>,
+    pub response_content_type: Option<String>,
+    /// Response body bytes passed to the client; for a tunnel, all bytes from upstream.
+    pub response_bytes: i64,
+    pub dns_us: Option<i64>,
+    pub connect_us: Option<i64>,
+    pub tls_us: Option<i64>,
+    /// From the request being sent to the response head.
+    pub first_byte_us: Option<i64>,
+    /// How long the exchange waited for its intent to be durable.
+    pub audit_wait_us: Option<i64>,
+    pub outcome: OutcomeKind,
+    pub error: Option<String>,
+}
+
+/// Which process wrote a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// Stable over restarts of one installation (one data directory).
+    pub instance_id: String,
+    /// New at every start.
+    pub boot_id: Uuid,
+    /// Counts the starts of this instance, from 1.
+    pub epoch: u64,
+}
+
+/// One finished row of the audit dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Position among this writer's rows, from 1, without holes.
+    pub seq: u64,
+    pub writer: Arc<Writer>,
+    pub intent: Intent,
+    pub outcome: Outcome,
+}
