@@ -5,16 +5,29 @@
 pub mod cli;
 pub mod config;
 
+pub mod server;
+pub mod gate;
+pub mod scope;
+pub mod connection;
+pub mod tunnel;
+
 pub mod client;
 pub mod destination;
 pub mod wire;
+pub mod request;
+pub mod intercept;
 pub mod attribution;
 pub mod policy;
-pub mod intercept;
 pub mod upstream;
+pub mod respond;
+pub mod relay;
+mod rewound;
 
 pub mod observe;
 pub mod record;
 pub mod journal;
 pub mod archive;
 pub mod search;
+
+pub mod installation;
+pub mod telemetry;

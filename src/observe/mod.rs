@@ -1,1 +1,10 @@
-//! (being written)
+//! Watching an exchange without changing it: the [`Exchange`] guard, byte-counting bodies and redaction.
+//!
+//! Nothing here decides, resolves or dials.
+
+pub mod body;
+pub mod exchange;
+pub mod redact;
+
+pub use body::{CountedRequest, Payload, RelayedResponse};
+pub use exchange::{Evidence, Exchange, Recorder};

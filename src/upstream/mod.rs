@@ -1,1 +1,221 @@
-//! (being written)
+//! Everything outbound: resolve, check every address, dial, verify TLS, reuse connections, send.
+//!
+//! This is the only module that opens outbound sockets. A [`Route`] needs a `Permit`, and sending on it needs the
+//! `Evidence` of a durable intent, so neither an unjudged nor an unrecorded request can leave.
+
+pub mod address;
+mod connection;
+mod dial;
+mod error;
+pub mod headers;
+mod pool;
+mod resolve;
+mod socket;
+mod tls;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+pub use error::UpstreamError;
+pub use resolve::ResolverSettings;
+pub use tls::{TlsConfigError, TlsSettings};
+
+use crate::destination::{Destination, Scheme};
+use crate::observe::exchange::micros;
+use crate::observe::{CountedRequest, Evidence};
+use crate::policy::Permit;
+use crate::record::Outcome;
+
+use address::Judge;
+use connection::{Connection, SendError};
+use pool::{Key, Pool, PoolSettings};
+use resolve::Resolver;
+
+/// Limits and places of the outbound side.
+pub struct Settings {
+    pub resolver: ResolverSettings,
+    pub tls: TlsSettings,
+    /// Addresses allowed although their class is not public.
+    pub allow_addresses: Vec<ipnet::IpNet>,
+    /// Tollgate's own listeners, never dialled.
+    pub own_listeners: Vec<SocketAddr>,
+    /// For resolving, connecting and the TLS handshake together.
+    pub dial_timeout: Duration,
+    /// How long the upstream may be silent before its response head.
+    pub response_head_timeout: Duration,
+    pub header_fields_max: usize,
+    pub header_bytes_max: usize,
+    pub pool_idle_timeout: Duration,
+    pub pool_idle_per_destination_max: usize,
+    pub pool_idle_max: usize,
+}
+
+/// The outbound side, shared by all connections.
+pub struct Upstream {
+    resolver: Resolver,
+    judge: Judge,
+    tls: tls::Connector,
+    pool: Arc<Pool>,
+    settings: Timeouts,
+}
+
+struct Timeouts {
+    dial: Duration,
+    response_head: Duration,
+    header_fields_max: usize,
+    header_bytes_max: usize,
+}
+
+/// A permitted destination whose addresses are known and allowed. Dialling uses these addresses and no others.
+pub struct Route {
+    permit: Permit,
+    addresses: Vec<IpAddr>,
+    dial_deadline: Instant,
+}
+
+impl Route {
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    fn destination(&self) -> &Destination {
+        self.permit.destination()
+    }
+}
+
+impl Upstream {
+    pub fn new(settings: Settings) -> Result<Self, TlsConfigError> {
+        Ok(Self {
+            resolver: Resolver::new(settings.resolver),
+            judge: Judge::new(settings.allow_addresses, settings.own_listeners),
+            tls: tls::Connector::new(&settings.tls)?,
+            pool: Arc::new(Pool::new(PoolSettings {
+                idle_timeout: settings.pool_idle_timeout,
+                idle_per_destination_max: settings.pool_idle_per_destination_max,
+                idle_max: settings.pool_idle_max,
+            })),
+            settings: Timeouts {
+                dial: settings.dial_timeout,
+                response_head: settings.response_head_timeout,
+                header_fields_max: settings.header_fields_max,
+                header_bytes_max: settings.header_bytes_max,
+            },
+        })
+    }
+
+    /// Resolves what was permitted and checks every address. Nothing is sent to the destination.
+    pub async fn route(&self, permit: Permit, learned: &mut Outcome) -> Result<Route, UpstreamError> {
+        let started = Instant::now();
+        let destination = permit.destination();
+        let answers = self.resolver.resolve(&destination.host).await;
+        learned.dns_us = Some(micros(started));
+        let addresses = self.judge.check(&answers?, destination.port)?;
+        Ok(Route { permit, addresses, dial_deadline: started + self.settings.dial })
+    }
+
+    /// Sends a request whose intent is durable, on a pooled connection if one is alive, and returns the response head.
+    ///
+    /// A request is sent again on a new connection only when hyper gave it back unsent: what may have been processed is
+    /// never replayed (RFC 9110 section 9.2.2).
+    pub async fn forward(
+        &self,
+        route: &Route,
+        _evidence: &Evidence,
+        scheme: Scheme,
+        request: Request<CountedRequest>,
+        learned: &mut Outcome,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let key = Key::new(scheme, route.destination());
+        let mut request = request;
+        while let Some(pooled) = self.pool.take(&key) {
+            pooled.facts().note(true, learned);
+            match self.send(pooled, &key, request, learned).await {
+                Err(SendError { unsent: Some(returned), .. }) => request = *returned,
+                Err(SendError { error, .. }) => return Err(error),
+                Ok(response) => return Ok(response),
+            }
+        }
+        let fresh = self.connect(route, scheme, learned).await?;
+        self.send(fresh, &key, request, learned).await.map_err(|failed| failed.error)
+    }
+
+    /// Opens a plain connection for a tunnel whose intent is durable.
+    pub async fn open_tunnel(
+        &self,
+        route: &Route,
+        _evidence: &Evidence,
+        learned: &mut Outcome,
+    ) -> Result<TcpStream, UpstreamError> {
+        let stream = self.dial(route, learned).await?;
+        learned.upstream_reused = Some(false);
+        Ok(stream)
+    }
+
+    /// Drops pooled connections that have been idle too long. Called now and then.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    /// Drops every pooled connection, so that what is dialled next follows a new configuration.
+    pub fn forget_connections(&self) {
+        self.pool.clear();
+    }
+
+    async fn send(
+        &self,
+        mut connection: Connection,
+        key: &Key,
+        request: Request<CountedRequest>,
+        learned: &mut Outcome,
+    ) -> Result<Response<Incoming>, SendError> {
+        let asked = Instant::now();
+        let traffic = Arc::clone(request.body().traffic());
+        let response = connection.send(request, &traffic, self.settings.response_head).await?;
+        learned.first_byte_us = Some(micros(asked));
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            Arc::clone(&self.pool).put_when_ready(key.clone(), connection);
+        }
+        Ok(response)
+    }
+
+    async fn connect(
+        &self,
+        route: &Route,
+        scheme: Scheme,
+        learned: &mut Outcome,
+    ) -> Result<Connection, UpstreamError> {
+        let stream = self.dial(route, learned).await?;
+        let limits = connection::HeadLimits {
+            fields_max: self.settings.header_fields_max,
+            bytes_max: self.settings.header_bytes_max,
+        };
+        let connection = match scheme {
+            Scheme::Http => Connection::plain(stream, limits).await?,
+            Scheme::Https => {
+                let started = Instant::now();
+                let handshake = self.tls.connect(stream, route.destination().host);
+                let secured = tokio::time::timeout_at(route.dial_deadline.into(), handshake).await;
+                learned.tls_us = Some(micros(started));
+                let secured = secured.map_err(|_| UpstreamError::TlsTimedOut(route.destination().clone()))??;
+                Connection::secured(secured, limits).await?
+            }
+        };
+        connection.facts().note(false, learned);
+        Ok(connection)
+    }
+
+    async fn dial(&self, route: &Route, learned: &mut Outcome) -> Result<TcpStream, UpstreamError> {
+        let started = Instant::now();
+        let dialled = dial::dial(&route.addresses, route.destination(), route.dial_deadline).await;
+        learned.connect_us = Some(micros(started));
+        let (stream, peer) = dialled?;
+        learned.upstream_ip = Some(peer.ip().to_canonical());
+        learned.upstream_port = Some(peer.port());
+        Ok(stream)
+    }
+}

@@ -1,0 +1,262 @@
+//! **The story**: one client connection, one exchange, top to bottom.
+//!
+//! [`serve`] takes an accepted socket. Requests to the proxy arrive in [`listen`], which hands a CONNECT to
+//! [`crate::tunnel`]; requests inside a tunnel, and absolute-form ones, arrive in [`answer`]. `answer` begins the
+//! exchange, `run` is the one straight line through all stages, and whatever comes of it is settled in `answer`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::attribution::attribute;
+use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
+use crate::relay::relay;
+use crate::request::{ProxyRequest, lossy};
+use crate::respond::{self, Addressee, Refusal};
+use crate::scope::{HttpEnd, Scope};
+use crate::tunnel;
+use crate::upstream::{UpstreamError, headers};
+use crate::wire::Inspected;
+
+/// How long a connection without a request is waited for when the process stops, so that it can be told.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves one connection to the proxy itself, until it closes or becomes a tunnel.
+pub async fn serve<IO>(mut scope: Scope, stream: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let inspected = Inspected::new(stream, scope.gate.wire_limits());
+    scope.wire = Some(inspected.handle());
+    speak_http1(Arc::new(scope), inspected, listen::<IO>).await;
+}
+
+/// Speaks HTTP/1 on a connection, giving each request to `service`.
+pub async fn speak_http1<IO, S, F>(scope: Arc<Scope>, inspected: Inspected<IO>, service: S)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Arc<Scope>, Request<Incoming>) -> F,
+    F: Future<Output = Response<Payload>> + Send,
+{
+    let limits = &scope.gate.limits;
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.keep_alive_timeout)
+        .preserve_header_case(true)
+        .auto_date_header(false)
+        .max_headers(limits.header_fields_max)
+        .max_header_size(limits.header_bytes_max)
+        .max_buf_size(limits.header_bytes_max + 64 * 1024);
+    let serving = service_fn(|request| {
+        let answered = service(Arc::clone(&scope), request);
+        async move { Ok::<_, Infallible>(answered.await) }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(inspected), serving).with_upgrades());
+    let end = tokio::select! {
+        end = connection.as_mut() => end,
+        () = stopped(&scope) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    scope.ended(&HttpEnd::from(end));
+}
+
+/// Speaks HTTP/2 inside a tunnel, giving each request to [`answer`].
+pub async fn speak_http2<IO>(scope: Arc<Scope>, stream: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &scope.gate.limits;
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.keep_alive_timeout)
+        .keep_alive_timeout(limits.keep_alive_timeout)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.http2_streams_max);
+    let serving = service_fn(|request| {
+        let answered = answer(Arc::clone(&scope), request);
+        async move { Ok::<_, Infallible>(answered.await) }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), serving));
+    let end = tokio::select! {
+        end = connection.as_mut() => end,
+        () = stopped(&scope) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    scope.ended(&HttpEnd::from(end));
+}
+
+/// Resolves when the process stops and this connection has had its chance to be answered.
+async fn stopped(scope: &Scope) {
+    let mut stopping = scope.gate.stopping.clone();
+    if stopping.wait_for(|stopping| *stopping).await.is_ok() && scope.is_unused() {
+        tokio::time::sleep(STOP_GRACE).await;
+    }
+}
+
+/// A request to the proxy: CONNECT, or absolute-form.
+async fn listen<IO>(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if *request.method() == Method::CONNECT {
+        return tunnel::connect::<IO>(scope, request).await;
+    }
+    answer(scope, request).await
+}
+
+/// One exchange: begun, run, and settled as relayed or refused.
+pub async fn answer(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload> {
+    let mut exchange = scope.begin();
+    match run(&scope, &mut exchange, request).await {
+        Ok(relayed) => relayed.into_response(&scope, exchange),
+        Err(refusal) => refuse(exchange, refusal).await,
+    }
+}
+
+/// Ends an exchange that is not relayed. The caller is told only when the row is as durable as configured.
+pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payload> {
+    refusal.note(&mut exchange);
+    let addressee = Addressee::of(&mut exchange);
+    let commit = exchange.settle(refusal.outcome(), Some(refusal.to_string()));
+    match commit.durable().await {
+        Ok(()) => respond::refused(&refusal, &addressee),
+        Err(no_evidence) => respond::refused(&Refusal::NoEvidence(no_evidence), &addressee),
+    }
+}
+
+/// Parse, attribute, decide, make the intent durable, forward.
+async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>) -> Result<Relayed, Refusal> {
+    let gate = &scope.gate;
+    if let Some(violation) = scope.wire.as_ref().and_then(|wire| wire.violation(request.uri())) {
+        exchange.saw_violation(&violation.seen);
+        exchange.attributed_to(&attribute(violation.seen.values("user-agent"), scope.tunnel_identity()));
+        return Err(Refusal::Wire(violation.reason));
+    }
+    let (mut parts, body) = request.into_parts();
+    exchange.saw_head(&parts);
+    let user_agents = parts.headers.get_all(http::header::USER_AGENT);
+    let identity = match &scope.tunnel {
+        Some(tunnel) => tunnel.identity.clone(),
+        None => gate.identify(&scope.listener, scope.client.ip(), &parts.headers)?,
+    };
+    let subject = attribute(user_agents.iter().map(HeaderValue::as_bytes), identity.as_ref());
+    exchange.attributed_to(&subject);
+    scope.turned_away()?;
+
+    let proxied = match &scope.tunnel {
+        Some(tunnel) => ProxyRequest::inside(&parts, &tunnel.destination, tunnel.scheme),
+        None => ProxyRequest::absolute(&parts),
+    };
+    let proxied = proxied.inspect_err(|error| exchange.saw_request_error(error))?;
+    exchange.saw_request(&proxied);
+
+    let permit = gate.policy.load().decide(&subject, &proxied.destination)?;
+    exchange.permitted_by(&permit);
+    let route = gate.upstream.route(permit, exchange.outcome_mut()).await?;
+
+    let upgrade = headers::asks_for_upgrade(&parts.headers, parts.version);
+    outgoing_head(&mut parts, &proxied, upgrade, scope);
+    let mut request = Request::from_parts(parts, CountedRequest::new(body, Arc::clone(exchange.traffic())));
+    let client_side = upgrade.then(|| hyper::upgrade::on(&mut request));
+    pass_on_interim_responses(&mut request, scope, proxied.version);
+
+    let evidence = exchange.intend().await?;
+    let forwarded =
+        gate.upstream.forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut()).await;
+    let response = forwarded.map_err(|error| blame(error, scope))?;
+    Ok(Relayed { response, client_side })
+}
+
+/// Turns the client's head into the one the upstream gets: same method, target, Host and end-to-end fields.
+fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgrade: bool, scope: &Scope) {
+    parts.uri = proxied.target.clone();
+    headers::strip_request(&mut parts.headers, upgrade);
+    if scope.tunnel.is_none() {
+        for name in scope.gate.clients.credential_headers() {
+            parts.headers.remove(name);
+        }
+    }
+    if parts.version == Version::HTTP_2 {
+        headers::from_http2(&mut parts.headers, &proxied.host_raw);
+    }
+    parts.version = Version::HTTP_11;
+}
+
+/// Interim responses other than 100, which hyper answers itself, reach an HTTP/1.1 client as they come (RFC 9110 section 15.2).
+fn pass_on_interim_responses(request: &mut Request<CountedRequest>, scope: &Scope, version: Version) {
+    if let (Some(wire), Version::HTTP_11) = (scope.wire.clone(), version) {
+        hyper::ext::on_informational(request, move |interim| {
+            if let Some(bytes) = respond::interim(interim.status(), interim.headers()) {
+                wire.interim(&bytes);
+            }
+        });
+    }
+}
+
+/// A client whose body framing was refused half way is at fault for what then failed upstream.
+fn blame(error: UpstreamError, scope: &Scope) -> Refusal {
+    match scope.wire.as_ref().and_then(crate::wire::WireHandle::body_violation) {
+        Some(reason) => Refusal::Wire(reason),
+        None => Refusal::Upstream(error),
+    }
+}
+
+/// An upstream's response head, about to be passed on.
+struct Relayed {
+    response: Response<Incoming>,
+    client_side: Option<hyper::upgrade::OnUpgrade>,
+}
+
+impl Relayed {
+    fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
+        let Self { mut response, client_side } = self;
+        let outcome = exchange.outcome_mut();
+        outcome.status = Some(response.status().as_u16());
+        outcome.response_content_type =
+            response.headers().get(http::header::CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+        let idle_timeout = scope.gate.limits.idle_timeout;
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        headers::strip_response(response.headers_mut(), switched);
+        match (switched, client_side) {
+            (true, Some(client_side)) => {
+                if let Some(wire) = &scope.wire {
+                    wire.set_opaque();
+                }
+                let upstream_side = hyper::upgrade::on(&mut response);
+                tokio::spawn(relay_upgraded(exchange, client_side, upstream_side, idle_timeout));
+                response.map(|_| Payload::Own(http_body_util::Full::default()))
+            }
+            _ => response.map(|body| Payload::Relayed(Box::new(RelayedResponse::new(body, exchange, idle_timeout)))),
+        }
+    }
+}
+
+/// Relays a connection that left HTTP (WebSocket and the like) and settles its exchange.
+async fn relay_upgraded(
+    exchange: Exchange,
+    client_side: hyper::upgrade::OnUpgrade,
+    upstream_side: hyper::upgrade::OnUpgrade,
+    idle_timeout: Duration,
+) {
+    let traffic = Arc::clone(exchange.traffic());
+    let (outcome, error) = match tokio::try_join!(client_side, upstream_side) {
+        Ok((client, upstream)) => {
+            relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout).await.columns()
+        }
+        Err(error) => (crate::record::OutcomeKind::ClientAborted, Some(error.to_string())),
+    };
+    drop(exchange.settle(outcome, error));
+}

@@ -1,0 +1,271 @@
+//! The guard that makes sure every exchange yields exactly one row.
+//!
+//! An [`Exchange`] is begun when something arrives, is filled in as the stages learn more, and is settled once with its
+//! outcome. One that is dropped unsettled (hyper drops the service future when the client goes away) settles itself.
+//! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use crate::attribution::Subject;
+use crate::journal::{Commit, Journal, NoEvidence};
+use crate::policy::{Deny, Permit};
+use crate::record::{DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind};
+use crate::request::ProxyRequest;
+use crate::telemetry::Metrics;
+
+use super::redact::{self, Fingerprint};
+
+/// What every exchange needs to leave a row. Shared by all connections.
+pub struct Recorder {
+    journal: Journal,
+    fingerprint: Fingerprint,
+    metrics: Arc<Metrics>,
+    cut_off: AtomicBool,
+}
+
+impl Recorder {
+    pub fn new(journal: Journal, fingerprint: Fingerprint, metrics: Arc<Metrics>) -> Self {
+        Self { journal, fingerprint, metrics, cut_off: AtomicBool::new(false) }
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// From now on an unsettled exchange was ended by this process, not by its client.
+    pub fn cut_off(&self) {
+        self.cut_off.store(true, Ordering::Release);
+    }
+}
+
+/// Proof that the intent of an exchange is as durable as configured. Made only by [`Exchange::intend`].
+#[derive(Debug)]
+pub struct Evidence(());
+
+/// Bytes seen so far, shared with the bodies that count them.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub request_bytes: AtomicU64,
+    pub response_bytes: AtomicU64,
+    /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
+    pub client_broke: AtomicBool,
+}
+
+/// One exchange, from its first byte to its row.
+pub struct Exchange {
+    recorder: Arc<Recorder>,
+    started: Instant,
+    intent: Intent,
+    outcome: Outcome,
+    traffic: Arc<Traffic>,
+    intended: bool,
+    settled: bool,
+}
+
+impl Exchange {
+    /// Begins an exchange now.
+    pub fn begin(recorder: &Arc<Recorder>, kind: Kind, client: SocketAddr) -> Self {
+        Self {
+            recorder: Arc::clone(recorder),
+            started: Instant::now(),
+            intent: blank_intent(kind, client),
+            outcome: blank_outcome(),
+            traffic: Arc::default(),
+            intended: false,
+            settled: false,
+        }
+    }
+
+    pub fn event_id(&self) -> Uuid {
+        self.intent.event_id
+    }
+
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// The intent's columns, for stages that fill in more than one. Changes after [`Exchange::intend`] do not reach the row.
+    pub fn intent_mut(&mut self) -> &mut Intent {
+        &mut self.intent
+    }
+
+    /// The outcome's columns.
+    pub fn outcome_mut(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
+
+    /// What kind of row this will be.
+    pub fn is(&mut self, kind: Kind) {
+        self.intent.kind = kind;
+    }
+
+    pub fn saw_client(&mut self, identity: Option<&Arc<str>>) {
+        self.intent.client_identity = identity.map(|name| name.to_string());
+    }
+
+    /// The request is well formed: its columns are known, redacted here.
+    pub fn saw_request(&mut self, request: &ProxyRequest) {
+        let intent = &mut self.intent;
+        intent.method = Some(request.method.as_str().to_owned());
+        intent.scheme = Some(request.scheme.as_str().to_owned());
+        intent.host = Some(request.destination.host.to_string());
+        intent.port = Some(request.destination.port);
+        intent.host_raw = Some(request.host_raw.clone());
+        intent.host_header.clone_from(&request.host_header);
+        intent.path = Some(redact::redact_path(request.path()));
+        intent.query = request.query().map(redact::redact_query);
+        intent.url_fingerprint = Some(self.recorder.fingerprint.of(&request.url()));
+        intent.http_version = Some(request.version_code().to_owned());
+        intent.request_content_type.clone_from(&request.content_type);
+        intent.user_agent = request.user_agent.as_deref().map(redact::redact_user_agent);
+    }
+
+    pub fn attributed_to(&mut self, subject: &Subject) {
+        let intent = &mut self.intent;
+        intent.deployment_id = subject.deployment.as_deref().map(str::to_owned);
+        intent.project_id = subject.project.as_deref().map(str::to_owned);
+        intent.id_assurance = subject.assurance;
+        intent.client_identity = subject.client.as_deref().map(str::to_owned);
+        intent.user_agent_product =
+            intent.user_agent.as_deref().and_then(crate::attribution::product).map(str::to_owned);
+    }
+
+    pub fn permitted_by(&mut self, permit: &Permit) {
+        self.intent.decision = Some(permit.decision());
+        self.intent.policy_rule = permit.rule().map(|rule| rule.to_string());
+        self.intent.policy_hash = Some(permit.policy_hash().to_string());
+        self.intent.deny_reason = permit.would_deny();
+    }
+
+    pub fn denied_by(&mut self, deny: &Deny) {
+        self.refused_for(deny.reason);
+        self.intent.policy_rule = deny.rule.as_deref().map(str::to_owned);
+        self.intent.policy_hash = Some(deny.policy_hash.to_string());
+    }
+
+    /// Refused for a reason of Tollgate's own, before or beside the policy.
+    pub fn refused_for(&mut self, reason: DenyReason) {
+        self.intent.decision = Some(crate::record::Decision::Deny);
+        self.intent.deny_reason = Some(reason);
+    }
+
+    /// Writes the intent and waits until it is durable.
+    pub async fn intend(&mut self) -> Result<Evidence, NoEvidence> {
+        let asked = Instant::now();
+        let written = self.recorder.journal.intend(&self.intent).await;
+        self.outcome.audit_wait_us = Some(micros(asked));
+        written?;
+        self.intended = true;
+        Ok(Evidence(()))
+    }
+
+    /// Ends the exchange. The row is on its way; wait for the [`Commit`] where it must be durable first.
+    pub fn settle(mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
+        self.write(outcome, error)
+    }
+
+    fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
+        self.settled = true;
+        self.outcome.outcome = outcome;
+        self.outcome.error = error.map(|text| redact::redact_text(&text));
+        self.outcome.end_time_us = now_us();
+        self.outcome.duration_us = micros(self.started);
+        self.outcome.request_bytes = self.traffic.request_bytes.load(Ordering::Relaxed) as i64;
+        self.outcome.response_bytes = self.traffic.response_bytes.load(Ordering::Relaxed) as i64;
+        self.recorder.metrics.settled(&self.intent, &self.outcome);
+        if self.intended {
+            self.recorder.journal.settle(self.intent.event_id, &self.outcome)
+        } else {
+            self.recorder.journal.record(&self.intent, &self.outcome)
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let (outcome, error) = if self.recorder.cut_off.load(Ordering::Acquire) {
+            (OutcomeKind::Interrupted, "Tollgate stopped before the exchange ended")
+        } else {
+            (OutcomeKind::ClientAborted, "the client closed the connection before the exchange ended")
+        };
+        drop(self.write(outcome, Some(error.to_owned())));
+    }
+}
+
+fn blank_intent(kind: Kind, client: SocketAddr) -> Intent {
+    Intent {
+        event_id: Uuid::now_v7(),
+        event_time_us: now_us(),
+        kind,
+        deployment_id: None,
+        project_id: None,
+        id_assurance: IdAssurance::Absent,
+        client_identity: None,
+        client_ip: client.ip().to_canonical(),
+        client_port: client.port(),
+        user_agent: None,
+        user_agent_product: None,
+        connector_type: None,
+        connector_id: None,
+        connector_source: None,
+        method: None,
+        scheme: None,
+        host: None,
+        port: None,
+        host_raw: None,
+        connect_host: None,
+        sni: None,
+        host_header: None,
+        path: None,
+        query: None,
+        url_fingerprint: None,
+        http_version: None,
+        request_content_type: None,
+        decision: None,
+        policy_rule: None,
+        policy_hash: None,
+        deny_reason: None,
+    }
+}
+
+fn blank_outcome() -> Outcome {
+    Outcome {
+        end_time_us: 0,
+        duration_us: 0,
+        request_bytes: 0,
+        upstream_ip: None,
+        upstream_port: None,
+        upstream_reused: None,
+        tls_version: None,
+        tls_cipher: None,
+        upstream_cert_sha256: None,
+        status: None,
+        response_content_type: None,
+        response_bytes: 0,
+        dns_us: None,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+        audit_wait_us: None,
+        outcome: OutcomeKind::ClientAborted,
+        error: None,
+    }
+}
+
+/// Microseconds since `start`.
+pub fn micros(start: Instant) -> i64 {
+    i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The wall clock in microseconds since the Unix epoch; 0 for a clock set before 1970.
+pub fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}

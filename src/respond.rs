@@ -1,0 +1,224 @@
+//! The only place that builds responses of Tollgate's own.
+//!
+//! A [`Refusal`] is any reason not to relay. Kibana shows the `message` of the JSON body to its user, so it says what
+//! happened, for whom, and what to do; everything else about it goes into the audit row.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
+
+use crate::client::ClientError;
+use crate::journal::NoEvidence;
+use crate::observe::{Exchange, Payload};
+use crate::policy::Deny;
+use crate::record::{Decision, DenyReason, OutcomeKind};
+use crate::request::RequestError;
+use crate::upstream::UpstreamError;
+use crate::wire::ViolationReason;
+
+/// Why an exchange is not relayed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("{}", .0.message())]
+    Policy(Deny),
+    #[error("bad request: {0}")]
+    Request(#[from] RequestError),
+    #[error("bad request: {0}")]
+    Wire(#[from] ViolationReason),
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
+    #[error("the evidence could not be written, so nothing was sent ({0})")]
+    NoEvidence(#[from] NoEvidence),
+    #[error("too many connections ({0})")]
+    Overloaded(&'static str),
+    #[error("Tollgate is stopping")]
+    Stopping,
+}
+
+impl From<Deny> for Refusal {
+    fn from(deny: Deny) -> Self {
+        Self::Policy(deny)
+    }
+}
+
+impl Refusal {
+    /// The status of the answer, chosen by who is at fault.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Policy(_) => StatusCode::FORBIDDEN,
+            Self::Request(_) => StatusCode::BAD_REQUEST,
+            Self::Wire(violation) => match violation.reason() {
+                DenyReason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                _ => StatusCode::BAD_REQUEST,
+            },
+            Self::Client(_) => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            Self::Upstream(error) => upstream_status(error),
+            Self::NoEvidence(_) | Self::Overloaded(_) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The audit column `deny_reason`; `None` for failures that are nobody's decision.
+    pub const fn deny_reason(&self) -> Option<DenyReason> {
+        match self {
+            Self::Policy(deny) => Some(deny.reason),
+            Self::Request(error) => Some(error.reason()),
+            Self::Wire(violation) => Some(violation.reason()),
+            Self::Client(_) => Some(DenyReason::ClientNotAuthenticated),
+            Self::Upstream(error) => error.deny_reason(),
+            Self::NoEvidence(_) => Some(DenyReason::NoEvidence),
+            Self::Overloaded(_) => Some(DenyReason::Overloaded),
+            Self::Stopping => Some(DenyReason::ShuttingDown),
+        }
+    }
+
+    /// The audit column `outcome`.
+    pub const fn outcome(&self) -> OutcomeKind {
+        match self {
+            Self::Upstream(error) => error.outcome(),
+            Self::Policy(_)
+            | Self::Request(_)
+            | Self::Wire(_)
+            | Self::Client(_)
+            | Self::NoEvidence(_)
+            | Self::Overloaded(_)
+            | Self::Stopping => OutcomeKind::Denied,
+        }
+    }
+
+    /// What the reader of the message can do about it.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Policy(deny) => deny.remedy(),
+            Self::Request(_) | Self::Wire(_) => "The client sent a request that a proxy must not guess about; correct the client.",
+            Self::Client(_) => "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders.",
+            Self::Upstream(UpstreamError::AddressRefused(_)) => {
+                "If this internal address is meant to be reached, add it to upstream.allow_addresses."
+            }
+            Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
+            Self::NoEvidence(_) => "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later.",
+            Self::Overloaded(_) => "Retry later, or raise the limit named in the message.",
+            Self::Stopping => "Retry later.",
+        }
+    }
+
+    /// Writes the refusal into the exchange's columns.
+    pub fn note(&self, exchange: &mut Exchange) {
+        exchange.outcome_mut().status = Some(self.status().as_u16());
+        match self {
+            Self::Policy(deny) => exchange.denied_by(deny),
+            refusal => {
+                if let Some(reason) = refusal.deny_reason() {
+                    exchange.refused_for(reason);
+                }
+            }
+        }
+    }
+}
+
+const fn upstream_status(error: &UpstreamError) -> StatusCode {
+    match error {
+        UpstreamError::AddressRefused(_) => StatusCode::FORBIDDEN,
+        UpstreamError::ClientBroke(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::ResolverBusy => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamError::ResolveTimedOut { .. }
+        | UpstreamError::DialTimedOut(_)
+        | UpstreamError::TlsTimedOut(_)
+        | UpstreamError::ResponseTimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Unresolved { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::Tls { .. }
+        | UpstreamError::Exchange(_) => StatusCode::BAD_GATEWAY,
+    }
+}
+
+/// What a refused caller is told. `message` is the field Kibana's webhook connector shows.
+#[derive(Serialize)]
+struct Explanation<'a> {
+    message: String,
+    event_id: String,
+    reason: &'a str,
+    rule: Option<&'a str>,
+    deployment: Option<&'a str>,
+    project: Option<&'a str>,
+    remedy: &'a str,
+}
+
+/// Who a refused exchange was for, for its message.
+pub struct Addressee {
+    event_id: uuid::Uuid,
+    host: Option<String>,
+    port: Option<u16>,
+    rule: Option<String>,
+    deployment: Option<String>,
+    project: Option<String>,
+}
+
+impl Addressee {
+    /// Taken before the exchange is settled.
+    pub fn of(exchange: &mut Exchange) -> Self {
+        let intent = exchange.intent_mut();
+        let denied = intent.decision == Some(Decision::Deny);
+        Self {
+            event_id: intent.event_id,
+            host: intent.host.clone(),
+            port: intent.port,
+            rule: intent.policy_rule.clone().filter(|_| denied),
+            deployment: intent.deployment_id.clone(),
+            project: intent.project_id.clone(),
+        }
+    }
+
+    fn destination(&self) -> String {
+        match (&self.host, self.port) {
+            (Some(host), Some(port)) => format!(" {host}:{port}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// The answer to a refused exchange: one small body with its length, and the connection is closed after it.
+pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
+    let status = refusal.status();
+    let verb = if refusal.deny_reason().is_some() { "refused" } else { "could not reach" };
+    let explanation = Explanation {
+        message: format!(
+            "Tollgate {verb}{}: {refusal}. {} (event {})",
+            addressee.destination(),
+            refusal.remedy(),
+            addressee.event_id
+        ),
+        event_id: addressee.event_id.to_string(),
+        reason: refusal.deny_reason().map_or_else(|| refusal.outcome().code(), DenyReason::code),
+        rule: addressee.rule.as_deref(),
+        deployment: addressee.deployment.as_deref(),
+        project: addressee.project.as_deref(),
+        remedy: refusal.remedy(),
+    };
+    let body = serde_json::to_vec(&explanation).unwrap_or_default();
+    let mut response = Response::new(Payload::Own(Full::new(Bytes::from(body))));
+    *response.status_mut() = status;
+    let length = http_body::Body::size_hint(response.body()).lower();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        headers.insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tollgate\""));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
+pub fn established() -> Response<Payload> {
+    let mut response = Response::new(Payload::Own(Full::default()));
+    response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
+    response
+}

@@ -1,0 +1,247 @@
+//! From a checked configuration to a running proxy, and from a signal to a clean stop.
+//!
+//! [`run`] puts the stages together in the order evidence needs: recover the journal, seal what was left, open the journal,
+//! then listen. Stopping goes the other way round.
+
+mod accept;
+mod listener;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::archive::{self, Sealer};
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::installation::{Installation, InstallationError};
+use crate::intercept::Interceptor;
+use crate::intercept::authority::{Authority, AuthorityError};
+use crate::journal::{self, Journal, JournalThread};
+use crate::observe::Recorder;
+use crate::observe::exchange::now_us;
+use crate::observe::redact::Fingerprint;
+use crate::policy::Policy;
+use crate::telemetry::{Admin, Metrics, serve_admin};
+use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
+
+pub use listener::{Bound, ListenError};
+
+/// How often idle upstream connections are looked over.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How long sealing may take when the process stops; what is left is sealed at the next start.
+const SEAL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Why the proxy did not start, or did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    #[error(transparent)]
+    Recover(#[from] journal::RecoverError),
+    #[error(transparent)]
+    Archive(#[from] archive::FileError),
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    UpstreamTls(#[from] TlsConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the runtime could not be started: {0}")]
+    Runtime(std::io::Error),
+    #[error(transparent)]
+    Close(#[from] journal::CloseError),
+    #[error("{0} journal segments could not be sealed before the deadline; they are sealed at the next start")]
+    Unsealed(usize),
+}
+
+/// What a started proxy tells its caller.
+pub struct Started<'a> {
+    pub listeners: &'a [Bound],
+    pub admin: Option<SocketAddr>,
+    pub authority: &'a Authority,
+}
+
+/// How the policy is loaded again when asked for.
+pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, String> + Send + Sync>;
+
+/// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
+pub fn run(config: Config, reload: Reload, started: impl FnOnce(&Started<'_>)) -> Result<(), RunError> {
+    let evidence = Evidence::open(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.threads.get())
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let served = runtime.block_on(serve(config, reload, &evidence, started));
+    // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.and(evidence.close())
+}
+
+/// Journal, sealer and installation: open before traffic, closed after it.
+struct Evidence {
+    installation: Installation,
+    journal: Journal,
+    thread: JournalThread,
+    sealer: Sealer,
+}
+
+impl Evidence {
+    fn open(config: &Config) -> Result<Self, RunError> {
+        let installation = Installation::open(&config.data_dir, &config.audit.url_fingerprint_key_file)?;
+        let recovery = journal::recover(&config.data_dir.journal(), now_us())?;
+        for repair in &recovery.repairs {
+            tracing::warn!(%repair, "the journal of an earlier run was repaired");
+        }
+        let (closed, segments) = mpsc::channel();
+        for segment in recovery.segments {
+            let _ = closed.send(segment);
+        }
+        let archive_settings = archive::Settings::new(config.data_dir.root());
+        let sealer = Sealer::start(archive_settings, read_closed, segments)?;
+        let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
+        Ok(Self { installation, journal, thread, sealer })
+    }
+
+    fn close(self) -> Result<(), RunError> {
+        drop(self.journal);
+        let closed = self.thread.close();
+        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE);
+        closed?;
+        match unsealed.segments {
+            0 => Ok(()),
+            left => Err(RunError::Unsealed(left)),
+        }
+    }
+}
+
+/// A segment may be deleted after sealing only if all of it could be read.
+fn read_closed(path: &Path) -> Result<Vec<crate::record::Row>, Box<dyn std::error::Error + Send + Sync>> {
+    let contents = journal::segment::read(path)?;
+    if !contents.closed {
+        return Err("the segment is not closed".into());
+    }
+    Ok(contents.rows)
+}
+
+async fn serve(
+    config: Config,
+    reload: Reload,
+    evidence: &Evidence,
+    started: impl FnOnce(&Started<'_>),
+) -> Result<(), RunError> {
+    let bound = listener::bind_all(&config.listeners).await?;
+    let admin = match config.admin {
+        Some(address) => Some(listener::bind(address).await?),
+        None => None,
+    };
+    let authority = Authority::load_or_create(&config.interception.authority, SystemTime::now())?;
+    let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+    started(&Started { listeners: &bound, admin: admin_address, authority: &authority });
+
+    let metrics = Arc::new(Metrics::default());
+    let (stop, stopping) = watch::channel(false);
+    if let Some(listener) = admin {
+        let admin = Admin {
+            registry: metrics.registry(),
+            metrics: Arc::clone(&metrics),
+            journal: evidence.journal.clone(),
+            stopping: stopping.clone(),
+        };
+        tokio::spawn(serve_admin(listener, Arc::new(admin)));
+    }
+    let own: Vec<SocketAddr> = bound.iter().map(|listener| listener.address).chain(admin_address).collect();
+    let drain_timeout = config.limits.drain_timeout;
+    let gate = Arc::new(open_gate(config, authority, evidence, Arc::clone(&metrics), own, stopping)?);
+    let accepting = accept::Accepting::start(&gate, bound, metrics);
+    let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
+    until_told_to_stop(&gate, &reload).await;
+    tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
+    stop.send_replace(true);
+    accepting.drain(drain_timeout).await;
+    gate.recorder.cut_off();
+    sweeper.abort();
+    Ok(())
+}
+
+fn open_gate(
+    config: Config,
+    authority: Authority,
+    evidence: &Evidence,
+    metrics: Arc<Metrics>,
+    own_listeners: Vec<SocketAddr>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Gate, RunError> {
+    let limits = config.limits;
+    let outbound = config.upstream;
+    let upstream = Upstream::new(upstream::Settings {
+        resolver: ResolverSettings {
+            pinned: outbound.resolve,
+            timeout: limits.dns_timeout,
+            cache_ttl: outbound.dns_cache_ttl,
+            cache_entries: outbound.dns_cache_entries,
+            in_flight_max: outbound.dns_in_flight_max,
+        },
+        tls: TlsSettings { system_roots: outbound.system_roots, ca_files: outbound.ca_files },
+        allow_addresses: outbound.allow_addresses,
+        own_listeners,
+        dial_timeout: limits.dial_timeout,
+        response_head_timeout: limits.response_head_timeout,
+        header_fields_max: limits.header_fields_max,
+        header_bytes_max: limits.header_bytes_max,
+        pool_idle_timeout: outbound.pool_idle_timeout,
+        pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
+        pool_idle_max: outbound.pool_idle_max,
+    })?;
+    let fingerprint = Fingerprint::new(&evidence.installation.fingerprint_key);
+    Ok(Gate {
+        policy: ArcSwap::new(config.policy),
+        tunnel_rules: config.tunnel,
+        clients: config.clients,
+        interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
+        upstream,
+        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, metrics)),
+        limits,
+        stopping,
+    })
+}
+
+async fn sweep(gate: Arc<Gate>) {
+    let mut tick = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        tick.tick().await;
+        gate.upstream.sweep();
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reloads the policy and goes on. A policy that does not load changes nothing.
+async fn until_told_to_stop(gate: &Gate, reload: &Reload) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        tracing::error!("signals cannot be received; stop this process with SIGKILL, nothing recorded is lost");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hang_up.recv() => match reload() {
+                Ok(policy) => {
+                    tracing::info!(old = gate.policy.load().hash(), new = policy.hash(), "policy reloaded");
+                    gate.policy.store(policy);
+                }
+                Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
+            },
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Counters for operators, and the admin listener that serves them with health and readiness.
+//!
+//! Metrics carry no host, no id and no user agent: what identifies a call is in the evidence, under its own protection.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::journal::{Health, Journal};
+use crate::record::{Intent, Outcome};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExchangeLabels {
+    kind: &'static str,
+    decision: &'static str,
+    outcome: &'static str,
+}
+
+/// What is counted.
+#[derive(Default)]
+pub struct Metrics {
+    exchanges: Family<ExchangeLabels, Counter>,
+    request_bytes: Counter,
+    response_bytes: Counter,
+    audit_wait_us: Counter,
+    /// Client connections open now, tunnels included.
+    pub connections: Gauge,
+    journal_writable: Gauge,
+    journal_frames: Gauge,
+    journal_commits: Gauge,
+    journal_failures: Gauge,
+    journal_lost: Gauge,
+}
+
+impl Metrics {
+    /// An exchange has its row.
+    pub fn settled(&self, intent: &Intent, outcome: &Outcome) {
+        let labels = ExchangeLabels {
+            kind: intent.kind.code(),
+            decision: intent.decision.map_or("none", crate::record::Decision::code),
+            outcome: outcome.outcome.code(),
+        };
+        self.exchanges.get_or_create(&labels).inc();
+        self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
+        self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
+        self.audit_wait_us.inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
+    }
+
+    /// The registry that renders these in the OpenMetrics text format.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("tollgate");
+        registry.register("exchanges", "Finished exchanges, one per audit row", self.exchanges.clone());
+        registry.register("request_bytes", "Request body bytes from clients", self.request_bytes.clone());
+        registry.register("response_bytes", "Response body bytes to clients", self.response_bytes.clone());
+        registry.register(
+            "audit_wait_microseconds",
+            "Time exchanges waited for their intent to be durable",
+            self.audit_wait_us.clone(),
+        );
+        registry.register("connections", "Client connections open now", self.connections.clone());
+        registry.register("journal_writable", "1 when evidence can be written, else 0", self.journal_writable.clone());
+        registry.register("journal_frames", "Frames written since start", self.journal_frames.clone());
+        registry.register("journal_commits", "Group commits since start", self.journal_commits.clone());
+        registry.register("journal_failures", "Storage failures since start", self.journal_failures.clone());
+        registry.register("journal_lost", "Records that could not be kept, since start", self.journal_lost.clone());
+        registry
+    }
+
+    fn observe_journal(&self, journal: &Journal) {
+        let counters = journal.counters();
+        self.journal_writable.set(i64::from(is_writable(journal)));
+        self.journal_frames.set(counters.frames as i64);
+        self.journal_commits.set(counters.commits as i64);
+        self.journal_failures.set(counters.failures as i64);
+        self.journal_lost.set(counters.lost as i64);
+    }
+}
+
+/// What the admin listener tells about.
+pub struct Admin {
+    pub metrics: Arc<Metrics>,
+    pub registry: Registry,
+    pub journal: Journal,
+    pub stopping: tokio::sync::watch::Receiver<bool>,
+}
+
+/// Serves `/metrics`, `/healthz` (the process runs) and `/readyz` (it can take traffic) until the task is dropped.
+pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(tokio::spawn(serve_connection(stream, peer, Arc::clone(&admin)))),
+            Err(error) => {
+                tracing::warn!(%error, "the admin listener could not accept");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(stream: tokio::net::TcpStream, peer: SocketAddr, admin: Arc<Admin>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = admin.respond(request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(10));
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, %peer, "an admin connection ended");
+    }
+}
+
+impl Admin {
+    fn respond(&self, path: &str) -> Response<Full<Bytes>> {
+        match path {
+            "/metrics" => {
+                self.metrics.observe_journal(&self.journal);
+                let mut text = String::new();
+                match encode(&mut text, &self.registry) {
+                    Ok(()) => plain(StatusCode::OK, text),
+                    Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be rendered\n".to_owned()),
+                }
+            }
+            "/healthz" => plain(StatusCode::OK, "running\n".to_owned()),
+            "/readyz" => self.readiness(),
+            _ => plain(StatusCode::NOT_FOUND, "here are /metrics, /healthz and /readyz\n".to_owned()),
+        }
+    }
+
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        if *self.stopping.borrow() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+        }
+        match self.journal.health() {
+            Health::Writable => plain(StatusCode::OK, "ready\n".to_owned()),
+            Health::Failed { reason } => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {reason}\n"))
+            }
+        }
+    }
+}
+
+fn is_writable(journal: &Journal) -> bool {
+    matches!(journal.health(), Health::Writable)
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,249 @@
+//! CONNECT: judge what can be judged, answer, and look at what comes through.
+//!
+//! A destination that is intercepted is answered at once and judged request by request inside, where the caller can be
+//! recognised and can read the refusal. One that is only relayed is judged, recorded and dialled before the answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::attribution::attribute;
+use crate::client::ClientIdentity;
+use crate::connection::{answer, refuse, speak_http1, speak_http2};
+use crate::destination::{Destination, Scheme};
+use crate::intercept::{InterceptError, Intercepted};
+use crate::observe::{Exchange, Payload};
+use crate::policy::Permit;
+use crate::record::{DenyReason, Kind, OutcomeKind};
+use crate::relay::relay;
+use crate::request::connect_target;
+use crate::respond::{self, Refusal};
+use crate::rewound::Rewound;
+use crate::scope::{Scope, Tunnel};
+use crate::wire::{Inspected, Payload as Sniffed, sniff};
+
+/// Answers a CONNECT, and carries on in a task of its own where it is granted.
+pub async fn connect<IO>(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut exchange = scope.begin();
+    exchange.is(Kind::Connect);
+    let (parts, body) = request.into_parts();
+    exchange.saw_head(&parts);
+    let granted = match grant(&scope, &mut exchange, &parts).await {
+        Ok(granted) => granted,
+        Err(refusal) => return refuse(exchange, refusal).await,
+    };
+    let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
+    if let Some(wire) = &scope.wire {
+        wire.set_opaque();
+    }
+    tokio::spawn(carry::<IO>(scope, exchange, upgrade, granted));
+    respond::established()
+}
+
+/// What a CONNECT was granted.
+enum Granted {
+    /// To be looked into; nothing is decided yet.
+    Intercept(Tunnel),
+    /// Relayed to this connection, which policy permitted and the journal knows.
+    Relay(TcpStream),
+}
+
+/// Everything that can be refused before the answer.
+async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Parts) -> Result<Granted, Refusal> {
+    let (destination, connect_host) = connect_target(parts).inspect_err(|error| exchange.saw_request_error(error))?;
+    exchange.saw_connect(&destination, &connect_host);
+    let identity = scope.gate.identify(&scope.listener, scope.client.ip(), &parts.headers)?;
+    exchange.saw_client(identity.as_ref().map(ClientIdentity::name));
+    scope.turned_away()?;
+    if !scope.gate.is_tunnel(&destination) {
+        let scheme = Scheme::Https;
+        return Ok(Granted::Intercept(Tunnel { destination, connect_host, scheme, sni: None, identity }));
+    }
+    exchange.is(Kind::Tunnel);
+    let permit = judge(scope, exchange, &destination, identity.as_ref(), &parts.headers)?;
+    dial(scope, exchange, permit).await.map(Granted::Relay)
+}
+
+/// Judges a tunnel by what its CONNECT shows: the client, and a User-Agent in the rare case that one is sent.
+fn judge(
+    scope: &Scope,
+    exchange: &mut Exchange,
+    destination: &Destination,
+    identity: Option<&ClientIdentity>,
+    headers: &HeaderMap,
+) -> Result<Permit, Refusal> {
+    let user_agents = headers.get_all(http::header::USER_AGENT);
+    let subject = attribute(user_agents.iter().map(http::HeaderValue::as_bytes), identity);
+    exchange.attributed_to(&subject);
+    Ok(scope.gate.policy.load().decide(&subject, destination)?)
+}
+
+/// Resolves, makes the intent durable, and connects.
+async fn dial(scope: &Scope, exchange: &mut Exchange, permit: Permit) -> Result<TcpStream, Refusal> {
+    exchange.permitted_by(&permit);
+    let route = scope.gate.upstream.route(permit, exchange.outcome_mut()).await?;
+    let evidence = exchange.intend().await?;
+    Ok(scope.gate.upstream.open_tunnel(&route, &evidence, exchange.outcome_mut()).await?)
+}
+
+/// Takes over the client's connection after the answer.
+async fn carry<IO>(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, granted: Granted)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(stream) = take_over::<IO>(upgrade).await else { return };
+    match granted {
+        Granted::Intercept(tunnel) => look_inside(&scope, exchange, stream, tunnel).await,
+        Granted::Relay(upstream) => relay_settled(&scope, exchange, stream, upstream).await,
+    }
+}
+
+/// The client's stream itself, with what was read of it too early put back.
+async fn take_over<IO>(upgrade: OnUpgrade) -> Result<Rewound<IO>, hyper::Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let upgraded = upgrade.await?;
+    match upgraded.downcast::<TokioIo<Inspected<IO>>>() {
+        Ok(parts) => {
+            let (stream, held) = parts.io.into_inner().into_inner();
+            let early = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
+            Ok(Rewound::new(stream, early))
+        }
+        Err(_) => unreachable_upgrade(),
+    }
+}
+
+async fn relay_settled<C, U>(scope: &Scope, exchange: Exchange, client: C, upstream: U)
+where
+    C: AsyncRead + AsyncWrite,
+    U: AsyncRead + AsyncWrite,
+{
+    let traffic = Arc::clone(exchange.traffic());
+    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout).await.columns();
+    drop(exchange.settle(outcome, error));
+}
+
+/// Finds out what the client sends through the tunnel and serves it.
+async fn look_inside<IO>(scope: &Scope, exchange: Exchange, mut stream: Rewound<IO>, tunnel: Tunnel)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match sniffed(scope, &mut stream).await {
+        Ok(Sniffed::Tls) => intercept(scope, exchange, stream, tunnel).await,
+        Ok(Sniffed::Http1) => {
+            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
+            inspect(inside, stream).await;
+        }
+        Ok(Sniffed::Http2Preface) => {
+            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
+            speak_http2(Arc::new(inside), stream).await;
+        }
+        Ok(Sniffed::Unknown) => unknown_protocol(scope, exchange, stream, &tunnel).await,
+        Err((outcome, error)) => drop(exchange.settle(outcome, Some(error))),
+    }
+}
+
+/// Reads until the payload is recognised, and puts what was read back.
+async fn sniffed<IO>(scope: &Scope, stream: &mut Rewound<IO>) -> Result<Sniffed, (OutcomeKind, String)>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let wait = scope.gate.limits.connect_wait;
+    let mut seen = Vec::with_capacity(sniff::PREFIX_BYTES_MAX);
+    let reading = async {
+        loop {
+            if let Some(payload) = sniff::sniff(&seen) {
+                return Ok(payload);
+            }
+            let mut chunk = [0; sniff::PREFIX_BYTES_MAX];
+            match stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => {
+                    return Err((OutcomeKind::ClientAborted, "closed before anything came through".to_owned()));
+                }
+                Ok(read) => seen.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            }
+        }
+    };
+    let recognised = tokio::time::timeout(wait, reading).await.unwrap_or_else(|_| {
+        let text = format!(
+            "nothing came through the tunnel for {wait:?} (limits.connect_wait_s); if the server speaks first, name this \
+             destination in tunnel_hosts"
+        );
+        Err((OutcomeKind::TimedOut, text))
+    });
+    stream.put_back(Bytes::from(seen));
+    recognised
+}
+
+/// Terminates the client's TLS and serves what is inside.
+async fn intercept<IO>(scope: &Scope, mut exchange: Exchange, stream: Rewound<IO>, mut tunnel: Tunnel)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let accepted = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni).await;
+    exchange.intent_mut().sni.clone_from(&tunnel.sni);
+    match accepted {
+        Ok(Intercepted { stream, http2: false }) => inspect(scope.inside(tunnel, exchange), stream).await,
+        Ok(Intercepted { stream, http2: true }) => {
+            speak_http2(Arc::new(scope.inside(tunnel, exchange)), stream).await;
+        }
+        Err(error) => not_intercepted(exchange, &error),
+    }
+}
+
+fn not_intercepted(mut exchange: Exchange, error: &InterceptError) {
+    let outcome = match error {
+        InterceptError::SniMismatch { .. } => {
+            exchange.refused_for(DenyReason::SniMismatch);
+            OutcomeKind::Denied
+        }
+        InterceptError::ClientRejectedCa(_) => OutcomeKind::ClientRejectedCa,
+        InterceptError::TimedOut(_) => OutcomeKind::TimedOut,
+        InterceptError::Handshake(_) | InterceptError::Leaf(_) => OutcomeKind::ClientAborted,
+    };
+    drop(exchange.settle(outcome, Some(error.to_string())));
+}
+
+async fn inspect<IO>(mut inside: Scope, stream: IO)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let inspected = Inspected::new(stream, inside.gate.wire_limits());
+    inside.wire = Some(inspected.handle());
+    speak_http1(Arc::new(inside), inspected, answer).await;
+}
+
+/// Neither TLS nor HTTP. Refused when the policy is enforced; otherwise relayed, and recorded as what would be refused.
+async fn unknown_protocol<IO>(scope: &Scope, mut exchange: Exchange, stream: Rewound<IO>, tunnel: &Tunnel)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    exchange.is(Kind::Tunnel);
+    let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
+    exchange.attributed_to(&subject);
+    let tolerated =
+        scope.gate.policy.load().tolerate(&tunnel.destination, DenyReason::UnknownProtocol).map_err(Refusal::from);
+    let dialled = match tolerated {
+        Ok(permit) => dial(scope, &mut exchange, permit).await,
+        Err(refusal) => Err(refusal),
+    };
+    match dialled {
+        Ok(upstream) => relay_settled(scope, exchange, stream, upstream).await,
+        // The tunnel is open and no protocol is shared in which to explain: the row does it.
+        Err(refusal) => {
+            refusal.note(&mut exchange);
+            exchange.outcome_mut().status = None;
+            drop(exchange.settle(refusal.outcome(), Some(refusal.to_string())));
+        }
+    }
+}

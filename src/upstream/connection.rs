@@ -1,0 +1,141 @@
+//! One HTTP/1.1 connection to an upstream, plain or TLS, and what its rows say about it.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::observe::CountedRequest;
+use crate::observe::exchange::Traffic;
+use crate::record::Outcome;
+
+use super::UpstreamError;
+use super::socket::{Pulse, Socket};
+use super::tls::{Secured, TlsFacts};
+
+/// Limits on response heads.
+#[derive(Clone, Copy)]
+pub(super) struct HeadLimits {
+    pub(super) fields_max: usize,
+    pub(super) bytes_max: usize,
+}
+
+/// What every row of a connection repeats.
+pub(super) struct Facts {
+    peer: std::net::SocketAddr,
+    tls: Option<TlsFacts>,
+}
+
+impl Facts {
+    /// Fills in the upstream columns.
+    pub(super) fn note(&self, reused: bool, learned: &mut Outcome) {
+        learned.upstream_ip = Some(self.peer.ip().to_canonical());
+        learned.upstream_port = Some(self.peer.port());
+        learned.upstream_reused = Some(reused);
+        if let Some(tls) = &self.tls {
+            learned.tls_version = Some(tls.version.to_owned());
+            learned.tls_cipher = Some(tls.cipher.clone());
+            learned.upstream_cert_sha256.clone_from(&tls.certificate_sha256);
+        }
+    }
+}
+
+/// A request that failed, and the request itself if not one byte of it was written.
+pub(super) struct SendError {
+    pub(super) error: UpstreamError,
+    pub(super) unsent: Option<Box<Request<CountedRequest>>>,
+}
+
+pub(super) struct Connection {
+    sender: SendRequest<CountedRequest>,
+    pulse: Pulse,
+    facts: Arc<Facts>,
+}
+
+impl Connection {
+    pub(super) async fn plain(stream: TcpStream, limits: HeadLimits) -> Result<Self, UpstreamError> {
+        let peer = stream.peer_addr().map_err(|error| UpstreamError::Exchange(error.to_string()))?;
+        let (socket, pulse) = Socket::new(stream);
+        Self::handshake(socket, pulse, Facts { peer, tls: None }, limits).await
+    }
+
+    pub(super) async fn secured(secured: Secured, limits: HeadLimits) -> Result<Self, UpstreamError> {
+        let facts = Facts { peer: secured.peer, tls: Some(secured.facts) };
+        Self::handshake(secured.stream, secured.pulse, facts, limits).await
+    }
+
+    async fn handshake<IO>(io: IO, pulse: Pulse, facts: Facts, limits: HeadLimits) -> Result<Self, UpstreamError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, driver) = http1::Builder::new()
+            .preserve_header_case(true)
+            .max_headers(limits.fields_max)
+            .max_header_size(limits.bytes_max)
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| UpstreamError::Exchange(error.to_string()))?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.with_upgrades().await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        Ok(Self { sender, pulse, facts: Arc::new(facts) })
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether another request can be sent on it now.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.sender.is_ready() && self.pulse.is_quiet()
+    }
+
+    /// Waits until the exchange in progress is over; `false` when the connection ended with it.
+    pub(super) async fn becomes_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Sends a request and waits for the response head, as long as something moves.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<CountedRequest>,
+        traffic: &Traffic,
+        silence_max: Duration,
+    ) -> Result<Response<Incoming>, SendError> {
+        let mut sending = std::pin::pin!(self.sender.try_send_request(request));
+        let mut uploaded = 0;
+        loop {
+            let Ok(sent) = tokio::time::timeout(silence_max, sending.as_mut()).await else {
+                let now = traffic.request_bytes.load(Ordering::Relaxed);
+                if now > uploaded {
+                    uploaded = now;
+                    continue;
+                }
+                return Err(SendError { error: UpstreamError::ResponseTimedOut(silence_max), unsent: None });
+            };
+            return sent.map_err(|mut failed| {
+                let unsent = failed.take_message().map(Box::new);
+                SendError { error: describe(failed.error(), traffic), unsent }
+            });
+        }
+    }
+}
+
+/// hyper's own words name the layer, its source names the cause.
+fn describe(error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
+    let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    if traffic.client_broke.load(Ordering::Acquire) {
+        UpstreamError::ClientBroke(text)
+    } else {
+        UpstreamError::Exchange(text)
+    }
+}

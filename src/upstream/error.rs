@@ -1,0 +1,62 @@
+//! What can go wrong outbound, with who is at fault.
+
+use std::time::Duration;
+
+use crate::destination::Destination;
+use crate::record::{DenyReason, OutcomeKind};
+
+use super::address::AddressRefusal;
+
+/// Why a permitted request got no response. Refusals of an address are denials, the rest are failures.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    #[error("the name {host} could not be resolved: {reason}")]
+    Unresolved { host: String, reason: String },
+    #[error("resolving {host} took longer than {timeout:?} (limits.dns_timeout_s)")]
+    ResolveTimedOut { host: String, timeout: Duration },
+    #[error("too many names are being resolved at once (upstream.dns_in_flight_max)")]
+    ResolverBusy,
+    #[error(transparent)]
+    AddressRefused(#[from] AddressRefusal),
+    #[error("no connection to {destination}: {reason}")]
+    Unreachable { destination: Destination, reason: String },
+    #[error("no connection to {0} within the dial deadline (limits.dial_timeout_s)")]
+    DialTimedOut(Destination),
+    #[error("TLS with {destination} failed: {reason}")]
+    Tls { destination: String, reason: String },
+    #[error("no TLS session with {0} within the dial deadline (limits.dial_timeout_s)")]
+    TlsTimedOut(Destination),
+    #[error("the upstream closed the connection or broke HTTP before its response: {0}")]
+    Exchange(String),
+    #[error("the upstream sent no response head for {0:?} (limits.response_head_timeout_s)")]
+    ResponseTimedOut(Duration),
+    #[error("the client's request body broke off: {0}")]
+    ClientBroke(String),
+}
+
+impl UpstreamError {
+    /// How the exchange ended.
+    pub const fn outcome(&self) -> OutcomeKind {
+        match self {
+            Self::AddressRefused(_) => OutcomeKind::Denied,
+            Self::ResolveTimedOut { .. }
+            | Self::DialTimedOut(_)
+            | Self::TlsTimedOut(_)
+            | Self::ResponseTimedOut(_) => OutcomeKind::TimedOut,
+            Self::ClientBroke(_) => OutcomeKind::ClientAborted,
+            Self::Unresolved { .. }
+            | Self::ResolverBusy
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Exchange(_) => OutcomeKind::UpstreamFailed,
+        }
+    }
+
+    /// The audit column's code, for the refusals among these.
+    pub const fn deny_reason(&self) -> Option<DenyReason> {
+        match self {
+            Self::AddressRefused(refusal) => Some(refusal.reason()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Which header fields travel on and which belong to one connection only (RFC 9110 section 7.6.1).
+
+use http::header::{
+    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, Version};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Whether the message asks to leave HTTP for another protocol on this connection (RFC 9110 section 7.8).
+pub fn asks_for_upgrade(headers: &HeaderMap, version: Version) -> bool {
+    version == Version::HTTP_11 && headers.contains_key(UPGRADE) && connection_lists(headers, "upgrade")
+}
+
+/// Removes what belongs to the client's connection from a request. `Upgrade` and `TE: trailers` are kept where they were
+/// asked for, because they are negotiated end to end through us.
+pub fn strip_request(headers: &mut HeaderMap, upgrade: bool) {
+    let trailers = connection_lists(headers, "te") && value_lists(headers, &TE, "trailers");
+    strip(headers, upgrade);
+    headers.remove(PROXY_AUTHORIZATION);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        append_connection(headers, "te");
+    }
+}
+
+/// Removes what belongs to the upstream's connection from a response.
+pub fn strip_response(headers: &mut HeaderMap, upgrade: bool) {
+    strip(headers, upgrade);
+    headers.remove(PROXY_AUTHENTICATE);
+}
+
+fn strip(headers: &mut HeaderMap, upgrade: bool) {
+    for name in listed(headers) {
+        if !(upgrade && name == UPGRADE) {
+            headers.remove(&name);
+        }
+    }
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    if upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    } else {
+        headers.remove(UPGRADE);
+    }
+}
+
+/// The field names the Connection header lists. `close` and `keep-alive` are options, not fields, and harmless to list.
+fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| token.trim().parse().ok())
+        .filter(|name| !is_end_to_end(name))
+        .collect()
+}
+
+/// Fields that a sender may not hide by listing them in Connection (RFC 9110 section 7.6.1: "MUST NOT").
+fn is_end_to_end(name: &HeaderName) -> bool {
+    use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+    [AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT].contains(name)
+}
+
+fn connection_lists(headers: &HeaderMap, option: &str) -> bool {
+    value_lists(headers, &CONNECTION, option)
+}
+
+fn value_lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|listed| listed.trim().eq_ignore_ascii_case(token))
+}
+
+fn append_connection(headers: &mut HeaderMap, option: &'static str) {
+    let joined = match headers.get(CONNECTION).and_then(|value| value.to_str().ok()) {
+        Some(present) => HeaderValue::try_from(format!("{present}, {option}")),
+        None => Ok(HeaderValue::from_static(option)),
+    };
+    if let Ok(value) = joined {
+        headers.insert(CONNECTION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn connection_fields_and_proxy_credentials_stay_here() {
+        let mut map = headers(&[
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic Zm9vOmJhcg=="),
+            ("te", "gzip"),
+            ("authorization", "Bearer kept"),
+            ("x-kept", "1"),
+        ]);
+        strip_request(&mut map, false);
+        assert_eq!(names(&map), ["authorization", "x-kept"]);
+    }
+
+    #[test]
+    fn a_sender_cannot_hide_end_to_end_fields_behind_connection() {
+        let mut map = headers(&[("connection", "authorization, host, content-length"), ("authorization", "Bearer x")]);
+        strip_request(&mut map, false);
+        assert_eq!(names(&map), ["authorization"]);
+    }
+
+    #[test]
+    fn an_upgrade_keeps_its_two_fields() {
+        let mut map = headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("keep-alive", "1")]);
+        assert!(asks_for_upgrade(&map, Version::HTTP_11));
+        strip_request(&mut map, true);
+        assert_eq!(names(&map), ["connection", "upgrade"]);
+        assert_eq!(map["connection"], "Upgrade");
+    }
+
+    #[test]
+    fn trailers_stay_negotiated() {
+        let mut map = headers(&[("connection", "TE"), ("te", "trailers, deflate")]);
+        strip_request(&mut map, false);
+        assert_eq!((&map["te"], &map["connection"]), (&"trailers".parse().unwrap(), &"te".parse().unwrap()));
+    }
+
+    #[test]
+    fn http_2_has_no_upgrade() {
+        let map = headers(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+        assert!(!asks_for_upgrade(&map, Version::HTTP_2));
+    }
+}
