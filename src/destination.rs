@@ -5,6 +5,7 @@
 //! different software reads differently (`127.1`, zone ids, percent-encoding, userinfo) are refused, not repaired.
 //! This module resolves nothing and does not judge addresses; see `upstream::address` for that.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -97,6 +98,13 @@ pub struct HostName(Arc<str>);
 impl HostName {
     /// The canonical spelling.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A name hashes and compares as its text, so maps keyed by names can be asked with a `&str`.
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

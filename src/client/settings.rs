@@ -140,10 +140,13 @@ impl Clients {
                 problems.push(ClientConfigProblem::DuplicateName);
             }
             let client = compile_client(&entry, &mut problems);
-            for other in clients.iter().filter(|other| other.ways.confusable_with(&client.ways)) {
-                problems.push(ClientConfigProblem::Indistinguishable { other: other.identity.name.to_string() });
+            // Clients with other problems are left out: what they will look like is not known yet.
+            if problems.is_empty() {
+                for other in clients.iter().filter(|other| other.ways.confusable_with(&client.ways)) {
+                    problems.push(ClientConfigProblem::Indistinguishable { other: other.identity.name.to_string() });
+                }
+                clients.push(client);
             }
-            clients.push(client);
             errors.extend(problems.into_iter().map(|problem| {
                 let name = entry.name.clone();
                 ClientConfigError { index, name, problem }
