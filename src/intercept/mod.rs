@@ -1,1 +1,3 @@
-//! (being written)
+//! Terminating the client's TLS: who signs the certificates it is shown.
+
+pub mod authority;
