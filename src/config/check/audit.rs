@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Checker;
 use crate::config::file::{AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
-use crate::config::setting::{Origin, Setting};
+use crate::config::setting::Setting;
 use crate::config::standin::Durability;
 use crate::config::{Audit, DataDir, JournalSettings, Limits, ProblemKind, defaults};
 
@@ -53,10 +53,11 @@ impl Checker<'_> {
     }
 
     pub(super) fn limits(&mut self, file: &LimitsFile) -> Limits {
+        let connections_max = self.count(file.connections_max.as_ref(), limits::CONNECTIONS_MAX);
         let limits = Limits {
             header_bytes_max: self.count(file.header_bytes_max.as_ref(), limits::HEADER_BYTES_MAX),
             header_fields_max: self.count(file.header_fields_max.as_ref(), limits::HEADER_FIELDS_MAX),
-            connections_max: self.count(file.connections_max.as_ref(), limits::CONNECTIONS_MAX),
+            connections_max,
             connections_per_client_max: self.count(
                 file.connections_per_client_max.as_ref(),
                 limits::CONNECTIONS_PER_CLIENT_MAX,
@@ -84,18 +85,18 @@ impl Checker<'_> {
         limits
     }
 
-    /// Reports a limit larger than the one it is part of, at whichever of the two is written down.
+    /// Reports a limit that is written down and larger than the one it is part of. A default is lowered instead, by the
+    /// caller.
     pub(super) fn part_of_whole(
         &mut self,
         (part_bounds, part_setting): (Bounds, Option<&Setting<u64>>),
         (whole_bounds, whole_setting): (Bounds, Option<&Setting<u64>>),
     ) {
-        let part = part_setting.map_or(part_bounds.default, |setting| setting.value);
+        let Some(&Setting { value: part, origin }) = part_setting else {
+            return;
+        };
         let whole = whole_setting.map_or(whole_bounds.default, |setting| setting.value);
         if part > whole {
-            let origin = part_setting
-                .or(whole_setting)
-                .map_or(Origin::Default, |setting| setting.origin);
             let (part_key, whole_key) = (part_bounds.key, whole_bounds.key);
             self.problem(
                 origin,

@@ -38,6 +38,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn upstream(&mut self, file: &UpstreamFile, overrides: &Overrides) -> Upstream {
+        let pool_idle_max = self.count(file.pool_idle_max.as_ref(), limits::POOL_IDLE_MAX);
         let upstream = Upstream {
             ca_files: file
                 .ca_files
@@ -55,7 +56,7 @@ impl Checker<'_> {
                 file.pool_idle_per_destination_max.as_ref(),
                 limits::POOL_IDLE_PER_DESTINATION_MAX,
             ),
-            pool_idle_max: self.count(file.pool_idle_max.as_ref(), limits::POOL_IDLE_MAX),
+            pool_idle_max,
             pool_idle_timeout: self.seconds(file.pool_idle_timeout_s.as_ref(), limits::POOL_IDLE_TIMEOUT_S),
             dns_cache_ttl: self.seconds(file.dns_cache_ttl_s.as_ref(), limits::DNS_CACHE_TTL_S),
             dns_cache_entries: self.count(file.dns_cache_entries.as_ref(), limits::DNS_CACHE_ENTRIES),
