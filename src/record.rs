@@ -74,6 +74,8 @@ coded_enum! {
         Contradicting = "contradicting",
         /// A fragment is present but its id is empty, over-long or has forbidden characters; it is not used.
         Malformed = "malformed",
+        /// The User-Agent has no fragment; the client is bound to exactly this one id.
+        Bound = "bound",
     }
 }
 
