@@ -41,7 +41,10 @@ fn check_id(id: &str) -> Result<(), IdError> {
     if id.chars().count() > ID_CHARS_MAX {
         return Err(IdError::TooLong);
     }
-    if id.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')')) {
+    if id
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')'))
+    {
         return Err(IdError::ForbiddenCharacter);
     }
     Ok(())
@@ -250,7 +253,11 @@ fn more_telling(a: ClientError, b: ClientError) -> ClientError {
 
 impl Ways {
     fn judge(&self, facts: &Facts<'_>, credentials: Option<SecretDigest>) -> Result<Specificity, ClientError> {
-        if self.listener.as_deref().is_some_and(|listener| listener != facts.listener) {
+        if self
+            .listener
+            .as_deref()
+            .is_some_and(|listener| listener != facts.listener)
+        {
             return Err(ClientError::Unknown);
         }
         let source_prefix_bits = longest_prefix_bits(&self.sources, facts.peer_ip);
@@ -274,7 +281,11 @@ impl Ways {
 
 fn check_secret(expected: &SecretDigest, presented: Option<SecretDigest>) -> Result<(), ClientError> {
     let presented = presented.ok_or(ClientError::MissingCredentials)?;
-    if bool::from(expected.equals(&presented)) { Ok(()) } else { Err(ClientError::WrongCredentials) }
+    if bool::from(expected.equals(&presented)) {
+        Ok(())
+    } else {
+        Err(ClientError::WrongCredentials)
+    }
 }
 
 fn longest_prefix_bits(sources: &[IpNet], peer: IpAddr) -> Option<u8> {

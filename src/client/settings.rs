@@ -18,8 +18,18 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// Fields that mean something to HTTP itself or to the upstream, so they cannot be the mark of a client.
 const RESERVED_HEADERS: [&str; 12] = [
-    "authorization", "connection", "content-length", "cookie", "expect", "host", "proxy-authorization",
-    "proxy-connection", "te", "transfer-encoding", "upgrade", "user-agent",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 
 /// A secret from the configuration. Debug output does not show it.
@@ -141,7 +151,9 @@ impl Clients {
             }
             let client = compile_client(&entry, &mut problems);
             for other in clients.iter().filter(|other| other.ways.confusable_with(&client.ways)) {
-                problems.push(ClientConfigProblem::Indistinguishable { other: other.identity.name.to_string() });
+                problems.push(ClientConfigProblem::Indistinguishable {
+                    other: other.identity.name.to_string(),
+                });
             }
             clients.push(client);
             errors.extend(problems.into_iter().map(|problem| {
@@ -152,7 +164,10 @@ impl Clients {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { credential_headers: credential_headers(&clients), clients: clients.into() })
+        Ok(Self {
+            credential_headers: credential_headers(&clients),
+            clients: clients.into(),
+        })
     }
 }
 
@@ -174,11 +189,19 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
     let before = problems.len();
     let ways = Ways {
         credentials: compile_credentials(entry, problems),
-        header: entry.header.as_ref().and_then(|header| compile_header(header, problems)),
+        header: entry
+            .header
+            .as_ref()
+            .and_then(|header| compile_header(header, problems)),
         listener: entry.listener.as_deref().map(Arc::from),
-        sources: entry.sources.iter().filter_map(|source| compile_source(source, problems)).collect(),
+        sources: entry
+            .sources
+            .iter()
+            .filter_map(|source| compile_source(source, problems))
+            .collect(),
     };
-    let none = ways.credentials.is_none() && ways.header.is_none() && ways.listener.is_none() && ways.sources.is_empty();
+    let none =
+        ways.credentials.is_none() && ways.header.is_none() && ways.listener.is_none() && ways.sources.is_empty();
     if none && problems.len() == before {
         problems.push(ClientConfigProblem::NoWay);
     }
@@ -198,7 +221,14 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
         }
     });
     let projects = projects.collect();
-    Client { identity: ClientIdentity { name: Arc::from(entry.name.as_str()), deployments, projects }, ways }
+    Client {
+        identity: ClientIdentity {
+            name: Arc::from(entry.name.as_str()),
+            deployments,
+            projects,
+        },
+        ways,
+    }
 }
 
 fn compile_credentials(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem>) -> Option<SecretDigest> {
@@ -254,7 +284,10 @@ fn compile_source(source: &str, problems: &mut Vec<ClientConfigProblem>) -> Opti
         return None;
     };
     if net.trunc() != net {
-        problems.push(ClientConfigProblem::SourceHostBits { written: source.to_owned(), network: net.trunc() });
+        problems.push(ClientConfigProblem::SourceHostBits {
+            written: source.to_owned(),
+            network: net.trunc(),
+        });
     }
     Some(net.trunc())
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::client::ClientSettings;
+
 use super::problem::{ConfigError, Problem, ProblemKind};
 use super::setting::{Place, Setting};
 
@@ -30,6 +32,7 @@ pub(super) struct ConfigFile {
     pub(super) policy_file: Key<PathBuf>,
     pub(super) tunnel_hosts: Vec<Setting<String>>,
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
+    pub(super) clients: Vec<Setting<ClientSettings>>,
     pub(super) audit: AuditFile,
     pub(super) limits: LimitsFile,
     pub(super) log: LogFile,

@@ -67,7 +67,7 @@ pub(super) const SEGMENT_BYTES_MAX: Bounds = bounds(
     "audit.segment_bytes_max",
     64 * MIB,
     MIB,
-    1024 * MIB,
+    256 * MIB,
     "smaller makes many tiny files, larger needs as much memory to be sealed",
 );
 pub(super) const COMMIT_GAP_US: Bounds = bounds(

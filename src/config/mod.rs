@@ -28,9 +28,11 @@ pub use data_dir::DataDir;
 pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
-pub use standin::{Clients, HostPattern, JournalSettings, Policy};
+pub use standin::{HostPattern, JournalSettings, Policy};
 pub use warning::Warning;
 
+use crate::client::Clients;
+use crate::destination::Host;
 use crate::intercept::authority;
 
 /// Everything a run needs to know.
@@ -95,8 +97,8 @@ pub struct Upstream {
     pub system_roots: bool,
     /// Addresses that may be dialled although their class is refused by default.
     pub allow_addresses: Vec<IpNet>,
-    /// Canonical host name to the address used instead of asking DNS.
-    pub resolve: HashMap<Arc<str>, IpAddr>,
+    /// Host to the address used instead of asking DNS.
+    pub resolve: HashMap<Host, IpAddr>,
     /// Idle connections kept per destination and worker.
     pub pool_idle_per_destination_max: usize,
     /// Idle connections kept in all.

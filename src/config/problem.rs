@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::setting::Place;
+use crate::client::ClientConfigError;
+use crate::destination::DestinationError;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,23 @@ pub enum ProblemKind {
     /// The address of a pinned name is not an IP address.
     #[error("{key}: \"{given}\" is not an IP address; write 203.0.113.7 or 2001:db8::7")]
     ResolveAddress { key: &'static str, given: String },
+    /// The name to pin is not a host.
+    #[error("{key}: \"{given}\" is not a host name: {source}")]
+    ResolveHost {
+        key: &'static str,
+        given: String,
+        source: DestinationError,
+    },
+    /// A client's own settings are wrong.
+    #[error(transparent)]
+    Client(ClientConfigError),
+    /// A client is to be recognised by a listener that does not exist.
+    #[error("clients \"{client}\": there is no listener \"{listener}\"; the listeners are {}", .known.join(", "))]
+    UnknownListener {
+        client: String,
+        listener: String,
+        known: Vec<String>,
+    },
     /// The log filter is not one `tracing` understands.
     #[error("log.level: \"{given}\" is not a log filter ({reason}); write info, or tollgate=debug")]
     LogLevel { given: String, reason: String },

@@ -5,8 +5,6 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Policy;
 #[derive(Clone, Debug)]
-pub struct Clients;
-#[derive(Clone, Debug)]
 pub struct HostPattern;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {

@@ -7,7 +7,7 @@
 mod certificate;
 mod files;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +18,8 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
+
+use crate::destination::Host;
 
 pub use certificate::CaCertificate;
 pub use files::FileError;
@@ -205,12 +207,12 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Makes the leaf certificate for a canonical host name or IP address, valid from two days before `now` for
+    /// Makes the leaf certificate for a host, valid from two days before `now` for
     /// `leaf_valid`, but never outside the CA's own validity.
     ///
     /// # Errors
     /// [`LeafError::CaExpired`] once the CA is no longer valid; the others do not happen with a canonical host.
-    pub fn leaf(&self, host: &str, now: SystemTime) -> Result<CertifiedKey, LeafError> {
+    pub fn leaf(&self, host: &Host, now: SystemTime) -> Result<CertifiedKey, LeafError> {
         let leaf = self.sign(host, now)?;
         let mut chain = Vec::with_capacity(1 + self.intermediates.len());
         chain.push(leaf);
@@ -228,7 +230,7 @@ impl Authority {
         self.created
     }
 
-    fn sign(&self, host: &str, now: SystemTime) -> Result<CertificateDer<'static>, LeafError> {
+    fn sign(&self, host: &Host, now: SystemTime) -> Result<CertificateDer<'static>, LeafError> {
         let now_s = unix_s(now);
         if now_s >= self.certificate.not_after_s() {
             return Err(LeafError::CaExpired);
@@ -241,8 +243,9 @@ impl Authority {
         params.serial_number = Some(random_serial()?);
         params.subject_alt_names = vec![subject_alt_name(host)?];
         params.distinguished_name = DistinguishedName::new();
-        if host.len() <= COMMON_NAME_LENGTH_MAX {
-            params.distinguished_name.push(DnType::CommonName, host);
+        let common_name = host.to_string();
+        if common_name.len() <= COMMON_NAME_LENGTH_MAX {
+            params.distinguished_name.push(DnType::CommonName, common_name);
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -254,7 +257,7 @@ impl Authority {
 
     /// Signs a throw-away leaf, so that a CA whose leaves no client would accept is refused at start.
     fn prove(&self, now: SystemTime) -> Result<(), AuthorityError> {
-        let leaf = self.sign("tollgate.invalid", now)?;
+        let leaf = self.sign(&Host::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), now)?;
         self.certificate.proves(&leaf)
     }
 }
@@ -319,10 +322,10 @@ fn signing_key(key: &KeyPair) -> Result<Arc<dyn SigningKey>, LeafError> {
     Ok(rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&der)?)
 }
 
-fn subject_alt_name(host: &str) -> Result<SanType, LeafError> {
-    match host.parse::<IpAddr>() {
-        Ok(address) => Ok(SanType::IpAddress(address)),
-        Err(_) => Ok(SanType::DnsName(host.try_into().map_err(|_| LeafError::Name)?)),
+fn subject_alt_name(host: &Host) -> Result<SanType, LeafError> {
+    match host {
+        Host::Ip(address) => Ok(SanType::IpAddress(*address)),
+        Host::Name(name) => Ok(SanType::DnsName(name.as_str().try_into().map_err(|_| LeafError::Name)?)),
     }
 }
 

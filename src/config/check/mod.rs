@@ -1,10 +1,12 @@
 //! From the file as written to the checked [`Config`]: gives every value its type and collects every problem.
 
 mod audit;
+mod clients;
 mod listeners;
 mod upstream;
 
 use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -18,9 +20,12 @@ use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
 use super::standin::Durability;
 use super::{
-    Clients, Config, ConfigError, DataDir, Log, LogFormat, Overrides, Policy, PolicySource, Problem, ProblemKind,
-    Warning, defaults,
+    Config, ConfigError, DataDir, Log, LogFormat, Overrides, Policy, PolicySource, Problem, ProblemKind, Warning,
+    defaults,
 };
+
+/// Longer secrets are cut, and then match nothing.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 pub(super) fn check(file: ConfigFile, path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     let mut checker = Checker {
@@ -30,6 +35,7 @@ pub(super) fn check(file: ConfigFile, path: Option<&Path>, overrides: &Overrides
     let data_dir = DataDir::new(checker.path_or(file.data_dir.as_ref(), defaults::DATA_DIR));
     let listeners = checker.listeners(file.listeners);
     let admin = checker.admin(file.admin.as_ref(), &listeners);
+    let clients = checker.clients(file.clients, &listeners);
     let upstream = checker.upstream(&file.upstream, overrides);
     let mut config = Config {
         threads: checker.threads(file.threads.as_ref()),
@@ -38,7 +44,7 @@ pub(super) fn check(file: ConfigFile, path: Option<&Path>, overrides: &Overrides
         policy: Arc::new(Policy),
         policy_source: PolicySource::BuiltIn,
         tunnel: checker.tunnel(&file.tunnel_hosts, file.tunnel_ports.as_ref()),
-        clients: Clients,
+        clients,
         audit: checker.audit(&file.audit, &data_dir),
         limits: checker.limits(&file.limits),
         log: checker.log(&file.log),
@@ -92,6 +98,20 @@ impl Checker<'_> {
 
     fn path_or(&self, key: Option<&Setting<PathBuf>>, default: &str) -> PathBuf {
         key.map_or_else(|| PathBuf::from(default), |setting| self.path(setting))
+    }
+
+    /// Reads a small secret; a line end after it is not part of it.
+    fn secret(&mut self, key: &'static str, setting: &Setting<PathBuf>) -> Option<String> {
+        let path = self.path(setting);
+        let mut text = String::new();
+        let read = File::open(&path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
+        match read {
+            Ok(_) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(source) => {
+                self.problem(setting.origin, ProblemKind::FileMissing { key, path, source });
+                None
+            }
+        }
     }
 
     /// A file that must exist already.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,6 +11,7 @@ use crate::config::file::{InterceptionFile, UpstreamFile};
 use crate::config::limits;
 use crate::config::setting::{Origin, Setting};
 use crate::config::{HostPattern, Interception, Overrides, ProblemKind, TunnelRules, Upstream, defaults};
+use crate::destination::Host;
 use crate::intercept::authority;
 
 const DAY_S: u64 = 24 * 60 * 60;
@@ -85,7 +85,7 @@ impl Checker<'_> {
         network
     }
 
-    fn resolve(&mut self, file: &UpstreamFile, overrides: &Overrides) -> HashMap<Arc<str>, IpAddr> {
+    fn resolve(&mut self, file: &UpstreamFile, overrides: &Overrides) -> HashMap<Host, IpAddr> {
         let mut pinned = HashMap::new();
         for (host, address) in &file.resolve {
             self.pin(&mut pinned, host, address);
@@ -104,17 +104,25 @@ impl Checker<'_> {
         pinned
     }
 
-    fn pin(&mut self, pinned: &mut HashMap<Arc<str>, IpAddr>, host: &str, address: &Setting<String>) {
-        match address.value.parse() {
-            Ok(parsed) => {
-                pinned.insert(Arc::from(host), parsed);
+    fn pin(&mut self, pinned: &mut HashMap<Host, IpAddr>, host: &str, address: &Setting<String>) {
+        let key = "upstream.resolve";
+        match (Host::parse(host), address.value.parse()) {
+            (Ok(host), Ok(parsed)) => {
+                pinned.insert(host, parsed);
             }
-            Err(_) => {
-                let kind = ProblemKind::ResolveAddress {
-                    key: "upstream.resolve",
-                    given: address.value.clone(),
-                };
-                self.problem(address.origin, kind);
+            (Err(source), _) => {
+                self.problem(
+                    address.origin,
+                    ProblemKind::ResolveHost {
+                        key,
+                        given: host.to_owned(),
+                        source,
+                    },
+                );
+            }
+            (Ok(_), Err(_)) => {
+                let given = address.value.clone();
+                self.problem(address.origin, ProblemKind::ResolveAddress { key, given });
             }
         }
     }
