@@ -352,6 +352,14 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// The permission bits of the CA's key file, for people to see; nothing of its content is read.
+///
+/// # Errors
+/// The file cannot be looked at.
+pub fn key_mode(key_file: &Path) -> Result<u32, FileError> {
+    files::mode(key_file)
+}
+
 /// Adds to the epoch instead of constructing: rcgen's date type belongs to a crate that this one does not depend on.
 fn set_validity(params: &mut CertificateParams, not_before_s: i64, not_after_s: i64) {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
