@@ -41,10 +41,7 @@ fn check_id(id: &str) -> Result<(), IdError> {
     if id.chars().count() > ID_CHARS_MAX {
         return Err(IdError::TooLong);
     }
-    if id
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')'))
-    {
+    if id.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')')) {
         return Err(IdError::ForbiddenCharacter);
     }
     Ok(())
@@ -203,6 +200,38 @@ pub struct Clients {
     credential_headers: Box<[HeaderName]>,
 }
 
+/// A secret as a connection presented it.
+enum Presented {
+    Nothing,
+    /// A Proxy-Authorization that is not well-formed Basic.
+    Unreadable,
+    Secret(SecretDigest),
+}
+
+impl Presented {
+    /// Reads `Basic` credentials (RFC 7617): the secret is the decoded `user:password`.
+    fn basic(value: Option<&[u8]>) -> Self {
+        let Some(value) = value else { return Self::Nothing };
+        let token = value.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "));
+        match token.and_then(|(_, token)| STANDARD.decode(token.trim_ascii()).ok()) {
+            Some(credentials) => Self::Secret(SecretDigest::of(&credentials)),
+            None => Self::Unreadable,
+        }
+    }
+
+    fn raw(value: Option<&[u8]>) -> Self {
+        value.map_or(Self::Nothing, |value| Self::Secret(SecretDigest::of(value)))
+    }
+
+    fn check(&self, expected: &SecretDigest) -> Result<(), ClientError> {
+        match self {
+            Self::Nothing => Err(ClientError::MissingCredentials),
+            Self::Secret(digest) if bool::from(expected.equals(digest)) => Ok(()),
+            Self::Secret(_) | Self::Unreadable => Err(ClientError::WrongCredentials),
+        }
+    }
+}
+
 impl Clients {
     /// Recognises the client of a connection.
     ///
@@ -213,12 +242,12 @@ impl Clients {
         if self.clients.is_empty() {
             return Ok(None);
         }
-        // Computed once for all clients.
-        let credentials = facts.proxy_authorization.map(basic_digest);
+        // Decoded and digested once for all clients.
+        let credentials = Presented::basic(facts.proxy_authorization);
         let mut best: Option<(Specificity, &ClientIdentity)> = None;
         let mut failure = ClientError::Unknown;
         for client in &self.clients {
-            match client.ways.judge(facts, credentials) {
+            match client.ways.judge(facts, &credentials) {
                 Ok(specificity) => {
                     if best.is_none_or(|(found, _)| specificity > found) {
                         best = Some((specificity, &client.identity));
@@ -252,12 +281,8 @@ fn more_telling(a: ClientError, b: ClientError) -> ClientError {
 }
 
 impl Ways {
-    fn judge(&self, facts: &Facts<'_>, credentials: Option<SecretDigest>) -> Result<Specificity, ClientError> {
-        if self
-            .listener
-            .as_deref()
-            .is_some_and(|listener| listener != facts.listener)
-        {
+    fn judge(&self, facts: &Facts<'_>, credentials: &Presented) -> Result<Specificity, ClientError> {
+        if self.listener.as_deref().is_some_and(|listener| listener != facts.listener) {
             return Err(ClientError::Unknown);
         }
         let source_prefix_bits = longest_prefix_bits(&self.sources, facts.peer_ip);
@@ -265,10 +290,10 @@ impl Ways {
             return Err(ClientError::Unknown);
         }
         if let Some(expected) = &self.credentials {
-            check_secret(expected, credentials)?;
+            credentials.check(expected)?;
         }
         if let Some((name, expected)) = &self.header {
-            check_secret(expected, (facts.header)(name).map(SecretDigest::of))?;
+            Presented::raw((facts.header)(name)).check(expected)?;
         }
         Ok(Specificity {
             credentials: self.credentials.is_some(),
@@ -276,15 +301,6 @@ impl Ways {
             listener: self.listener.is_some(),
             source_prefix_bits,
         })
-    }
-}
-
-fn check_secret(expected: &SecretDigest, presented: Option<SecretDigest>) -> Result<(), ClientError> {
-    let presented = presented.ok_or(ClientError::MissingCredentials)?;
-    if bool::from(expected.equals(&presented)) {
-        Ok(())
-    } else {
-        Err(ClientError::WrongCredentials)
     }
 }
 
@@ -298,16 +314,6 @@ fn prefix_bits(net: &IpNet) -> u8 {
         IpNet::V4(net) => net.prefix_len() + 96,
         IpNet::V6(net) => net.prefix_len(),
     }
-}
-
-/// Digest of `user:password` from a `Basic` credential (RFC 7617). Anything else gives the digest of the raw value,
-/// which matches no client because no configured secret is compared with a value that has the scheme in front.
-fn basic_digest(value: &[u8]) -> SecretDigest {
-    let decoded = value
-        .split_at_checked(6)
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "))
-        .and_then(|(_, token)| STANDARD.decode(token.trim_ascii()).ok());
-    SecretDigest::of(decoded.as_deref().unwrap_or(value))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! different software reads differently (`127.1`, zone ids, percent-encoding, userinfo) are refused, not repaired.
 //! This module resolves nothing and does not judge addresses; see `upstream::address` for that.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -101,6 +102,13 @@ impl HostName {
     }
 }
 
+/// A name hashes and compares as its text, so maps keyed by names can be asked with a `&str`.
+impl Borrow<str> for HostName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for HostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -180,10 +188,7 @@ impl Destination {
     pub fn from_connect(authority: impl AsRef<[u8]>) -> Result<Self, DestinationError> {
         let (host, port) = split_authority(authority.as_ref())?;
         let port = port.ok_or(DestinationError::MissingPort)?;
-        Ok(Self {
-            host: parse_uri_host(host)?,
-            port: parse_port(port)?,
-        })
+        Ok(Self { host: parse_uri_host(host)?, port: parse_port(port)? })
     }
 
     /// Parses the authority of an absolute-form URI or an `:authority` pseudo-header (RFC 9110 section 4.2).
@@ -195,10 +200,7 @@ impl Destination {
             Some(port) => parse_port(port)?,
             None => scheme.default_port(),
         };
-        Ok(Self {
-            host: parse_uri_host(host)?,
-            port,
-        })
+        Ok(Self { host: parse_uri_host(host)?, port })
     }
 
     /// Parses a Host header value (RFC 9110 section 7.2). Optional whitespace around it must be gone already.
@@ -276,8 +278,8 @@ fn parse_uri_host(host: &str) -> Result<Host, DestinationError> {
         let name = host.to_ascii_lowercase();
         return finish(&name);
     }
-    let ascii =
-        idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).map_err(|_| DestinationError::InvalidIdna)?;
+    let ascii = idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL)
+        .map_err(|_| DestinationError::InvalidIdna)?;
     match finish(&ascii)? {
         // Full-width digits become an address: nobody writes one this way except to get past a filter.
         Host::Ip(_) => Err(DestinationError::LegacyIpv4),
@@ -298,8 +300,7 @@ fn parse_bracketed(rest: &str) -> Result<Host, DestinationError> {
 
 /// Whether any label starts with `xn--`: such a name must be checked and normalised by UTS 46.
 fn has_a_label(host: &str) -> bool {
-    host.split('.')
-        .any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
+    host.split('.').any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
 }
 
 /// Checks a lower-case ASCII spelling and decides between name and IPv4 address.
@@ -327,10 +328,7 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
         if label.len() > LABEL_BYTES_MAX {
             return Err(DestinationError::LabelTooLong);
         }
-        if !label
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-        {
+        if !label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
             return Err(DestinationError::ForbiddenCharacter);
         }
     }
@@ -341,9 +339,7 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
 /// (`inet_aton` takes octal, hexadecimal and shortened forms), so anything but four decimal numbers is refused.
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hexadecimal = last
-        .strip_prefix("0x")
-        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hexadecimal || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -1,1 +1,3 @@
-//! (being written)
+//! What is observed of an exchange. Redaction is in `redact`.
+
+pub mod redact;

@@ -1,1 +1,205 @@
-//! (being written)
+//! Whether a call may leave: an allowlist of named rules, asked once per request.
+//!
+//! [`Policy::decide`] is pure and its cost does not grow with the number of rules. Only this module makes a
+//! [`Permit`], and only a permit opens an upstream connection. Reading files is in `load`; what addresses a name may
+//! resolve to is judged in `upstream::address`, after resolution.
+
+mod file;
+mod index;
+mod load;
+mod pattern;
+mod structure;
+mod verdict;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::attribution::Subject;
+use crate::client::{DeploymentId, ProjectId};
+use crate::destination::Destination;
+use crate::record::{DenyReason, IdAssurance};
+
+pub use file::{InvalidPolicy, PolicyProblem, Problem};
+pub use load::{PolicyLoadError, load};
+pub use pattern::{HostPattern, HostPatternError};
+pub use verdict::{Deny, Permit};
+
+use index::Index;
+
+/// Name of the rule that `--allow-host` stands for. Names in files cannot start with `flag:`.
+pub const ALLOW_HOST_RULE: &str = "flag:--allow-host";
+
+/// What happens to a call that no rule allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It is let through and recorded as `would_deny`.
+    #[default]
+    Observe,
+    /// It is refused.
+    Enforce,
+}
+
+impl Mode {
+    /// The spelling in the policy file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// Whom a rule admits: any subject that is named in one of the lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Subjects {
+    deployments: Vec<DeploymentId>,
+    projects: Vec<ProjectId>,
+    clients: Vec<Arc<str>>,
+}
+
+/// One rule: these hosts, for these subjects. `subjects` is `None` for everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    name: Arc<str>,
+    hosts: Vec<HostPattern>,
+    subjects: Option<Subjects>,
+}
+
+/// A compiled policy. Share it behind an `Arc`; a reload makes a new one.
+#[derive(Debug)]
+pub struct Policy {
+    mode: Mode,
+    rules: Vec<Rule>,
+    index: Index,
+    hash: Arc<str>,
+}
+
+impl Policy {
+    /// Parses a policy file. `file` is its name in messages; all problems are reported at once.
+    ///
+    /// A file without `mode` observes. A call is allowed by the first rule, in file order, that names its host and
+    /// admits its subject.
+    pub fn parse(text: &str, file: &str) -> Result<Self, InvalidPolicy> {
+        let (mode, rules) = file::read(text, file)?;
+        Ok(Self::compile(mode, rules))
+    }
+
+    /// The policy of the command line: enforcing when asked to or when hosts are given, with one rule for everyone
+    /// named [`ALLOW_HOST_RULE`].
+    pub fn from_flags(enforce: bool, allow_hosts: &[HostPattern]) -> Self {
+        let mode = if enforce || !allow_hosts.is_empty() { Mode::Enforce } else { Mode::Observe };
+        let mut seen = HashSet::new();
+        let hosts: Vec<_> = allow_hosts.iter().filter(|host| seen.insert(*host)).cloned().collect();
+        let rule = Rule { name: Arc::from(ALLOW_HOST_RULE), hosts, subjects: None };
+        Self::compile(mode, if rule.hosts.is_empty() { Vec::new() } else { vec![rule] })
+    }
+
+    /// The same rules in another mode; the hash changes with it.
+    #[must_use]
+    pub fn with_mode(self, mode: Mode) -> Self {
+        let hash = hash(mode, &self.rules);
+        Self { mode, hash, ..self }
+    }
+
+    fn compile(mode: Mode, rules: Vec<Rule>) -> Self {
+        let mut index = Index::default();
+        for (position, rule) in rules.iter().enumerate() {
+            for host in &rule.hosts {
+                index.insert(host, position, rule.subjects.as_ref());
+            }
+        }
+        Self { mode, hash: hash(mode, &rules), index, rules }
+    }
+
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Number of rules.
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// SHA-256 of the canonical form, 64 hexadecimal digits. Comments, spelling of the YAML and the order inside the
+    /// lists of a rule do not change it; mode, rule order, names, hosts and subjects do.
+    pub const fn hash(&self) -> &Arc<str> {
+        &self.hash
+    }
+
+    /// Judges one request. Nothing is resolved or dialled before this returned a permit.
+    ///
+    /// When observing, every request gets a permit; [`Permit::would_deny`] says what enforcing would have refused.
+    pub fn decide(&self, subject: &Subject, destination: &Destination) -> Result<Permit, Deny> {
+        let found = self.index.find(subject, destination);
+        if subject.assurance == IdAssurance::Mismatch {
+            return self.refuse(destination, DenyReason::IdentityMismatch, found.naming);
+        }
+        match (found.admitting, found.naming) {
+            (Some(rule), _) => Ok(Permit::allow(destination.clone(), self.rule_name(rule), Arc::clone(&self.hash))),
+            (None, Some(rule)) => self.refuse(destination, DenyReason::SubjectNotAllowed, Some(rule)),
+            (None, None) => self.refuse(destination, DenyReason::HostNotAllowed, None),
+        }
+    }
+
+    /// Judges something no rule can allow, such as a protocol Tollgate does not know: let through and recorded when
+    /// observing, refused with `reason` when enforcing.
+    pub fn tolerate(&self, destination: &Destination, reason: DenyReason) -> Result<Permit, Deny> {
+        self.refuse(destination, reason, None)
+    }
+
+    fn refuse(&self, destination: &Destination, reason: DenyReason, rule: Option<usize>) -> Result<Permit, Deny> {
+        let (destination, rule) = (destination.clone(), rule.and_then(|rule| self.rule_name(rule)));
+        let policy_hash = Arc::clone(&self.hash);
+        match self.mode {
+            Mode::Observe => Ok(Permit::would_deny_for(destination, reason, rule, policy_hash)),
+            Mode::Enforce => Err(Deny { destination, reason, rule, policy_hash }),
+        }
+    }
+
+    fn rule_name(&self, position: usize) -> Option<Arc<str>> {
+        self.rules.get(position).map(|rule| Arc::clone(&rule.name))
+    }
+}
+
+/// Hashes the canonical form: one line for each fact, texts quoted and escaped as Rust string literals so that no text can
+/// look like another line, lists sorted.
+///
+/// ```text
+/// tollgate-policy-1
+/// mode enforce
+/// rule "slack"
+/// host "hooks.slack.com"
+/// deployment "0763c7f3a5cf4fc78981d801d2b8af6a"
+/// ```
+fn hash(mode: Mode, rules: &[Rule]) -> Arc<str> {
+    let mut form = format!("tollgate-policy-1\nmode {}\n", mode.as_str());
+    for rule in rules {
+        push_line(&mut form, "rule", &rule.name);
+        push_sorted(&mut form, "host", rule.hosts.iter().map(ToString::to_string));
+        if let Some(subjects) = &rule.subjects {
+            push_sorted(&mut form, "deployment", subjects.deployments.iter().map(ToString::to_string));
+            push_sorted(&mut form, "project", subjects.projects.iter().map(ToString::to_string));
+            push_sorted(&mut form, "client", subjects.clients.iter().map(ToString::to_string));
+        }
+    }
+    let hex: String = digest(&SHA256, form.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Arc::from(hex)
+}
+
+fn push_sorted(form: &mut String, kind: &str, texts: impl Iterator<Item = String>) {
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort_unstable();
+    for text in texts {
+        push_line(form, kind, &text);
+    }
+}
+
+fn push_line(form: &mut String, kind: &str, text: &str) {
+    form.push_str(kind);
+    form.push_str(" \"");
+    form.extend(text.escape_default());
+    form.push_str("\"\n");
+}
+

@@ -1,1 +1,3 @@
-//! (being written)
+//! The only door to the outside. Address classes and their judgement are in `address`.
+
+pub mod address;

@@ -1,0 +1,158 @@
+//! Host patterns: an exact host or `*.suffix`, with an optional port. Also used for host filters and tunnel hosts.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use crate::destination::{Destination, DestinationError, Host, HostName, parse_port, split_authority};
+
+/// Single-label suffixes that belong to nobody else: RFC 6761, RFC 6762, ICANN's `internal` and what sites use.
+const PRIVATE_SUFFIXES: [&str; 9] =
+    ["corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "test"];
+
+/// Why a text is not a host pattern, with the right spelling where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostPatternError {
+    #[error("the host is empty; write a name such as hooks.slack.com")]
+    Empty,
+    #[error("host \"{written}\" is not canonical; write \"{canonical}\"")]
+    NotCanonical { written: String, canonical: String },
+    #[error("host \"{written}\" is a URL; write only its host: \"{host}\"")]
+    Url { written: String, host: String },
+    #[error("host \"*\" would match every host; name the hosts, or use `mode: observe`")]
+    BareWildcard,
+    #[error("host \"{written}\" has a `*` that is not a whole first label; write a suffix such as \"*.example.com\"")]
+    WildcardPosition { written: String },
+    #[error("host \"{written}\" would match a whole top-level domain; add a label, as in \"*.example.com\"")]
+    WildcardTooBroad { written: String },
+    #[error("host \"{written}\": a `*` cannot stand before an address")]
+    WildcardAddress { written: String },
+    #[error("host \"{written}\": {error}")]
+    Invalid { written: String, error: DestinationError },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum HostMatch {
+    Exact(Host),
+    /// Any name with more labels than this one that ends in them.
+    Suffix(HostName),
+}
+
+/// `host`, `*.suffix`, `host:port` or `*.suffix:port`. Without a port it matches every port.
+///
+/// `*.example.com` matches `a.example.com` and `a.b.example.com`, never `example.com`. Equality is that of the
+/// canonical form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPattern {
+    host: HostMatch,
+    port: Option<u16>,
+}
+
+impl HostPattern {
+    /// Parses a pattern. Spellings that are not canonical are refused with the right one, because a reader of the
+    /// policy must see what is matched.
+    pub fn parse(written: &str) -> Result<Self, HostPatternError> {
+        if written.is_empty() {
+            return Err(HostPatternError::Empty);
+        }
+        if let Some(host) = host_of_url(written) {
+            return Err(HostPatternError::Url { written: written.to_owned(), host });
+        }
+        let pattern = Self::read(written)?;
+        let canonical = pattern.to_string();
+        if canonical != written {
+            return Err(HostPatternError::NotCanonical { written: written.to_owned(), canonical });
+        }
+        Ok(pattern)
+    }
+
+    /// Whether a destination is one this pattern names.
+    pub fn matches(&self, destination: &Destination) -> bool {
+        self.port.is_none_or(|port| port == destination.port) && self.matches_host(&destination.host)
+    }
+
+    /// Whether a host is one this pattern names, on whatever port.
+    pub fn matches_host(&self, host: &Host) -> bool {
+        match &self.host {
+            HostMatch::Exact(exact) => exact == host,
+            HostMatch::Suffix(suffix) => host
+                .name()
+                .and_then(|name| name.strip_suffix(suffix.as_str()))
+                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.')),
+        }
+    }
+
+    pub(super) const fn host(&self) -> &HostMatch {
+        &self.host
+    }
+
+    /// The port, when the pattern has one.
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    fn read(written: &str) -> Result<Self, HostPatternError> {
+        let invalid = |error| HostPatternError::Invalid { written: written.to_owned(), error };
+        if let Ok(address) = written.parse::<Ipv6Addr>() {
+            return Ok(Self { host: HostMatch::Exact(Host::Ip(address.into())), port: None });
+        }
+        let (host, port) = split_authority(written.as_bytes()).map_err(invalid)?;
+        let port = port.map(parse_port).transpose().map_err(invalid)?;
+        let host = match host.strip_prefix('*') {
+            Some("" | ".") => return Err(HostPatternError::BareWildcard),
+            Some(rest) => read_suffix(rest, written)?,
+            None if host.contains('*') => {
+                return Err(HostPatternError::WildcardPosition { written: written.to_owned() });
+            }
+            None => HostMatch::Exact(Host::parse(host).map_err(invalid)?),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError> {
+    let suffix = match rest.strip_prefix('.') {
+        Some(suffix) if !suffix.contains('*') => suffix,
+        Some(_) | None => return Err(HostPatternError::WildcardPosition { written: written.to_owned() }),
+    };
+    match Host::parse(suffix) {
+        Ok(Host::Name(name)) if name.as_str().contains('.') || PRIVATE_SUFFIXES.contains(&name.as_str()) => {
+            Ok(HostMatch::Suffix(name))
+        }
+        Ok(Host::Name(_)) => Err(HostPatternError::WildcardTooBroad { written: written.to_owned() }),
+        Ok(Host::Ip(_)) | Err(DestinationError::LegacyIpv4) => {
+            Err(HostPatternError::WildcardAddress { written: written.to_owned() })
+        }
+        Err(error) => Err(HostPatternError::Invalid { written: written.to_owned(), error }),
+    }
+}
+
+/// The canonical host of something with a scheme or a path, when there is one to suggest.
+fn host_of_url(written: &str) -> Option<String> {
+    let after_scheme = written.split_once("://").map_or(written, |(_, rest)| rest);
+    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.len() == written.len() {
+        return None;
+    }
+    HostPattern::read(authority).ok().map(|pattern| pattern.to_string())
+}
+
+/// The canonical form; parsing it gives the same pattern.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            HostMatch::Exact(Host::Ip(std::net::IpAddr::V6(address))) => write!(f, "[{address}]")?,
+            HostMatch::Exact(host) => host.fmt(f)?,
+            HostMatch::Suffix(suffix) => write!(f, "*.{}", suffix.as_str())?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(pattern: &str) -> Result<Self, Self::Err> {
+        Self::parse(pattern)
+    }
+}
