@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::client::ClientSettings;
 
@@ -30,6 +31,8 @@ pub(super) struct ConfigFile {
     pub(super) interception: InterceptionFile,
     pub(super) upstream: UpstreamFile,
     pub(super) policy_file: Key<PathBuf>,
+    /// Only its position: the policy reads its own text, so that its errors have places too.
+    pub(super) policy: Key<IgnoredAny>,
     pub(super) tunnel_hosts: Vec<Setting<String>>,
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
     pub(super) clients: Vec<Setting<ClientSettings>>,
@@ -113,15 +116,10 @@ pub(super) struct LogFile {
     pub(super) level: Key<String>,
 }
 
-/// Reads and parses the file.
+/// Parses the text of the file at `path`; an empty text is a file without keys.
 ///
 /// # Errors
-/// One problem: the file cannot be read, or the first place where it is not the YAML of a [`ConfigFile`].
-pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
-    parse(path, &read_text(path)?)
-}
-
-/// Parses the text of the file at `path`; an empty text is a file without keys.
+/// One problem: the first place where the text is not the YAML of a [`ConfigFile`].
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);
@@ -130,7 +128,11 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
         .map_err(|error| Problem::from_yaml(path, &error).into())
 }
 
-fn read_text(path: &Path) -> Result<String, ConfigError> {
+/// Reads the file's text.
+///
+/// # Errors
+/// One problem: the file cannot be read, or is too large.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let place = || Place::WholeFile(path.to_owned());
     let unreadable = |source: std::io::Error| Problem {
         place: place(),

@@ -12,7 +12,6 @@ mod limits;
 mod overrides;
 mod problem;
 mod setting;
-mod standin;
 mod warning;
 
 use std::collections::HashMap;
@@ -28,12 +27,12 @@ pub use data_dir::DataDir;
 pub use overrides::Overrides;
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
-pub use standin::{HostPattern, JournalSettings, Policy};
 pub use warning::Warning;
 
 use crate::client::Clients;
 use crate::destination::Host;
 use crate::intercept::authority;
+use crate::policy::{HostPattern, Policy};
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -191,12 +190,15 @@ impl Config {
     /// # Errors
     /// Every problem found, in one [`ConfigError`].
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let (mut config_file, path) = match file {
-            Some(path) => (file::read(path)?, Some(path)),
-            None => (file::ConfigFile::default(), None),
-        };
-        overrides.apply(&mut config_file);
-        check::check(config_file, path, overrides)
+        let text = file.map_or_else(|| Ok(String::new()), file::read_text)?;
+        Self::from_text(file, &text, overrides)
+    }
+
+    /// As [`Config::load`], but with the text of the file at `path` already read.
+    fn from_text(path: Option<&Path>, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut file = file::parse(path.unwrap_or(Path::new("")), text)?;
+        overrides.apply(&mut file);
+        check::check(file, path, text, overrides)
     }
 }
 

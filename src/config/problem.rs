@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::setting::Place;
 use crate::client::ClientConfigError;
 use crate::destination::DestinationError;
+use crate::policy::{self, HostPatternError, PolicyLoadError};
 
 /// One thing that is wrong, and where.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +34,30 @@ pub enum ProblemKind {
         near: Option<&'static str>,
         known: Vec<&'static str>,
     },
-    /// Not YAML, or a value of the wrong type.
-    #[error("{detail}")]
+    /// A key that is there twice.
+    #[error("the key `{key}` is there twice; remove one")]
+    DuplicateKey { key: String },
+    /// A value of another type than the key has.
+    #[error("{wanted} is wanted here")]
+    WrongType { wanted: &'static str },
+    /// Not YAML.
+    #[error("not valid YAML: {detail}")]
     Yaml { detail: String },
+    /// `policy_file` and `policy`.
+    #[error("policy_file and policy are both given; remove one")]
+    TwoPolicies,
+    /// `--policy` and `--allow-host`.
+    #[error("--policy is given too; add the host to the policy file, or leave --policy out")]
+    AllowHostAndPolicy,
+    /// The policy file cannot be read.
+    #[error(transparent)]
+    PolicyFile(PolicyLoadError),
+    /// Something in the policy is wrong.
+    #[error(transparent)]
+    Policy(policy::Problem),
+    /// A host pattern is wrong.
+    #[error(transparent)]
+    HostPattern(HostPatternError),
     /// A number outside its range.
     #[error("{key}: {given} is outside {min} to {max}: {why}")]
     OutOfRange {
@@ -159,17 +181,30 @@ impl Problem {
                 column: at.column(),
             },
         );
-        let kind = match error.without_snippet() {
-            serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => ProblemKind::UnknownKey {
-                key: field.clone(),
-                near: nearest(field, expected),
-                known: expected.clone(),
-            },
-            other => ProblemKind::Yaml {
-                detail: other.to_string(),
-            },
-        };
-        Self { place, kind }
+        Self { place, kind: kind_of(error) }
+    }
+}
+
+/// The cases people meet get texts of their own. The other texts of the YAML reader end in the position, which is in
+/// the place already.
+fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
+    use serde_saphyr::Error;
+
+    match error.without_snippet() {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            ProblemKind::UnknownKey { key: field.clone(), near: nearest(field, expected), known: expected.clone() }
+        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => ProblemKind::DuplicateKey { key: key.clone() },
+        Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType { wanted: "a whole number, without a unit," },
+        Error::InvalidScalar { ty: "bool", .. } => ProblemKind::WrongType { wanted: "true or false" },
+        Error::Unexpected { expected: "string scalar", .. } => ProblemKind::WrongType { wanted: "a single value" },
+        Error::Unexpected { expected: "mapping start", .. } => ProblemKind::WrongType { wanted: "`key: value` lines" },
+        Error::Unexpected { expected: "sequence start", .. } => ProblemKind::WrongType { wanted: "a list" },
+        other => {
+            let text = other.to_string();
+            let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+            ProblemKind::Yaml { detail }
+        }
     }
 }
 

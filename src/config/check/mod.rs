@@ -2,7 +2,9 @@
 
 mod audit;
 mod clients;
+mod inline;
 mod listeners;
+mod policy;
 mod upstream;
 
 use std::fs::File;
@@ -18,20 +20,24 @@ use ipnet::IpNet;
 use super::file::{ConfigFile, LogFile};
 use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
-use super::standin::Durability;
-use super::{
-    Config, ConfigError, DataDir, Log, LogFormat, Overrides, Policy, PolicySource, Problem, ProblemKind, Warning,
-    defaults,
-};
+use super::{Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Warning, defaults};
+use crate::journal::Durability;
+use crate::policy::Mode;
 
 /// Longer secrets are cut, and then match nothing.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) fn check(file: ConfigFile, path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+pub(super) fn check(
+    file: ConfigFile,
+    path: Option<&Path>,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
     let mut checker = Checker {
         file: path,
         problems: Vec::new(),
     };
+    let (policy, policy_source) = checker.policy(&file, text, overrides);
     let data_dir = DataDir::new(checker.path_or(file.data_dir.as_ref(), defaults::DATA_DIR));
     let listeners = checker.listeners(file.listeners);
     let admin = checker.admin(file.admin.as_ref(), &listeners);
@@ -41,8 +47,8 @@ pub(super) fn check(file: ConfigFile, path: Option<&Path>, overrides: &Overrides
         threads: checker.threads(file.threads.as_ref()),
         interception: checker.interception(&file.interception),
         upstream,
-        policy: Arc::new(Policy),
-        policy_source: PolicySource::BuiltIn,
+        policy: Arc::new(policy),
+        policy_source,
         tunnel: checker.tunnel(&file.tunnel_hosts, file.tunnel_ports.as_ref()),
         clients,
         audit: checker.audit(&file.audit, &data_dir),
@@ -223,6 +229,9 @@ impl Checker<'_> {
 /// What the checked settings weaken.
 fn warnings(config: &Config) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    if config.policy.mode() == Mode::Observe {
+        warnings.push(Warning::ObserveOnly);
+    }
     let wide = config
         .upstream
         .allow_addresses
@@ -236,7 +245,9 @@ fn warnings(config: &Config) -> Vec<Warning> {
         .listeners
         .iter()
         .filter(|listener| !listener.address.ip().is_loopback());
-    warnings.extend(open.map(|listener| Warning::OpenListener(listener.address)));
+    if config.clients.is_empty() {
+        warnings.extend(open.map(|listener| Warning::OpenListener(listener.address)));
+    }
     let open_admin = config.admin.filter(|address| !address.ip().is_loopback());
     warnings.extend(open_admin.map(Warning::OpenAdmin));
     warnings

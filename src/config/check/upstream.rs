@@ -10,7 +10,7 @@ use super::Checker;
 use crate::config::file::{InterceptionFile, UpstreamFile};
 use crate::config::limits;
 use crate::config::setting::{Origin, Setting};
-use crate::config::{HostPattern, Interception, Overrides, ProblemKind, TunnelRules, Upstream, defaults};
+use crate::config::{Interception, Overrides, ProblemKind, TunnelRules, Upstream, defaults};
 use crate::destination::Host;
 use crate::intercept::authority;
 
@@ -129,10 +129,10 @@ impl Checker<'_> {
 
     pub(super) fn tunnel(
         &mut self,
-        _hosts: &[Setting<String>],
+        hosts: &[Setting<String>],
         ports: Option<&Setting<Vec<Setting<u64>>>>,
     ) -> TunnelRules {
-        let hosts: Vec<HostPattern> = Vec::new();
+        let hosts = hosts.iter().filter_map(|host| self.pattern(host)).collect();
         let Some(ports) = ports else {
             return TunnelRules {
                 hosts,
