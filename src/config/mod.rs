@@ -1,1 +1,206 @@
-//! (being written)
+//! The settings of one run, checked and typed: what every other module is given.
+//!
+//! Two stages: [`file`] is the YAML as written, [`Config`] is what came of it after every value was checked. All
+//! problems are reported at once, each with its place and its remedy. Nothing here opens a socket, makes a key or reads
+//! the clock; the files read are the configuration, the policy, and password files.
+
+mod check;
+mod data_dir;
+mod defaults;
+mod file;
+mod limits;
+mod overrides;
+mod problem;
+mod setting;
+mod warning;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use data_dir::DataDir;
+pub use overrides::Overrides;
+pub use problem::{ConfigError, Problem, ProblemKind};
+pub use setting::{Origin, Place};
+pub use warning::Warning;
+
+use crate::client::Clients;
+use crate::destination::Host;
+use crate::intercept::authority;
+use crate::policy::{HostPattern, Policy};
+
+/// Everything a run needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where metrics, health and the console are served; `None` serves them nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Root of everything written at run time.
+    pub data_dir: DataDir,
+    /// Worker threads.
+    pub threads: NonZeroUsize,
+    pub interception: Interception,
+    pub upstream: Upstream,
+    /// The policy as it was when the configuration was loaded.
+    pub policy: Arc<Policy>,
+    /// Where the policy came from, for people.
+    pub policy_source: PolicySource,
+    pub tunnel: TunnelRules,
+    pub clients: Clients,
+    pub audit: Audit,
+    pub limits: Limits,
+    pub log: Log,
+    /// What weakens safety in these settings; to be logged at start.
+    pub warnings: Vec<Warning>,
+}
+
+/// One address clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique; clients can be recognised by it.
+    pub name: Arc<str>,
+    /// Port 0 lets the operating system choose.
+    pub address: SocketAddr,
+    /// `Some` when the proxy itself is spoken to over TLS.
+    pub tls: Option<ListenerTls>,
+}
+
+/// The certificate a TLS listener shows, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+/// How CONNECT tunnels are opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interception {
+    /// The CA and its leaves.
+    pub authority: authority::Settings,
+    /// Leaf certificates kept for reuse.
+    pub leaf_cache_entries: usize,
+}
+
+/// How upstreams are resolved, verified and reused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// PEM files of CAs trusted beside the system's.
+    pub ca_files: Vec<PathBuf>,
+    /// Whether the system's root certificates are trusted.
+    pub system_roots: bool,
+    /// Addresses that may be dialled although their class is refused by default.
+    pub allow_addresses: Vec<IpNet>,
+    /// Host to the address used instead of asking DNS.
+    pub resolve: HashMap<Host, IpAddr>,
+    /// Idle connections kept per destination and worker.
+    pub pool_idle_per_destination_max: usize,
+    /// Idle connections kept in all.
+    pub pool_idle_max: usize,
+    pub pool_idle_timeout: Duration,
+    pub dns_cache_ttl: Duration,
+    /// Names whose addresses are kept.
+    pub dns_cache_entries: usize,
+}
+
+/// Where the policy came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// No policy given: observe only.
+    BuiltIn,
+    /// The `policy` key of the configuration file.
+    Inline(PathBuf),
+    /// A policy file.
+    File(PathBuf),
+    /// `--allow-host`: enforced, and the file's policy is set aside.
+    Flags,
+}
+
+/// What is relayed without being intercepted.
+#[derive(Clone, Debug)]
+pub struct TunnelRules {
+    /// Destinations that pin certificates or want client certificates.
+    pub hosts: Vec<HostPattern>,
+    /// Ports of protocols in which the server speaks first.
+    pub ports: Vec<u16>,
+}
+
+/// How evidence is kept.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub journal: JournalSettings,
+    /// Key of the keyed URL fingerprint; made when it does not exist.
+    pub url_fingerprint_key_file: PathBuf,
+}
+
+/// Limits on what one client, or all of them, can make the process hold or wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request or response head.
+    pub header_bytes_max: usize,
+    /// Fields of a request or response head.
+    pub header_fields_max: usize,
+    /// Client connections in all.
+    pub connections_max: usize,
+    /// Client connections of one client identity or, without one, one address.
+    pub connections_per_client_max: usize,
+    /// For the first bytes of a connection or a tunnel.
+    pub connect_wait: Duration,
+    /// For a TLS handshake, on either side.
+    pub handshake_timeout: Duration,
+    /// For reaching an upstream: resolving, connecting and its TLS handshake.
+    pub dial_timeout: Duration,
+    /// For an upstream's response head.
+    pub response_head_timeout: Duration,
+    /// Without a byte in either direction on an established exchange or tunnel.
+    pub idle_timeout: Duration,
+    /// Between two requests of a client connection.
+    pub keep_alive_timeout: Duration,
+    /// For exchanges under way to end when the process stops.
+    pub drain_timeout: Duration,
+    /// For one DNS answer.
+    pub dns_timeout: Duration,
+}
+
+/// What is written to stderr.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A `tracing` filter, e.g. `info` or `tollgate=debug`.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the configuration file, if one is named, applies the flags over it and checks the result. Loading again is
+    /// how a policy is reloaded: take `policy` of the new value.
+    ///
+    /// # Errors
+    /// Every problem found, in one [`ConfigError`].
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let text = file.map_or_else(|| Ok(String::new()), file::read_text)?;
+        Self::from_text(file, &text, overrides)
+    }
+
+    /// As [`Config::load`], but with the text of the file at `path` already read.
+    fn from_text(path: Option<&Path>, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut file = file::parse(path.unwrap_or(Path::new("")), text)?;
+        overrides.apply(&mut file);
+        check::check(file, path, text, overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests;

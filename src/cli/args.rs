@@ -1,0 +1,249 @@
+//! The command line: which subcommands and flags there are. Their names are a contract, other tools call them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Overrides;
+use crate::record::Decision;
+
+/// Outbound proxy for Kibana connectors: judges every call and keeps evidence of it in Parquet.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate run                                   observe everything on 127.0.0.1:3128
+  tollgate run --allow-host hooks.slack.com      enforce: this host and nothing else
+  tollgate run --config /etc/tollgate/tollgate.yml
+  tollgate check --config tollgate.yml           all problems at once, or what would run
+  tollgate records --decision deny --since 1h    what was refused in the last hour
+
+Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input or output error,
+78 configuration error.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads the policy
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(SettingsArgs),
+    /// Check a configuration: print every problem, or what would run
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Show recorded calls, newest first, from a running or stopped proxy's data directory
+    #[command(after_help = RECORDS_EXAMPLES)]
+    Records(RecordsArgs),
+    /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
+    #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
+    KibanaConfig(KibanaArgs),
+    /// Show or export the interception CA's certificate
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+const RUN_EXAMPLES: &str = "\
+Flags override the configuration file. Paths in the file are relative to the file, paths in flags
+to the working directory. Without a policy nothing is refused and every verdict is recorded.
+
+Examples:
+  tollgate run
+  tollgate run --policy policy.yml --enforce
+  tollgate run --allow-host hooks.slack.com --allow-host '*.service-now.com'
+  tollgate run --listen 10.0.0.5:3128 --admin 127.0.0.1:3129 --data-dir /var/lib/tollgate
+  tollgate run --tunnel-host mtls.example.com --upstream-ca internal-ca.pem --allow-address 10.1.0.0/16";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  tollgate check --config /etc/tollgate/tollgate.yml
+  tollgate check --config tollgate.yml --json
+  tollgate check --policy policy.yml --enforce";
+
+const RECORDS_EXAMPLES: &str = "\
+T is RFC 3339 (2026-11-22T10:00:00Z), a date (2026-11-22) or a time ago (15m, 2h, 7d).
+
+Examples:
+  tollgate records
+  tollgate records --deployment 5f2a9c --since 2h
+  tollgate records --host '*.slack.com' --decision would_deny --limit 20
+  tollgate records --since 2026-11-01 --json | jq .host";
+
+const KIBANA_EXAMPLES: &str = "\
+Examples:
+  tollgate kibana-config
+  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-host tollgate.internal
+  tollgate kibana-config --json";
+
+/// Settings of a run: the configuration file and what overrides it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SettingsArgs {
+    /// Configuration file; without one, embedded defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address to listen on, instead of the file's listeners [default: 127.0.0.1:3128]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Address of metrics, health and console [default: none]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<String>,
+    /// Where journal, audit files and keys are kept [default: tollgate-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Interception CA certificate, PEM [default: certs/ca.pem]
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Interception CA key, PEM [default: certs/ca.key]
+    #[arg(long, value_name = "FILE")]
+    ca_key: Option<PathBuf>,
+    /// CA to trust for upstreams, beside the system's roots
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Vec<PathBuf>,
+    /// Policy file, instead of the configuration's policy
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Refuse what the policy does not allow, whatever mode it has
+    #[arg(long)]
+    enforce: bool,
+    /// Enforce with these hosts, instead of the configuration's policy (`host`, `*.suffix`, `host:port`)
+    #[arg(long, value_name = "PATTERN")]
+    allow_host: Vec<String>,
+    /// Host that is never intercepted
+    #[arg(long, value_name = "PATTERN")]
+    tunnel_host: Vec<String>,
+    /// Network that may be dialled although it is refused by default (private, loopback, ..)
+    #[arg(long, value_name = "CIDR")]
+    allow_address: Vec<String>,
+    /// Use this address for a name instead of asking DNS
+    #[arg(long, value_name = "HOST=ADDR")]
+    resolve: Vec<String>,
+    /// How durable evidence is before a call leaves: fsync survives power loss, write does not [default: fsync]
+    #[arg(long, value_name = "fsync|write")]
+    durability: Option<String>,
+    /// Worker threads [default: number of CPUs]
+    #[arg(long, value_name = "N")]
+    threads: Option<u64>,
+}
+
+impl SettingsArgs {
+    /// The flags, as the configuration takes them.
+    pub fn overrides(&self) -> Overrides {
+        let Self { config: _, listen, admin, data_dir, ca_cert, ca_key, upstream_ca, policy, .. } = self.clone();
+        let Self { enforce, allow_host, tunnel_host, allow_address, resolve, durability, threads, .. } = self.clone();
+        Overrides {
+            listen,
+            admin,
+            data_dir,
+            ca_cert,
+            ca_key,
+            upstream_ca,
+            policy,
+            enforce,
+            allow_host,
+            tunnel_host,
+            allow_address,
+            resolve,
+            durability,
+            threads,
+        }
+    }
+}
+
+/// `tollgate check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate records`
+#[derive(Args, Debug)]
+pub struct RecordsArgs {
+    /// Data directory of the proxy
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    pub data_dir: PathBuf,
+    /// Calls of this deployment
+    #[arg(long, value_name = "ID")]
+    pub deployment: Option<String>,
+    /// Calls of this project
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
+    /// Calls to this host, or to the names below `*.suffix`
+    #[arg(long, value_name = "PATTERN")]
+    pub host: Option<String>,
+    /// Calls with this verdict
+    #[arg(long, value_name = "allow|deny|would_deny", value_parser = parse_decision)]
+    pub decision: Option<Decision>,
+    /// Calls that began at or after this time
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Calls that began before this time
+    #[arg(long, value_name = "T")]
+    pub until: Option<String>,
+    /// At most this many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Print one JSON object a line, with every column
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_decision(code: &str) -> Result<Decision, String> {
+    Decision::from_code(code).ok_or_else(|| "it is one of allow, deny, would_deny".to_owned())
+}
+
+/// `tollgate kibana-config`
+#[derive(Args, Debug)]
+pub struct KibanaArgs {
+    /// Configuration file of the proxy
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Host name or address at which Kibana reaches the proxy [default: the listener's address]
+    #[arg(long, value_name = "HOST")]
+    pub proxy_host: Option<String>,
+    /// Path of the CA certificate on the Kibana machine [default: its path here]
+    #[arg(long, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate ca`
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Print subject, fingerprint, validity, path and key permissions
+    Show(CaArgs),
+    /// Print the certificate as PEM; never the key
+    Export(CaExportArgs),
+}
+
+/// Which CA.
+#[derive(Args, Debug)]
+pub struct CaArgs {
+    /// Configuration file that names the CA
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// CA certificate, PEM, instead of the configuration's [default: certs/ca.pem]
+    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    pub ca_cert: Option<PathBuf>,
+    /// CA key, PEM, instead of the configuration's [default: certs/ca.key]
+    #[arg(long, value_name = "FILE", requires = "ca_cert")]
+    pub ca_key: Option<PathBuf>,
+}
+
+/// `tollgate ca export`
+#[derive(Args, Debug)]
+pub struct CaExportArgs {
+    #[command(flatten)]
+    pub ca: CaArgs,
+    /// Write to this new file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}

@@ -1,0 +1,55 @@
+//! Why a command failed, and the exit code that says so. The codes are those of BSD's `sysexits.h`.
+
+use std::io;
+
+use crate::config::ConfigError;
+use crate::intercept::authority::AuthorityError;
+
+/// The command line is wrong (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+/// Output could not be written, or files could not be read (`EX_IOERR`).
+const EXIT_IO: u8 = 74;
+/// The configuration, the policy or the CA is wrong (`EX_CONFIG`).
+const EXIT_CONFIG: u8 = 78;
+/// Running failed.
+const EXIT_FAILURE: u8 = 1;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration has problems, one a line.
+    #[error("the configuration cannot be used:\n{0}")]
+    Config(#[from] ConfigError),
+    /// There is no usable interception CA.
+    #[error("the interception CA cannot be used: {0}")]
+    Authority(#[from] AuthorityError),
+    /// `check` found problems and has printed them already.
+    #[error("the configuration has problems")]
+    Checked,
+    /// stdout or `--out` could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+    /// The output file exists.
+    #[error("{0} exists; name a file that does not")]
+    OutputExists(std::path::PathBuf),
+    /// The proxy could not start, or failed while running.
+    #[error("{0:#}")]
+    Run(anyhow::Error),
+}
+
+impl CliError {
+    /// The exit code of a process that fails with this; 0 when whoever read the output has simply had enough.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Output(_) | Self::OutputExists(_) => EXIT_IO,
+            Self::Run(_) => EXIT_FAILURE,
+        }
+    }
+
+    /// Whether there is something to say on stderr that has not been said yet.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Checked) || self.exit_code() == 0
+    }
+}

@@ -1,0 +1,112 @@
+//! Checks of `audit` and `limits`.
+
+use std::time::Duration;
+
+use super::Checker;
+use crate::config::file::{AuditFile, LimitsFile};
+use crate::config::limits::{self, Bounds};
+use crate::config::setting::Setting;
+use crate::config::standin::Durability;
+use crate::config::{Audit, DataDir, JournalSettings, Limits, ProblemKind, defaults};
+
+impl Checker<'_> {
+    pub(super) fn audit(&mut self, file: &AuditFile, data_dir: &DataDir) -> Audit {
+        let journal = JournalSettings {
+            dir: data_dir.journal(),
+            durability: self.durability(file.durability.as_ref()),
+            segment_bytes_max: self.number(file.segment_bytes_max.as_ref(), limits::SEGMENT_BYTES_MAX),
+            seal_after: self.seconds(file.seal_after_s.as_ref(), limits::SEAL_AFTER_S),
+            commit_gap: Duration::from_micros(self.number(file.commit_gap_us.as_ref(), limits::COMMIT_GAP_US)),
+            wait_max: Duration::from_millis(self.number(file.wait_max_ms.as_ref(), limits::WAIT_MAX_MS)),
+            backlog_frames_max: self.count(file.backlog_frames_max.as_ref(), limits::BACKLOG_FRAMES_MAX),
+            frame_bytes_max: defaults::FRAME_BYTES_MAX,
+            free_bytes_min: self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN),
+        };
+        let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
+            Some(setting) => self.path(setting),
+            None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
+        };
+        Audit {
+            journal,
+            url_fingerprint_key_file,
+        }
+    }
+
+    fn durability(&mut self, setting: Option<&Setting<String>>) -> Durability {
+        let Some(setting) = setting else {
+            return Durability::Fsync;
+        };
+        match setting.value.as_str() {
+            "fsync" => Durability::Fsync,
+            "write" => Durability::Write,
+            given => {
+                let given = given.to_owned();
+                let kind = ProblemKind::NotOneOf {
+                    key: "audit.durability",
+                    given,
+                    allowed: "fsync, write",
+                };
+                self.problem(setting.origin, kind);
+                Durability::Fsync
+            }
+        }
+    }
+
+    pub(super) fn limits(&mut self, file: &LimitsFile) -> Limits {
+        let connections_max = self.count(file.connections_max.as_ref(), limits::CONNECTIONS_MAX);
+        let limits = Limits {
+            header_bytes_max: self.count(file.header_bytes_max.as_ref(), limits::HEADER_BYTES_MAX),
+            header_fields_max: self.count(file.header_fields_max.as_ref(), limits::HEADER_FIELDS_MAX),
+            connections_max,
+            connections_per_client_max: self.count(
+                file.connections_per_client_max.as_ref(),
+                limits::CONNECTIONS_PER_CLIENT_MAX,
+            ),
+            connect_wait: self.seconds(file.connect_wait_s.as_ref(), limits::CONNECT_WAIT_S),
+            handshake_timeout: self.seconds(file.handshake_timeout_s.as_ref(), limits::HANDSHAKE_TIMEOUT_S),
+            dial_timeout: self.seconds(file.dial_timeout_s.as_ref(), limits::DIAL_TIMEOUT_S),
+            response_head_timeout: self.seconds(file.response_head_timeout_s.as_ref(), limits::RESPONSE_HEAD_TIMEOUT_S),
+            idle_timeout: self.seconds(file.idle_timeout_s.as_ref(), limits::IDLE_TIMEOUT_S),
+            keep_alive_timeout: self.seconds(file.keep_alive_timeout_s.as_ref(), limits::KEEP_ALIVE_TIMEOUT_S),
+            drain_timeout: self.seconds(file.drain_timeout_s.as_ref(), limits::DRAIN_TIMEOUT_S),
+            dns_timeout: self.seconds(file.dns_timeout_s.as_ref(), limits::DNS_TIMEOUT_S),
+        };
+        self.part_of_whole(
+            (
+                limits::CONNECTIONS_PER_CLIENT_MAX,
+                file.connections_per_client_max.as_ref(),
+            ),
+            (limits::CONNECTIONS_MAX, file.connections_max.as_ref()),
+        );
+        self.part_of_whole(
+            (limits::DNS_TIMEOUT_S, file.dns_timeout_s.as_ref()),
+            (limits::DIAL_TIMEOUT_S, file.dial_timeout_s.as_ref()),
+        );
+        limits
+    }
+
+    /// Reports a limit that is written down and larger than the one it is part of. A default is lowered instead, by the
+    /// caller.
+    pub(super) fn part_of_whole(
+        &mut self,
+        (part_bounds, part_setting): (Bounds, Option<&Setting<u64>>),
+        (whole_bounds, whole_setting): (Bounds, Option<&Setting<u64>>),
+    ) {
+        let Some(&Setting { value: part, origin }) = part_setting else {
+            return;
+        };
+        let whole = whole_setting.map_or(whole_bounds.default, |setting| setting.value);
+        if part > whole {
+            let (part_key, whole_key) = (part_bounds.key, whole_bounds.key);
+            self.problem(
+                origin,
+                ProblemKind::PartLargerThanWhole {
+                    part_key,
+                    part,
+                    whole_key,
+                    whole,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Finds the policy: flags before the file, a policy file or the `policy` key but not both.
+
+use std::path::Path;
+
+use super::Checker;
+use crate::config::file::ConfigFile;
+use crate::config::setting::{Place, Setting};
+use crate::config::{HostPattern, Overrides, PolicySource, Problem, ProblemKind};
+use crate::policy::{InvalidPolicy, Mode, Policy, PolicyLoadError, load};
+
+/// Room for a million rules.
+const POLICY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+impl Checker<'_> {
+    pub(super) fn policy(&mut self, file: &ConfigFile, text: &str, overrides: &Overrides) -> (Policy, PolicySource) {
+        if !overrides.allow_host.is_empty() {
+            return (self.policy_of_flags(overrides), PolicySource::Flags);
+        }
+        let (policy, source) = match (&overrides.policy, &file.policy_file, &file.policy) {
+            (Some(path), _, _) => self.policy_file(&Setting::flag("--policy", path.clone())),
+            (None, Some(path), None) => self.policy_file(path),
+            (None, Some(path), Some(_)) => {
+                self.problem(path.origin, ProblemKind::TwoPolicies);
+                (none(), PolicySource::BuiltIn)
+            }
+            (None, None, Some(position)) => self.policy_inline(position, text),
+            (None, None, None) => (none(), PolicySource::BuiltIn),
+        };
+        let policy = if overrides.enforce { policy.with_mode(Mode::Enforce) } else { policy };
+        (policy, source)
+    }
+
+    fn policy_of_flags(&mut self, overrides: &Overrides) -> Policy {
+        let flag = "--allow-host";
+        if overrides.policy.is_some() {
+            self.problems.push(Problem { place: Place::Flag(flag), kind: ProblemKind::AllowHostAndPolicy });
+        }
+        let given = overrides.allow_host.iter();
+        let hosts: Vec<_> = given.filter_map(|host| self.pattern(&Setting::flag(flag, host.clone()))).collect();
+        Policy::from_flags(true, &hosts)
+    }
+
+    fn policy_file(&mut self, setting: &Setting<std::path::PathBuf>) -> (Policy, PolicySource) {
+        let path = self.path(setting);
+        let policy = load(&path, POLICY_BYTES_MAX).unwrap_or_else(|error| {
+            match error {
+                PolicyLoadError::Invalid(invalid) => self.invalid_policy(&path, invalid),
+                PolicyLoadError::Unreadable { .. } | PolicyLoadError::TooLarge { .. } => {
+                    self.problem(setting.origin, ProblemKind::PolicyFile(error));
+                }
+            }
+            none()
+        });
+        (policy, PolicySource::File(path))
+    }
+
+    fn policy_inline(&mut self, position: &Setting<serde::de::IgnoredAny>, text: &str) -> (Policy, PolicySource) {
+        let path = self.file.unwrap_or(Path::new("")).to_owned();
+        let own = super::inline::own_text(text, position.origin);
+        let policy = Policy::parse(&own, &path.display().to_string()).unwrap_or_else(|invalid| {
+            self.invalid_policy(&path, invalid);
+            none()
+        });
+        (policy, PolicySource::Inline(path))
+    }
+
+    fn invalid_policy(&mut self, path: &Path, invalid: InvalidPolicy) {
+        self.problems.extend(invalid.problems.into_iter().map(|found| Problem {
+            place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
+            kind: ProblemKind::Policy(found.problem),
+        }));
+    }
+
+    /// A host pattern of `--allow-host`, `--tunnel-host` or `tunnel_hosts`.
+    pub(super) fn pattern(&mut self, setting: &Setting<String>) -> Option<HostPattern> {
+        HostPattern::parse(&setting.value)
+            .map_err(|error| self.problem(setting.origin, ProblemKind::HostPattern(error)))
+            .ok()
+    }
+}
+
+/// The policy when there is none: nothing is allowed by a rule, and nothing is refused.
+fn none() -> Policy {
+    Policy::from_flags(false, &[])
+}

@@ -1,0 +1,149 @@
+//! Checks of `upstream`, `interception` and what is tunnelled.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Checker;
+use crate::config::file::{InterceptionFile, UpstreamFile};
+use crate::config::limits;
+use crate::config::setting::{Origin, Setting};
+use crate::config::{Interception, Overrides, ProblemKind, TunnelRules, Upstream, defaults};
+use crate::destination::Host;
+use crate::intercept::authority;
+
+const DAY_S: u64 = 24 * 60 * 60;
+
+impl Checker<'_> {
+    pub(super) fn interception(&mut self, file: &InterceptionFile) -> Interception {
+        let pair = self.pair(
+            ("interception.ca_cert_file", file.ca_cert_file.as_ref()),
+            ("interception.ca_key_file", file.ca_key_file.as_ref()),
+        );
+        let (cert_file, key_file) = match pair {
+            Some((cert_file, key_file)) => (self.path(cert_file), self.path(key_file)),
+            None => (defaults::CA_CERT_FILE.into(), defaults::CA_KEY_FILE.into()),
+        };
+        let leaf_valid_days = self.number(file.leaf_valid_days.as_ref(), limits::LEAF_VALID_DAYS);
+        Interception {
+            authority: authority::Settings {
+                cert_file,
+                key_file,
+                leaf_valid: Duration::from_secs(leaf_valid_days * DAY_S),
+            },
+            leaf_cache_entries: self.count(file.leaf_cache_entries.as_ref(), limits::LEAF_CACHE_ENTRIES),
+        }
+    }
+
+    pub(super) fn upstream(&mut self, file: &UpstreamFile, overrides: &Overrides) -> Upstream {
+        let pool_idle_max = self.count(file.pool_idle_max.as_ref(), limits::POOL_IDLE_MAX);
+        let upstream = Upstream {
+            ca_files: file
+                .ca_files
+                .iter()
+                .map(|setting| self.readable("upstream.ca_files", setting))
+                .collect(),
+            system_roots: file.system_roots.unwrap_or(true),
+            allow_addresses: file
+                .allow_addresses
+                .iter()
+                .filter_map(|setting| self.network(setting))
+                .collect(),
+            resolve: self.resolve(file, overrides),
+            pool_idle_per_destination_max: self.count(
+                file.pool_idle_per_destination_max.as_ref(),
+                limits::POOL_IDLE_PER_DESTINATION_MAX,
+            ),
+            pool_idle_max,
+            pool_idle_timeout: self.seconds(file.pool_idle_timeout_s.as_ref(), limits::POOL_IDLE_TIMEOUT_S),
+            dns_cache_ttl: self.seconds(file.dns_cache_ttl_s.as_ref(), limits::DNS_CACHE_TTL_S),
+            dns_cache_entries: self.count(file.dns_cache_entries.as_ref(), limits::DNS_CACHE_ENTRIES),
+        };
+        self.part_of_whole(
+            (
+                limits::POOL_IDLE_PER_DESTINATION_MAX,
+                file.pool_idle_per_destination_max.as_ref(),
+            ),
+            (limits::POOL_IDLE_MAX, file.pool_idle_max.as_ref()),
+        );
+        upstream
+    }
+
+    fn network(&mut self, setting: &Setting<String>) -> Option<IpNet> {
+        let given = setting.value.as_str();
+        let address = given.parse::<IpAddr>().map(IpNet::from);
+        let network = given.parse::<IpNet>().or(address).ok();
+        if network.is_none() {
+            let kind = ProblemKind::Network {
+                key: "upstream.allow_addresses",
+                given: given.to_owned(),
+            };
+            self.problem(setting.origin, kind);
+        }
+        network
+    }
+
+    fn resolve(&mut self, file: &UpstreamFile, overrides: &Overrides) -> HashMap<Host, IpAddr> {
+        let mut pinned = HashMap::new();
+        for (host, address) in &file.resolve {
+            self.pin(&mut pinned, host, address);
+        }
+        for given in &overrides.resolve {
+            match given.split_once('=') {
+                Some((host, address)) => {
+                    self.pin(&mut pinned, host, &Setting::flag("--resolve", address.to_owned()));
+                }
+                None => self.problem(
+                    Origin::Flag("--resolve"),
+                    ProblemKind::ResolveSyntax { given: given.clone() },
+                ),
+            }
+        }
+        pinned
+    }
+
+    fn pin(&mut self, pinned: &mut HashMap<Host, IpAddr>, host: &str, address: &Setting<String>) {
+        let key = "upstream.resolve";
+        match (Host::parse(host), address.value.parse()) {
+            (Ok(host), Ok(parsed)) => {
+                pinned.insert(host, parsed);
+            }
+            (Err(source), _) => {
+                self.problem(
+                    address.origin,
+                    ProblemKind::ResolveHost {
+                        key,
+                        given: host.to_owned(),
+                        source,
+                    },
+                );
+            }
+            (Ok(_), Err(_)) => {
+                let given = address.value.clone();
+                self.problem(address.origin, ProblemKind::ResolveAddress { key, given });
+            }
+        }
+    }
+
+    pub(super) fn tunnel(
+        &mut self,
+        hosts: &[Setting<String>],
+        ports: Option<&Setting<Vec<Setting<u64>>>>,
+    ) -> TunnelRules {
+        let hosts = hosts.iter().filter_map(|host| self.pattern(host)).collect();
+        let Some(ports) = ports else {
+            return TunnelRules {
+                hosts,
+                ports: defaults::TUNNEL_PORTS.to_vec(),
+            };
+        };
+        let ports = ports
+            .value
+            .iter()
+            .map(|port| self.number(Some(port), limits::TUNNEL_PORT) as u16)
+            .collect();
+        TunnelRules { hosts, ports }
+    }
+}

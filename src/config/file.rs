@@ -1,0 +1,156 @@
+//! The configuration file as written: which keys there are, and nothing about what they may hold.
+//!
+//! Every key is optional, every unknown key is an error. Values are strings and numbers here; `check` gives them types.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::client::ClientSettings;
+
+use super::problem::{ConfigError, Problem, ProblemKind};
+use super::setting::{Place, Setting};
+
+/// A larger configuration file is a mistake.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A key that may be absent.
+pub(super) type Key<T> = Option<Setting<T>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConfigFile {
+    pub(super) listeners: Key<Vec<ListenerFile>>,
+    pub(super) admin: Key<String>,
+    pub(super) data_dir: Key<PathBuf>,
+    pub(super) threads: Key<u64>,
+    pub(super) interception: InterceptionFile,
+    pub(super) upstream: UpstreamFile,
+    pub(super) policy_file: Key<PathBuf>,
+    /// Only its position: the policy reads its own text, so that its errors have places too.
+    pub(super) policy: Key<IgnoredAny>,
+    pub(super) tunnel_hosts: Vec<Setting<String>>,
+    pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
+    pub(super) clients: Vec<Setting<ClientSettings>>,
+    pub(super) audit: AuditFile,
+    pub(super) limits: LimitsFile,
+    pub(super) log: LogFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerFile {
+    pub(super) name: Key<String>,
+    pub(super) address: Key<String>,
+    pub(super) tls: Key<ListenerTlsFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerTlsFile {
+    pub(super) cert_file: Key<PathBuf>,
+    pub(super) key_file: Key<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct InterceptionFile {
+    pub(super) ca_cert_file: Key<PathBuf>,
+    pub(super) ca_key_file: Key<PathBuf>,
+    pub(super) leaf_cache_entries: Key<u64>,
+    pub(super) leaf_valid_days: Key<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamFile {
+    pub(super) ca_files: Vec<Setting<PathBuf>>,
+    pub(super) system_roots: Option<bool>,
+    pub(super) allow_addresses: Vec<Setting<String>>,
+    pub(super) resolve: BTreeMap<String, Setting<String>>,
+    pub(super) pool_idle_per_destination_max: Key<u64>,
+    pub(super) pool_idle_max: Key<u64>,
+    pub(super) pool_idle_timeout_s: Key<u64>,
+    pub(super) dns_cache_ttl_s: Key<u64>,
+    pub(super) dns_cache_entries: Key<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditFile {
+    pub(super) durability: Key<String>,
+    pub(super) seal_after_s: Key<u64>,
+    pub(super) segment_bytes_max: Key<u64>,
+    pub(super) commit_gap_us: Key<u64>,
+    pub(super) wait_max_ms: Key<u64>,
+    pub(super) backlog_frames_max: Key<u64>,
+    pub(super) free_bytes_min: Key<u64>,
+    pub(super) url_fingerprint_key_file: Key<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    pub(super) header_bytes_max: Key<u64>,
+    pub(super) header_fields_max: Key<u64>,
+    pub(super) connections_max: Key<u64>,
+    pub(super) connections_per_client_max: Key<u64>,
+    pub(super) connect_wait_s: Key<u64>,
+    pub(super) handshake_timeout_s: Key<u64>,
+    pub(super) dial_timeout_s: Key<u64>,
+    pub(super) response_head_timeout_s: Key<u64>,
+    pub(super) idle_timeout_s: Key<u64>,
+    pub(super) keep_alive_timeout_s: Key<u64>,
+    pub(super) drain_timeout_s: Key<u64>,
+    pub(super) dns_timeout_s: Key<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LogFile {
+    pub(super) format: Key<String>,
+    pub(super) level: Key<String>,
+}
+
+/// Parses the text of the file at `path`; an empty text is a file without keys.
+///
+/// # Errors
+/// One problem: the first place where the text is not the YAML of a [`ConfigFile`].
+pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);
+    parsed
+        .map(Option::unwrap_or_default)
+        .map_err(|error| Problem::from_yaml(path, &error).into())
+}
+
+/// Reads the file's text.
+///
+/// # Errors
+/// One problem: the file cannot be read, or is too large.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let place = || Place::WholeFile(path.to_owned());
+    let unreadable = |source: std::io::Error| Problem {
+        place: place(),
+        kind: ProblemKind::Unreadable { source },
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Problem {
+            place: place(),
+            kind: ProblemKind::FileTooLarge {
+                bytes_max: FILE_BYTES_MAX,
+            },
+        }
+        .into());
+    }
+    Ok(text)
+}
