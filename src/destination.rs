@@ -195,10 +195,15 @@ impl Destination {
     ///
     /// An empty port (`host:`) is refused, although RFC 3986 would read it as the default.
     pub fn from_authority(authority: impl AsRef<[u8]>, scheme: Scheme) -> Result<Self, DestinationError> {
+        Self::with_default_port(authority, scheme.default_port())
+    }
+
+    /// Parses an authority that means `default_port` when it names none.
+    pub fn with_default_port(authority: impl AsRef<[u8]>, default_port: u16) -> Result<Self, DestinationError> {
         let (host, port) = split_authority(authority.as_ref())?;
         let port = match port {
             Some(port) => parse_port(port)?,
-            None => scheme.default_port(),
+            None => default_port,
         };
         Ok(Self { host: parse_uri_host(host)?, port })
     }

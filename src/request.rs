@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
 
@@ -56,17 +56,13 @@ impl RequestError {
 /// A request whose destination is known and is named the same way everywhere it is named.
 #[derive(Clone, Debug)]
 pub struct ProxyRequest {
-    pub method: Method,
     pub scheme: Scheme,
     pub destination: Destination,
     /// The host as the request spelled it.
     pub host_raw: String,
-    pub host_header: Option<String>,
     /// Path and query exactly as received.
     pub target: Uri,
     pub version: Version,
-    pub user_agent: Option<Vec<u8>>,
-    pub content_type: Option<String>,
 }
 
 impl ProxyRequest {
@@ -81,7 +77,7 @@ impl ProxyRequest {
         let destination = authority_destination(authority, scheme)?;
         let host_header = host_header(&parts.headers);
         agree(host_header.as_deref(), &destination, authority)?;
-        Ok(Self::assemble(parts, scheme, destination, authority.to_owned(), host_header))
+        Ok(Self::assemble(parts, scheme, destination, authority.to_owned()))
     }
 
     /// A request sent inside a tunnel to `tunnel`, whose payload is `scheme`.
@@ -103,27 +99,11 @@ impl ProxyRequest {
         if destination != *tunnel {
             return Err(RequestError::NotTheTunnels { named: destination, tunnel: tunnel.clone() });
         }
-        Ok(Self::assemble(parts, scheme, destination, raw, host_header))
+        Ok(Self::assemble(parts, scheme, destination, raw))
     }
 
-    fn assemble(
-        parts: &Parts,
-        scheme: Scheme,
-        destination: Destination,
-        host_raw: String,
-        host_header: Option<String>,
-    ) -> Self {
-        Self {
-            method: parts.method.clone(),
-            scheme,
-            destination,
-            host_raw,
-            host_header,
-            target: origin_form(&parts.uri),
-            version: parts.version,
-            user_agent: user_agent(&parts.headers),
-            content_type: parts.headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes())),
-        }
+    fn assemble(parts: &Parts, scheme: Scheme, destination: Destination, host_raw: String) -> Self {
+        Self { scheme, destination, host_raw, target: origin_form(&parts.uri), version: parts.version }
     }
 
     /// The path as received; `*` for `OPTIONS *`.
@@ -148,15 +128,6 @@ impl ProxyRequest {
             destination => format!("{scheme}://{destination}{target}"),
         }
     }
-
-    /// The audit column's code for the version the client used.
-    pub const fn version_code(&self) -> &'static str {
-        match self.version {
-            Version::HTTP_10 => "HTTP/1.0",
-            Version::HTTP_2 => "HTTP/2",
-            _ => "HTTP/1.1",
-        }
-    }
 }
 
 /// The destination of a CONNECT and the authority as it was spelled (RFC 9110 section 9.3.6: the port is mandatory).
@@ -168,6 +139,15 @@ pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestErr
     match Destination::from_connect(&raw) {
         Ok(destination) => Ok((destination, raw)),
         Err(error) => Err(RequestError::Authority { raw, error }),
+    }
+}
+
+/// The audit column's code for the version the client used.
+pub const fn version_code(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
     }
 }
 

@@ -222,3 +222,21 @@ pub fn established() -> Response<Payload> {
     response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
     response
 }
+
+/// An interim response as it goes to an HTTP/1.1 client; `None` for those that hyper or an upgrade handle.
+pub fn interim(status: StatusCode, headers: &http::HeaderMap) -> Option<Vec<u8>> {
+    if matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
+        return None;
+    }
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    for (name, value) in headers {
+        if *name != CONNECTION {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    Some(head)
+}

@@ -139,6 +139,11 @@ impl Scope {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The client recognised when this connection's tunnel was opened.
+    pub fn tunnel_identity(&self) -> Option<&ClientIdentity> {
+        self.tunnel.as_ref().and_then(|tunnel| tunnel.identity.as_ref())
+    }
+
     fn is_intercepted(&self) -> bool {
         matches!(&self.tunnel, Some(tunnel) if tunnel.scheme == Scheme::Https)
     }

@@ -116,7 +116,7 @@ impl Evidence {
         let closed = self.thread.close();
         let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE);
         closed?;
-        match unsealed.segments {
+        match unsealed.segments.len() {
             0 => Ok(()),
             left => Err(RunError::Unsealed(left)),
         }
@@ -237,7 +237,7 @@ async fn until_told_to_stop(gate: &Gate, reload: &Reload) {
             _ = interrupt.recv() => return,
             _ = hang_up.recv() => match reload() {
                 Ok(policy) => {
-                    tracing::info!(old = gate.policy.load().hash(), new = policy.hash(), "policy reloaded");
+                    tracing::info!(old = %gate.policy.load().hash(), new = %policy.hash(), "policy reloaded");
                     gate.policy.store(policy);
                 }
                 Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),

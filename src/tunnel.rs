@@ -100,27 +100,23 @@ async fn carry<IO>(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, gr
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Ok(stream) = take_over::<IO>(upgrade).await else { return };
+    let Some(stream) = take_over::<IO>(upgrade).await else { return };
     match granted {
         Granted::Intercept(tunnel) => look_inside(&scope, exchange, stream, tunnel).await,
         Granted::Relay(upstream) => relay_settled(&scope, exchange, stream, upstream).await,
     }
 }
 
-/// The client's stream itself, with what was read of it too early put back.
-async fn take_over<IO>(upgrade: OnUpgrade) -> Result<Rewound<IO>, hyper::Error>
+/// The client's stream itself, with what was read of it too early put back. `None` when the client is gone already.
+async fn take_over<IO>(upgrade: OnUpgrade) -> Option<Rewound<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let upgraded = upgrade.await?;
-    match upgraded.downcast::<TokioIo<Inspected<IO>>>() {
-        Ok(parts) => {
-            let (stream, held) = parts.io.into_inner().into_inner();
-            let early = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
-            Ok(Rewound::new(stream, early))
-        }
-        Err(_) => unreachable_upgrade(),
-    }
+    let upgraded = upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<Inspected<IO>>>().ok()?;
+    let (stream, held) = parts.io.into_inner().into_inner();
+    let early = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
+    Some(Rewound::new(stream, early))
 }
 
 async fn relay_settled<C, U>(scope: &Scope, exchange: Exchange, client: C, upstream: U)

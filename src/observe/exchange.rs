@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use http::header::{CONTENT_TYPE, HOST};
 use uuid::Uuid;
 
 use crate::attribution::Subject;
+use crate::destination::Destination;
 use crate::journal::{Commit, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
 use crate::record::{DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind};
-use crate::request::ProxyRequest;
+use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
 use crate::telemetry::Metrics;
+use crate::wire::SeenHead;
 
 use super::redact::{self, Fingerprint};
 
@@ -108,27 +111,70 @@ impl Exchange {
         self.intent.client_identity = identity.map(|name| name.to_string());
     }
 
+    /// A CONNECT named its target.
+    pub fn saw_connect(&mut self, destination: &Destination, spelled: &str) {
+        self.intent.host = Some(destination.host.to_string());
+        self.intent.port = Some(destination.port);
+        self.intent.host_raw = Some(spelled.to_owned());
+        self.intent.connect_host = Some(spelled.to_owned());
+    }
+
+    /// A request head arrived; whether it can be served is not known yet.
+    pub fn saw_head(&mut self, parts: &http::request::Parts) {
+        let intent = &mut self.intent;
+        intent.method = Some(parts.method.as_str().to_owned());
+        intent.http_version = Some(version_code(parts.version).to_owned());
+        intent.user_agent = user_agent(&parts.headers).map(|value| redact::redact_user_agent(&value));
+        intent.host_header = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
+        intent.request_content_type = parts.headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+    }
+
+    /// A head was refused before hyper saw it; what could be read of it goes into the row.
+    pub fn saw_violation(&mut self, seen: &SeenHead) {
+        self.intent.method = seen.method();
+        self.intent.host_header = seen.host();
+        let user_agents = seen.user_agents().join(" ");
+        if !user_agents.is_empty() {
+            self.intent.user_agent = Some(redact::redact_user_agent(user_agents.as_bytes()));
+        }
+    }
+
+    /// A request names a destination that is not valid, or not the one its connection is for.
+    pub fn saw_request_error(&mut self, error: &RequestError) {
+        match error {
+            RequestError::Authority { raw, .. } | RequestError::HostHeader { raw, .. } => {
+                self.intent.host_raw = Some(raw.clone());
+            }
+            RequestError::NotTheTunnels { named, .. } => {
+                self.intent.host = Some(named.host.to_string());
+                self.intent.port = Some(named.port);
+            }
+            RequestError::HostDisagrees { authority, .. } => self.intent.host_raw = Some(authority.clone()),
+            RequestError::NotAbsolute(_)
+            | RequestError::HttpsWithoutConnect
+            | RequestError::UnknownScheme(_)
+            | RequestError::UserInfo
+            | RequestError::NestedConnect
+            | RequestError::NoHost => {}
+        }
+    }
+
     /// The request is well formed: its columns are known, redacted here.
     pub fn saw_request(&mut self, request: &ProxyRequest) {
         let intent = &mut self.intent;
-        intent.method = Some(request.method.as_str().to_owned());
         intent.scheme = Some(request.scheme.as_str().to_owned());
         intent.host = Some(request.destination.host.to_string());
         intent.port = Some(request.destination.port);
         intent.host_raw = Some(request.host_raw.clone());
-        intent.host_header.clone_from(&request.host_header);
         intent.path = Some(redact::redact_path(request.path()));
         intent.query = request.query().map(redact::redact_query);
         intent.url_fingerprint = Some(self.recorder.fingerprint.of(&request.url()));
-        intent.http_version = Some(request.version_code().to_owned());
-        intent.request_content_type.clone_from(&request.content_type);
-        intent.user_agent = request.user_agent.as_deref().map(redact::redact_user_agent);
     }
 
     pub fn attributed_to(&mut self, subject: &Subject) {
         let intent = &mut self.intent;
-        intent.deployment_id = subject.deployment.as_deref().map(str::to_owned);
-        intent.project_id = subject.project.as_deref().map(str::to_owned);
+        intent.deployment_id = subject.deployment.as_ref().map(|id| id.as_str().to_owned());
+        intent.project_id = subject.project.as_ref().map(|id| id.as_str().to_owned());
         intent.id_assurance = subject.assurance;
         intent.client_identity = subject.client.as_deref().map(str::to_owned);
         intent.user_agent_product =
@@ -167,6 +213,11 @@ impl Exchange {
     /// Ends the exchange. The row is on its way; wait for the [`Commit`] where it must be durable first.
     pub fn settle(mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.write(outcome, error)
+    }
+
+    /// Ends the exchange without a row of its own, because what followed on its connection has rows.
+    pub fn superseded(mut self) {
+        self.settled = true;
     }
 
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {

@@ -1,7 +1,8 @@
 //! Which header fields travel on and which belong to one connection only (RFC 9110 section 7.6.1).
 
 use http::header::{
-    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, Version};
 
@@ -22,6 +23,19 @@ pub fn strip_request(headers: &mut HeaderMap, upgrade: bool) {
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         append_connection(headers, "te");
+    }
+}
+
+/// Makes an HTTP/2 request's fields fit for HTTP/1.1: Host from `:authority`, and one Cookie line (RFC 9113 section 8.2.3).
+pub fn from_http2(headers: &mut HeaderMap, authority: &str) {
+    if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::try_from(authority)) {
+        headers.insert(HOST, host);
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1 {
+        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            headers.insert(COOKIE, cookie);
+        }
     }
 }
 
@@ -61,7 +75,7 @@ fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Fields that a sender may not hide by listing them in Connection (RFC 9110 section 7.6.1: "MUST NOT").
 fn is_end_to_end(name: &HeaderName) -> bool {
-    use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+    use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
     [AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT].contains(name)
 }
 
@@ -143,6 +157,13 @@ mod tests {
         let mut map = headers(&[("connection", "TE"), ("te", "trailers, deflate")]);
         strip_request(&mut map, false);
         assert_eq!((&map["te"], &map["connection"]), (&"trailers".parse().unwrap(), &"te".parse().unwrap()));
+    }
+
+    #[test]
+    fn http_2_fields_become_http_1_fields() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        from_http2(&mut map, "api.example.com");
+        assert_eq!((map["host"].as_bytes(), map["cookie"].as_bytes()), (&b"api.example.com"[..], &b"a=1; b=2"[..]));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Upstream {
             Scheme::Http => Connection::plain(stream, limits).await?,
             Scheme::Https => {
                 let started = Instant::now();
-                let handshake = self.tls.connect(stream, route.destination().host);
+                let handshake = self.tls.connect(stream, &route.destination().host);
                 let secured = tokio::time::timeout_at(route.dial_deadline.into(), handshake).await;
                 learned.tls_us = Some(micros(started));
                 let secured = secured.map_err(|_| UpstreamError::TlsTimedOut(route.destination().clone()))??;
