@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tollgate::cli::{self, Cli, EXIT_USAGE};
+use tollgate::cli::{self, Cli, EXIT_USAGE, Start};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -25,5 +25,13 @@ fn main() -> ExitCode {
 fn usage(message: &clap::Error) -> ExitCode {
     // There is no other place to report that neither can be written.
     let _ = message.print();
-    if message.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+    if message.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn serve(_: Start) -> anyhow::Result<()> {
+    anyhow::bail!("this build has no server")
 }

@@ -39,13 +39,22 @@ fn write_policy(out: &mut impl Write, config: &Config) -> io::Result<()> {
     writeln!(out)?;
     match config.policy.mode() {
         Mode::Observe => {
-            writeln!(out, "*** OBSERVE ONLY: NOTHING IS REFUSED BY POLICY. Every verdict is recorded as it would be. ***")?;
-            writeln!(out, "    To enforce: --enforce, or `mode: enforce` in the policy; --allow-host HOST for one host.")
+            writeln!(
+                out,
+                "*** OBSERVE ONLY: NOTHING IS REFUSED BY POLICY. Every verdict is recorded as it would be. ***"
+            )?;
+            writeln!(
+                out,
+                "    To enforce: --enforce, or `mode: enforce` in the policy; --allow-host HOST for one host."
+            )
         }
         Mode::Enforce => {
             let source = policy_source(&config.policy_source);
             let rules = config.policy.rule_count();
-            writeln!(out, "Policy: ENFORCED, {rules} rules from {source}; everything else is refused.")
+            writeln!(
+                out,
+                "Policy: ENFORCED, {rules} rules from {source}; everything else is refused."
+            )
         }
     }
 }
@@ -113,5 +122,9 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

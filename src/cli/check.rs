@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::CliError;
 use super::args::CheckArgs;
 use super::banner::policy_source;
-use super::CliError;
 use crate::config::{Config, ConfigError, Listener};
 
 /// Checks and prints; fails with [`CliError::Checked`] when there are problems.
@@ -50,7 +50,12 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     }
     let policy = &config.policy;
     let source = policy_source(&config.policy_source);
-    writeln!(out, "policy    {}, {} rules from {source}", policy.mode().as_str(), policy.rule_count())?;
+    writeln!(
+        out,
+        "policy    {}, {} rules from {source}",
+        policy.mode().as_str(),
+        policy.rule_count()
+    )?;
     writeln!(out, "          sha256 {}", policy.hash())?;
     writeln!(out, "data      {}", config.data_dir.root().display())?;
     writeln!(out, "ca        {}", config.interception.authority.cert_file.display())?;
@@ -63,8 +68,9 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
 
 fn summary(config: &Config) -> Value {
     let listeners = config.listeners.iter();
-    let listeners: Vec<Value> =
-        listeners.map(|listener| json!({ "name": &*listener.name, "url": url(listener) })).collect();
+    let listeners: Vec<Value> = listeners
+        .map(|listener| json!({ "name": &*listener.name, "url": url(listener) }))
+        .collect();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     json!({
         "valid": true,

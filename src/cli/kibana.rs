@@ -33,17 +33,26 @@ pub(super) fn kibana_config(args: &KibanaArgs, out: &mut impl Write) -> Result<(
     let ca_file = args.ca_cert.as_deref();
     let facts = Facts {
         proxy_url: proxy_url(&config.listeners, args.proxy_host.as_deref()),
-        ca: ca_file.map_or_else(|| absolute(&config.interception.authority.cert_file), Path::to_owned).display().to_string(),
+        ca: ca_file
+            .map_or_else(|| absolute(&config.interception.authority.cert_file), Path::to_owned)
+            .display()
+            .to_string(),
         tls: config.listeners.first().is_some_and(|listener| listener.tls.is_some()),
         authenticated: !config.clients.is_empty(),
     };
-    if args.json { write_json(out, &facts)? } else { write_text(out, &facts)? }
+    if args.json {
+        write_json(out, &facts)?
+    } else {
+        write_text(out, &facts)?
+    }
     out.flush()?;
     Ok(())
 }
 
 fn proxy_url(listeners: &[Listener], host: Option<&str>) -> String {
-    let Some(listener) = listeners.first() else { return String::new() };
+    let Some(listener) = listeners.first() else {
+        return String::new();
+    };
     let scheme = if listener.tls.is_some() { "https" } else { "http" };
     let address = listener.address.ip();
     let host = match (host, address) {

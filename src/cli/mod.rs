@@ -14,7 +14,7 @@ use std::io;
 
 pub use args::{Cli, Command};
 pub use error::{CliError, EXIT_USAGE};
-pub use run::{Bound, Serve};
+pub use run::{Bound, Serve, Start};
 
 /// Does what the command line asks. Results go to stdout, everything else to stderr.
 ///

@@ -48,7 +48,13 @@ pub(super) fn run(args: &SettingsArgs, serve: Serve) -> Result<(), CliError> {
     let reload = Box::new(move || Ok(Config::load(file.as_deref(), &overrides)?.policy));
     let announced = config.clone();
     let announce = Box::new(move |bound: &Bound| announce(&announced, bound));
-    serve(Start { config, authority, reload, announce }).map_err(CliError::Run)
+    serve(Start {
+        config,
+        authority,
+        reload,
+        announce,
+    })
+    .map_err(CliError::Run)
 }
 
 fn warn(warning: &Warning) {

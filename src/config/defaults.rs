@@ -12,6 +12,4 @@ pub(super) const CA_KEY_FILE: &str = "certs/ca.key";
 pub(super) const URL_FINGERPRINT_KEY_FILE: &str = "url-fingerprint.key";
 /// SMTP (25, 587, 2525) and SMTP over TLS (465): the server speaks first, so waiting for the client would be in vain.
 pub(super) const TUNNEL_PORTS: [u16; 4] = [25, 465, 587, 2525];
-/// One frame of the journal: a whole row is far smaller, its texts being capped.
-pub(super) const FRAME_BYTES_MAX: u32 = 1024 * 1024;
 pub(super) const LOG_LEVEL: &str = "info";

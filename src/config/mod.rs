@@ -32,6 +32,7 @@ pub use warning::Warning;
 use crate::client::Clients;
 use crate::destination::Host;
 use crate::intercept::authority;
+use crate::journal;
 use crate::policy::{HostPattern, Policy};
 
 /// Everything a run needs to know.
@@ -133,7 +134,7 @@ pub struct TunnelRules {
 /// How evidence is kept.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    pub journal: JournalSettings,
+    pub journal: journal::Settings,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
 }

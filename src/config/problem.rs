@@ -181,7 +181,10 @@ impl Problem {
                 column: at.column(),
             },
         );
-        Self { place, kind: kind_of(error) }
+        Self {
+            place,
+            kind: kind_of(error),
+        }
     }
 }
 
@@ -191,18 +194,40 @@ fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
     use serde_saphyr::Error;
 
     match error.without_snippet() {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            ProblemKind::UnknownKey { key: field.clone(), near: nearest(field, expected), known: expected.clone() }
-        }
+        Error::SerdeUnknownField { field, expected, .. } => ProblemKind::UnknownKey {
+            key: field.clone(),
+            near: nearest(field, expected),
+            known: expected.clone(),
+        },
         Error::DuplicateMappingKey { key: Some(key), .. } => ProblemKind::DuplicateKey { key: key.clone() },
-        Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType { wanted: "a whole number, without a unit," },
-        Error::InvalidScalar { ty: "bool", .. } => ProblemKind::WrongType { wanted: "true or false" },
-        Error::Unexpected { expected: "string scalar", .. } => ProblemKind::WrongType { wanted: "a single value" },
-        Error::Unexpected { expected: "mapping start", .. } => ProblemKind::WrongType { wanted: "`key: value` lines" },
-        Error::Unexpected { expected: "sequence start", .. } => ProblemKind::WrongType { wanted: "a list" },
+        Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType {
+            wanted: "a whole number, without a unit,",
+        },
+        Error::InvalidScalar { ty: "bool", .. } => ProblemKind::WrongType {
+            wanted: "true or false",
+        },
+        Error::Unexpected {
+            expected: "string scalar",
+            ..
+        } => ProblemKind::WrongType {
+            wanted: "a single value",
+        },
+        Error::Unexpected {
+            expected: "mapping start",
+            ..
+        } => ProblemKind::WrongType {
+            wanted: "`key: value` lines",
+        },
+        Error::Unexpected {
+            expected: "sequence start",
+            ..
+        } => ProblemKind::WrongType { wanted: "a list" },
         other => {
             let text = other.to_string();
-            let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+            let detail = text
+                .rsplit_once(" at line ")
+                .map_or(text.as_str(), |(detail, _)| detail)
+                .to_owned();
             ProblemKind::Yaml { detail }
         }
     }

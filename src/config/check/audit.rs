@@ -6,22 +6,19 @@ use super::Checker;
 use crate::config::file::{AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
-use crate::config::standin::Durability;
-use crate::config::{Audit, DataDir, JournalSettings, Limits, ProblemKind, defaults};
+use crate::config::{Audit, DataDir, Limits, ProblemKind, defaults};
+use crate::journal::{self, Durability};
 
 impl Checker<'_> {
     pub(super) fn audit(&mut self, file: &AuditFile, data_dir: &DataDir) -> Audit {
-        let journal = JournalSettings {
-            dir: data_dir.journal(),
-            durability: self.durability(file.durability.as_ref()),
-            segment_bytes_max: self.number(file.segment_bytes_max.as_ref(), limits::SEGMENT_BYTES_MAX),
-            seal_after: self.seconds(file.seal_after_s.as_ref(), limits::SEAL_AFTER_S),
-            commit_gap: Duration::from_micros(self.number(file.commit_gap_us.as_ref(), limits::COMMIT_GAP_US)),
-            wait_max: Duration::from_millis(self.number(file.wait_max_ms.as_ref(), limits::WAIT_MAX_MS)),
-            backlog_frames_max: self.count(file.backlog_frames_max.as_ref(), limits::BACKLOG_FRAMES_MAX),
-            frame_bytes_max: defaults::FRAME_BYTES_MAX,
-            free_bytes_min: self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN),
-        };
+        let mut journal = journal::Settings::new(data_dir.journal());
+        journal.durability = self.durability(file.durability.as_ref());
+        journal.segment_bytes_max = self.number(file.segment_bytes_max.as_ref(), limits::SEGMENT_BYTES_MAX);
+        journal.seal_after = self.seconds(file.seal_after_s.as_ref(), limits::SEAL_AFTER_S);
+        journal.commit_gap = Duration::from_micros(self.number(file.commit_gap_us.as_ref(), limits::COMMIT_GAP_US));
+        journal.wait_max = Duration::from_millis(self.number(file.wait_max_ms.as_ref(), limits::WAIT_MAX_MS));
+        journal.backlog_frames_max = self.count(file.backlog_frames_max.as_ref(), limits::BACKLOG_FRAMES_MAX);
+        journal.free_bytes_min = self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN);
         let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),

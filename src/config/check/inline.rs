@@ -6,7 +6,9 @@ use crate::config::setting::Origin;
 /// The text of the mapping that starts at `origin`, with line ends and spaces in front of it so that every character
 /// keeps its line and column. A wrong cut cannot make another valid value: what is missing or too much is a YAML error.
 pub(super) fn own_text(text: &str, origin: Origin) -> String {
-    let Origin::File { line, column } = origin else { return String::new() };
+    let Origin::File { line, column } = origin else {
+        return String::new();
+    };
     let above = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     let indent = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
     let mut lines = text.split_inclusive('\n').skip(above);
@@ -71,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_flow_mapping_that_never_ends_is_kept_whole_and_so_not_valid() {
-        assert_eq!(cut("policy: { mode: enforce\nafter: 1\n", 1, 9), "        { mode: enforce\nafter: 1\n");
+        assert_eq!(
+            cut("policy: { mode: enforce\nafter: 1\n", 1, 9),
+            "        { mode: enforce\nafter: 1\n"
+        );
     }
 
     #[test]
