@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use crate::config::DataDir;
+use crate::observe::redact::FINGERPRINT_KEY_BYTES;
 use crate::record::Writer;
 
 /// Why the data directory cannot be used.
@@ -26,7 +27,7 @@ pub enum InstallationError {
 pub struct Installation {
     pub writer: Writer,
     /// 32 random bytes: the key of the URL fingerprint.
-    pub fingerprint_key: Vec<u8>,
+    pub fingerprint_key: [u8; FINGERPRINT_KEY_BYTES],
     _lock: File,
 }
 
@@ -93,12 +94,13 @@ fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
     Ok(next)
 }
 
-fn fingerprint_key(path: &Path) -> Result<Vec<u8>, InstallationError> {
+fn fingerprint_key(path: &Path) -> Result<[u8; FINGERPRINT_KEY_BYTES], InstallationError> {
     match fs::read(path) {
-        Ok(key) if key.len() == 32 => Ok(key),
-        Ok(_) => Err(InstallationError::Damaged { path: path.to_owned(), reason: "not a key of 32 bytes" }),
+        Ok(key) => key
+            .try_into()
+            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a key of 32 bytes" }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut key = vec![0; 32];
+            let mut key = [0; FINGERPRINT_KEY_BYTES];
             aws_lc_rs::rand::fill(&mut key).map_err(|_| at(path)(io::Error::other("no random numbers")))?;
             replace(path, &key, 0o600)?;
             Ok(key)
@@ -134,7 +136,7 @@ mod tests {
         let data_dir = DataDir::new(dir.path());
         let key_file = data_dir.keys().join("url-fingerprint.key");
         let first = Installation::open(&data_dir, &key_file).unwrap();
-        let (writer, key) = (first.writer.clone(), first.fingerprint_key.clone());
+        let (writer, key) = (first.writer.clone(), first.fingerprint_key);
         drop(first);
         let second = Installation::open(&data_dir, &key_file).unwrap();
         assert_eq!((writer.epoch, second.writer.epoch), (1, 2));

@@ -4,13 +4,11 @@
 //! tunnel (RFC 9112 section 3.2). All become a [`ProxyRequest`], once, here. CONNECT is in [`connect_target`]. Framing
 //! was checked by `wire`; nothing here decides whether the request may pass.
 
-use std::net::IpAddr;
-
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
 
-use crate::destination::{Destination, DestinationError, Host, Scheme};
+use crate::destination::{Destination, DestinationError, Scheme};
 use crate::record::DenyReason;
 
 /// Why a request head that is well formed still cannot be served.
@@ -116,17 +114,9 @@ impl ProxyRequest {
         self.target.query()
     }
 
-    /// The full URL, byte for byte as far as it was received: what the fingerprint covers.
-    pub fn url(&self) -> String {
-        let target = self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let scheme = self.scheme.as_str();
-        match &self.destination {
-            Destination { host: Host::Ip(IpAddr::V6(address)), port } if *port == self.scheme.default_port() => {
-                format!("{scheme}://[{address}]{target}")
-            }
-            Destination { host, port } if *port == self.scheme.default_port() => format!("{scheme}://{host}{target}"),
-            destination => format!("{scheme}://{destination}{target}"),
-        }
+    /// Path and query as received: with scheme and destination, what the URL fingerprint covers.
+    pub fn path_and_query(&self) -> &[u8] {
+        self.target.path_and_query().map_or(b"/", |target| target.as_str().as_bytes())
     }
 }
 

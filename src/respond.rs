@@ -3,6 +3,8 @@
 //! A [`Refusal`] is any reason not to relay. Kibana shows the `message` of the JSON body to its user, so it says what
 //! happened, for whom, and what to do; everything else about it goes into the audit row.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
@@ -22,7 +24,7 @@ use crate::wire::ViolationReason;
 /// Why an exchange is not relayed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    #[error("{}", .0.message())]
+    #[error("{0}")]
     Policy(Deny),
     #[error("bad request: {0}")]
     Request(#[from] RequestError),
@@ -52,7 +54,7 @@ impl Refusal {
         match self {
             Self::Policy(_) => StatusCode::FORBIDDEN,
             Self::Request(_) => StatusCode::BAD_REQUEST,
-            Self::Wire(violation) => match violation.reason() {
+            Self::Wire(violation) => match violation.deny_reason() {
                 DenyReason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 _ => StatusCode::BAD_REQUEST,
             },
@@ -67,7 +69,7 @@ impl Refusal {
         match self {
             Self::Policy(deny) => Some(deny.reason),
             Self::Request(error) => Some(error.reason()),
-            Self::Wire(violation) => Some(violation.reason()),
+            Self::Wire(violation) => Some(violation.deny_reason()),
             Self::Client(_) => Some(DenyReason::ClientNotAuthenticated),
             Self::Upstream(error) => error.deny_reason(),
             Self::NoEvidence(_) => Some(DenyReason::NoEvidence),
@@ -91,19 +93,20 @@ impl Refusal {
     }
 
     /// What the reader of the message can do about it.
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::Policy(deny) => deny.remedy(),
+    fn remedy(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Policy(deny) => return Cow::Owned(deny.remedy()),
             Self::Request(_) | Self::Wire(_) => "The client sent a request that a proxy must not guess about; correct the client.",
             Self::Client(_) => "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders.",
             Self::Upstream(UpstreamError::AddressRefused(_)) => {
                 "If this internal address is meant to be reached, add it to upstream.allow_addresses."
             }
+            Self::Upstream(UpstreamError::OwnListener(_)) => "Correct the connector's URL: it points at the proxy itself.",
             Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
             Self::NoEvidence(_) => "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later.",
             Self::Overloaded(_) => "Retry later, or raise the limit named in the message.",
             Self::Stopping => "Retry later.",
-        }
+        })
     }
 
     /// Writes the refusal into the exchange's columns.
@@ -122,7 +125,7 @@ impl Refusal {
 
 const fn upstream_status(error: &UpstreamError) -> StatusCode {
     match error {
-        UpstreamError::AddressRefused(_) => StatusCode::FORBIDDEN,
+        UpstreamError::AddressRefused(_) | UpstreamError::OwnListener(_) => StatusCode::FORBIDDEN,
         UpstreamError::ClientBroke(_) => StatusCode::BAD_REQUEST,
         UpstreamError::ResolverBusy => StatusCode::SERVICE_UNAVAILABLE,
         UpstreamError::ResolveTimedOut { .. }
@@ -184,12 +187,12 @@ impl Addressee {
 /// The answer to a refused exchange: one small body with its length, and the connection is closed after it.
 pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let status = refusal.status();
+    let remedy = refusal.remedy();
     let verb = if refusal.deny_reason().is_some() { "refused" } else { "could not reach" };
     let explanation = Explanation {
         message: format!(
-            "Tollgate {verb}{}: {refusal}. {} (event {})",
+            "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
             addressee.destination(),
-            refusal.remedy(),
             addressee.event_id
         ),
         event_id: addressee.event_id.to_string(),
@@ -197,7 +200,7 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
         rule: addressee.rule.as_deref(),
         deployment: addressee.deployment.as_deref(),
         project: addressee.project.as_deref(),
-        remedy: refusal.remedy(),
+        remedy: &remedy,
     };
     let body = serde_json::to_vec(&explanation).unwrap_or_default();
     let mut response = Response::new(Payload::Own(Full::new(Bytes::from(body))));

@@ -23,7 +23,7 @@ use crate::intercept::authority::{Authority, AuthorityError};
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
 use crate::observe::exchange::now_us;
-use crate::observe::redact::Fingerprint;
+use crate::observe::redact::FingerprintKey;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
@@ -201,7 +201,7 @@ fn open_gate(
         pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
         pool_idle_max: outbound.pool_idle_max,
     })?;
-    let fingerprint = Fingerprint::new(&evidence.installation.fingerprint_key);
+    let fingerprint = FingerprintKey::new(&evidence.installation.fingerprint_key);
     Ok(Gate {
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,

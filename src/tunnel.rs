@@ -26,7 +26,8 @@ use crate::request::connect_target;
 use crate::respond::{self, Refusal};
 use crate::rewound::Rewound;
 use crate::scope::{Scope, Tunnel};
-use crate::wire::{Inspected, Payload as Sniffed, sniff};
+use crate::wire::Inspected;
+use crate::wire::sniff::{Payload as Sniffed, SNIFF_BYTES_MAX, sniff};
 
 /// Answers a CONNECT, and carries on in a task of its own where it is granted.
 pub async fn connect<IO>(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload>
@@ -155,13 +156,13 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let wait = scope.gate.limits.connect_wait;
-    let mut seen = Vec::with_capacity(sniff::PREFIX_BYTES_MAX);
+    let mut seen = Vec::with_capacity(SNIFF_BYTES_MAX);
     let reading = async {
         loop {
-            if let Some(payload) = sniff::sniff(&seen) {
+            if let Some(payload) = sniff(&seen) {
                 return Ok(payload);
             }
-            let mut chunk = [0; sniff::PREFIX_BYTES_MAX];
+            let mut chunk = [0; SNIFF_BYTES_MAX];
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => {
                     return Err((OutcomeKind::ClientAborted, "closed before anything came through".to_owned()));

@@ -107,7 +107,7 @@ impl Interceptor {
     }
 
     fn make_leaf(&self, host: &Host) -> Result<Leaf, InterceptError> {
-        let certified = self.authority.leaf(&host.to_string(), SystemTime::now())?;
+        let certified = self.authority.leaf(host, SystemTime::now())?;
         let mut silent = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| InterceptError::Handshake(io::Error::other(error)))?

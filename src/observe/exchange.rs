@@ -21,18 +21,18 @@ use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code
 use crate::telemetry::Metrics;
 use crate::wire::SeenHead;
 
-use super::redact::{self, Fingerprint};
+use super::redact::{self, FingerprintKey};
 
 /// What every exchange needs to leave a row. Shared by all connections.
 pub struct Recorder {
     journal: Journal,
-    fingerprint: Fingerprint,
+    fingerprint: FingerprintKey,
     metrics: Arc<Metrics>,
     cut_off: AtomicBool,
 }
 
 impl Recorder {
-    pub fn new(journal: Journal, fingerprint: Fingerprint, metrics: Arc<Metrics>) -> Self {
+    pub fn new(journal: Journal, fingerprint: FingerprintKey, metrics: Arc<Metrics>) -> Self {
         Self { journal, fingerprint, metrics, cut_off: AtomicBool::new(false) }
     }
 
@@ -124,7 +124,7 @@ impl Exchange {
         let intent = &mut self.intent;
         intent.method = Some(parts.method.as_str().to_owned());
         intent.http_version = Some(version_code(parts.version).to_owned());
-        intent.user_agent = user_agent(&parts.headers).map(|value| redact::redact_user_agent(&value));
+        intent.user_agent = user_agent(&parts.headers).map(|value| redact::printable_user_agent(&value));
         intent.host_header = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
         intent.request_content_type = parts.headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
     }
@@ -135,7 +135,7 @@ impl Exchange {
         self.intent.host_header = seen.host();
         let user_agents = seen.user_agents().join(" ");
         if !user_agents.is_empty() {
-            self.intent.user_agent = Some(redact::redact_user_agent(user_agents.as_bytes()));
+            self.intent.user_agent = Some(redact::printable_user_agent(user_agents.as_bytes()));
         }
     }
 
@@ -168,7 +168,11 @@ impl Exchange {
         intent.host_raw = Some(request.host_raw.clone());
         intent.path = Some(redact::redact_path(request.path()));
         intent.query = request.query().map(redact::redact_query);
-        intent.url_fingerprint = Some(self.recorder.fingerprint.of(&request.url()));
+        intent.url_fingerprint = Some(self.recorder.fingerprint.fingerprint(
+            request.scheme,
+            &request.destination,
+            request.path_and_query(),
+        ));
     }
 
     pub fn attributed_to(&mut self, subject: &Subject) {

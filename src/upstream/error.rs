@@ -18,6 +18,8 @@ pub enum UpstreamError {
     ResolverBusy,
     #[error(transparent)]
     AddressRefused(#[from] AddressRefusal),
+    #[error("{0} is one of Tollgate's own listeners")]
+    OwnListener(Destination),
     #[error("no connection to {destination}: {reason}")]
     Unreachable { destination: Destination, reason: String },
     #[error("no connection to {0} within the dial deadline (limits.dial_timeout_s)")]
@@ -38,7 +40,7 @@ impl UpstreamError {
     /// How the exchange ended.
     pub const fn outcome(&self) -> OutcomeKind {
         match self {
-            Self::AddressRefused(_) => OutcomeKind::Denied,
+            Self::AddressRefused(_) | Self::OwnListener(_) => OutcomeKind::Denied,
             Self::ResolveTimedOut { .. }
             | Self::DialTimedOut(_)
             | Self::TlsTimedOut(_)
@@ -55,8 +57,18 @@ impl UpstreamError {
     /// The audit column's code, for the refusals among these.
     pub const fn deny_reason(&self) -> Option<DenyReason> {
         match self {
-            Self::AddressRefused(refusal) => Some(refusal.reason()),
-            _ => None,
+            Self::AddressRefused(refusal) => Some(refusal.deny_reason()),
+            Self::OwnListener(_) => Some(DenyReason::OwnListener),
+            Self::Unresolved { .. }
+            | Self::ResolveTimedOut { .. }
+            | Self::ResolverBusy
+            | Self::Unreachable { .. }
+            | Self::DialTimedOut(_)
+            | Self::Tls { .. }
+            | Self::TlsTimedOut(_)
+            | Self::Exchange(_)
+            | Self::ResponseTimedOut(_)
+            | Self::ClientBroke(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod address;
 mod connection;
 mod dial;
 mod error;
+mod own;
 pub mod headers;
 mod pool;
 mod resolve;
@@ -31,7 +32,7 @@ use crate::observe::{CountedRequest, Evidence};
 use crate::policy::Permit;
 use crate::record::Outcome;
 
-use address::Judge;
+use own::OwnListeners;
 use connection::{Connection, SendError};
 use pool::{Key, Pool, PoolSettings};
 use resolve::Resolver;
@@ -58,7 +59,8 @@ pub struct Settings {
 /// The outbound side, shared by all connections.
 pub struct Upstream {
     resolver: Resolver,
-    judge: Judge,
+    allow_addresses: Vec<ipnet::IpNet>,
+    own: OwnListeners,
     tls: tls::Connector,
     pool: Arc<Pool>,
     settings: Timeouts,
@@ -92,7 +94,8 @@ impl Upstream {
     pub fn new(settings: Settings) -> Result<Self, TlsConfigError> {
         Ok(Self {
             resolver: Resolver::new(settings.resolver),
-            judge: Judge::new(settings.allow_addresses, settings.own_listeners),
+            allow_addresses: settings.allow_addresses,
+            own: OwnListeners::new(settings.own_listeners),
             tls: tls::Connector::new(&settings.tls)?,
             pool: Arc::new(Pool::new(PoolSettings {
                 idle_timeout: settings.pool_idle_timeout,
@@ -114,7 +117,10 @@ impl Upstream {
         let destination = permit.destination();
         let answers = self.resolver.resolve(&destination.host).await;
         learned.dns_us = Some(micros(started));
-        let addresses = self.judge.check(&answers?, destination.port)?;
+        let addresses = address::judge(&answers?, &self.allow_addresses)?;
+        if addresses.iter().any(|address| self.own.contains(SocketAddr::new(*address, destination.port))) {
+            return Err(UpstreamError::OwnListener(destination.clone()));
+        }
         Ok(Route { permit, addresses, dial_deadline: started + self.settings.dial })
     }
 

@@ -14,7 +14,7 @@ use super::UpstreamError;
 /// Limits of name resolution.
 pub struct ResolverSettings {
     /// Names that are not looked up but taken from here (`--resolve`).
-    pub pinned: HashMap<Arc<str>, Vec<IpAddr>>,
+    pub pinned: HashMap<Host, Vec<IpAddr>>,
     pub timeout: Duration,
     pub cache_ttl: Duration,
     pub cache_entries: usize,
@@ -45,7 +45,7 @@ impl Resolver {
             Host::Ip(address) => return Ok(Arc::from([*address])),
             Host::Name(name) => name,
         };
-        if let Some(pinned) = self.settings.pinned.get(name.as_str()) {
+        if let Some(pinned) = self.settings.pinned.get(host) {
             return Ok(pinned.as_slice().into());
         }
         if let Some(cached) = self.cached(name) {
