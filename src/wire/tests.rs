@@ -17,6 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{Inspected, Limits, ViolationReason as R, WireHandle};
 
+mod interim;
+mod leaving_http;
+
 /// One request as the service saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Saw {
@@ -271,6 +274,26 @@ proptest! {
         prop_assert_eq!(saw, expected);
     }
 
+    /// Whatever a client sends, the service answers it: hyper never refuses by itself, without a row.
+    #[test]
+    fn hyper_never_answers_in_place_of_the_service(
+        message in message(),
+        version in proptest::sample::select(vec!["HTTP/1.1", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0"]),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), any::<bool>()), 0..4),
+    ) {
+        let (mut wire, _) = message;
+        let at = wire.windows(8).position(|window| window == b"HTTP/1.1").unwrap();
+        wire.splice(at..at + 8, version.bytes());
+        for (index, byte, replace) in changes {
+            let at = index.index(wire.len());
+            wire.splice(at..at + usize::from(replace), [byte]);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (saw, got) = runtime.block_on(exchange(vec![wire], true));
+        prop_assert!(!saw.is_empty());
+        prop_assert!(count(&got, "HTTP/1.") <= saw.len(), "{:?}: {}", saw, got);
+    }
+
     /// What comes out of the stream is what went in, byte for byte, whatever the sizes of reads and buffers.
     #[test]
     fn cleared_bytes_are_released_unchanged(
@@ -301,156 +324,6 @@ async fn read_all(io: &mut Inspected<DuplexStream>, room: usize) -> io::Result<V
             len => all.extend_from_slice(&buffer[..len]),
         }
     }
-}
-
-/// Serves one request that asks to leave HTTP. If `accept`, the service answers `status` and then echoes 5 raw bytes.
-async fn leave_http(first: &'static str, status: StatusCode, accept: bool) -> (String, Vec<Saw>) {
-    let (mut client, server) = tokio::io::duplex(4096);
-    let io = Inspected::new(server, Limits::default());
-    let (handle, saw) = (io.handle(), Arc::new(Mutex::new(Vec::new())));
-    let echo = Arc::new(Mutex::new(None));
-    let service = service_fn(|mut request: Request<Incoming>| {
-        let (handle, saw, echo) = (handle.clone(), Arc::clone(&saw), Arc::clone(&echo));
-        async move {
-            if !matches!(request.uri().to_string().as_str(), "/up" | "a.test:443") {
-                return answer(request, handle, saw).await;
-            }
-            if accept {
-                *echo.lock().unwrap() = Some(hyper::upgrade::on(&mut request));
-                handle.set_opaque();
-            }
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = status;
-            Ok(response)
-        }
-    });
-    let serve = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    let serve = async {
-        let _ = serve.await;
-        let upgrade = echo.lock().unwrap().take();
-        if let Some(upgrade) = upgrade {
-            let mut raw = TokioIo::new(upgrade.await.unwrap());
-            let mut bytes = [0; 5];
-            raw.read_exact(&mut bytes).await.unwrap();
-            raw.write_all(&bytes).await.unwrap();
-            raw.shutdown().await.unwrap();
-        }
-    };
-    let talk = async {
-        client.write_all(first.as_bytes()).await.unwrap();
-        let mut got = Vec::new();
-        client.read_to_end(&mut got).await.unwrap();
-        String::from_utf8_lossy(&got).into_owned()
-    };
-    let (got, ()) = in_time(async { tokio::join!(talk, serve) }).await;
-    let saw = saw.lock().unwrap().clone();
-    (got, saw)
-}
-
-#[tokio::test]
-async fn after_connect_and_upgrade_bytes_pass_unchanged_even_those_sent_early() {
-    let (got, _) = leave_http(
-        "CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01\n\n",
-        StatusCode::OK,
-        true,
-    )
-    .await;
-    assert!(
-        got.starts_with("HTTP/1.1 200 OK") && got.ends_with("\r\n\r\n\x16\x03\x01\n\n"),
-        "{got:?}"
-    );
-    let upgrade = "GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n\x01\r\n\r\n";
-    let (got, _) = leave_http(upgrade, StatusCode::SWITCHING_PROTOCOLS, true).await;
-    assert!(
-        got.starts_with("HTTP/1.1 101") && got.ends_with("\r\n\r\n\x01\r\n\r\n"),
-        "{got:?}"
-    );
-}
-
-#[tokio::test]
-async fn after_a_refused_connect_or_upgrade_the_next_bytes_are_a_request_head_again() {
-    for first in [
-        "CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "GET /up HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    ] {
-        let (got, saw) = leave_http(first, StatusCode::FORBIDDEN, false).await;
-        let refused = Saw::Violation {
-            reason: R::RepeatedHost,
-            target: Some("/next".to_owned()),
-            user_agents: Vec::new(),
-        };
-        assert_eq!(saw, [refused]);
-        assert_eq!(
-            (count(&got, "HTTP/1.1 403"), count(&got, "HTTP/1.1 400")),
-            (1, 1),
-            "{got}"
-        );
-    }
-}
-
-const EARLY_HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-
-#[tokio::test]
-async fn interim_responses_go_out_before_the_response_without_waiting_for_it() {
-    let (mut client, server) = tokio::io::duplex(16);
-    let io = Inspected::new(server, Limits::default());
-    let handle = io.handle();
-    let (release, released) = tokio::sync::oneshot::channel::<()>();
-    let released = Arc::new(Mutex::new(Some(released)));
-    let service = service_fn(|_: Request<Incoming>| {
-        let (handle, released) = (handle.clone(), released.lock().unwrap().take().unwrap());
-        async move {
-            // From another task, as an upstream connection would do it, while the connection has nothing to do.
-            tokio::spawn(async move { assert!(handle.interim(EARLY_HINTS) && handle.interim(EARLY_HINTS)) });
-            let _ = released.await;
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("done")))
-        }
-    });
-    let serve = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service);
-    let talk = async {
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            .await
-            .unwrap();
-        let mut hints = vec![0; EARLY_HINTS.len() * 2];
-        client.read_exact(&mut hints).await.unwrap();
-        assert_eq!(hints, EARLY_HINTS.repeat(2), "sent while the response is still awaited");
-        release.send(()).unwrap();
-        let mut rest = String::new();
-        client.read_to_string(&mut rest).await.unwrap();
-        assert!(
-            rest.starts_with("HTTP/1.1 200 OK") && rest.ends_with("\r\n\r\ndone"),
-            "{rest}"
-        );
-    };
-    in_time(async { tokio::join!(talk, async { serve.await.unwrap() }) }).await;
-}
-
-#[tokio::test]
-async fn an_interim_response_never_lands_inside_a_message_or_beyond_its_limit() {
-    let (mut client, server) = tokio::io::duplex(1024);
-    let mut io = Inspected::new(
-        server,
-        Limits {
-            interim_bytes_max: EARLY_HINTS.len(),
-            ..Limits::default()
-        },
-    );
-    let handle = io.handle();
-    assert!(handle.interim(EARLY_HINTS));
-    assert!(!handle.interim(b"x"), "over the limit");
-    io.write_all(b"[one ").await.unwrap();
-    assert!(handle.interim(EARLY_HINTS));
-    io.write_all(b"message]").await.unwrap();
-    io.flush().await.unwrap();
-    assert!(handle.interim(EARLY_HINTS));
-    io.flush().await.unwrap();
-    drop(io);
-    let mut got = Vec::new();
-    client.read_to_end(&mut got).await.unwrap();
-    assert_eq!(got, [EARLY_HINTS, b"[one message]", EARLY_HINTS].concat());
 }
 
 #[tokio::test]
