@@ -248,3 +248,221 @@ impl TrailerName {
             .is_some_and(|name| FORBIDDEN_TRAILERS.contains(&name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::ViolationReason as R;
+    use super::*;
+
+    fn scan(body: &[u8]) -> ChunkProgress {
+        ChunkScanner::new(&Limits::default()).advance(body)
+    }
+
+    #[test]
+    fn framing_that_others_read_differently_is_refused_at_the_offending_byte() {
+        let cases: [(&str, &[u8], usize, R); 34] = [
+            ("empty size", b"\r\n", 0, R::InvalidChunkSize),
+            ("no size before extension", b";a\r\n", 0, R::InvalidChunkSize),
+            ("plus", b"+5\r\n", 0, R::InvalidChunkSize),
+            ("minus", b"-0\r\n", 0, R::InvalidChunkSize),
+            ("0x prefix", b"0x5\r\n", 1, R::InvalidChunkSize),
+            ("not hexadecimal", b"g\r\n", 0, R::InvalidChunkSize),
+            ("underscore", b"1_0\r\n", 1, R::InvalidChunkSize),
+            ("leading space", b" 5\r\n", 0, R::InvalidChunkSize),
+            ("trailing space", b"5 \r\n", 1, R::InvalidChunkSize),
+            ("trailing tab", b"5\t;a\r\n", 1, R::InvalidChunkSize),
+            ("17 digits", b"00000000000000005\r\n", 16, R::InvalidChunkSize),
+            ("2^63", b"8000000000000000\r\n", 15, R::InvalidChunkSize),
+            ("2^64 - 1", b"ffffffffffffffff\r\n", 15, R::InvalidChunkSize),
+            ("bare LF after size", b"5\nhello\r\n", 1, R::InvalidChunkEnd),
+            ("bare CR after size", b"5\rhello\r\n", 2, R::InvalidChunkEnd),
+            ("bare LF after last size", b"0\n\r\n", 1, R::InvalidChunkEnd),
+            ("LF in extension", b"5;a\nhello\r\n", 3, R::InvalidChunkExtension),
+            ("NUL in extension", b"5;\0\r\n", 2, R::InvalidChunkExtension),
+            ("CR in extension", b"5;a\rb\r\n", 4, R::InvalidChunkEnd),
+            ("data too long", b"5\r\nhelloX\r\n", 8, R::InvalidChunkEnd),
+            ("bare LF after data", b"5\r\nhello\n0\r\n\r\n", 8, R::InvalidChunkEnd),
+            ("bare CR after data", b"5\r\nhello\r0\r\n\r\n", 9, R::InvalidChunkEnd),
+            ("data too short", b"6\r\nhello\r\n0\r\n\r\n", 9, R::InvalidChunkEnd),
+            ("trailer without colon", b"0\r\nX\r\n\r\n", 4, R::InvalidTrailer),
+            ("space before colon", b"0\r\nX : a\r\n\r\n", 4, R::InvalidTrailer),
+            ("empty trailer name", b"0\r\n: a\r\n\r\n", 3, R::InvalidTrailer),
+            ("folded trailer", b"0\r\nX: a\r\n b\r\n\r\n", 9, R::InvalidTrailer),
+            ("bare LF in trailer", b"0\r\nX: a\n\r\n", 7, R::InvalidTrailer),
+            ("bare CR in trailer", b"0\r\nX: a\rb\r\n\r\n", 8, R::InvalidTrailer),
+            ("bare LF at the end", b"0\r\n\n", 3, R::InvalidTrailer),
+            ("bare CR at the end", b"0\r\n\rG", 4, R::InvalidTrailer),
+            ("NUL in trailer", b"0\r\nX: \0\r\n\r\n", 6, R::InvalidTrailer),
+            (
+                "Content-Length trailer",
+                b"0\r\nContent-LENGTH: 5\r\n\r\n",
+                17,
+                R::ForbiddenTrailer,
+            ),
+            (
+                "Proxy-Authorization trailer",
+                b"0\r\nproxy-authorization:x\r\n\r\n",
+                22,
+                R::ForbiddenTrailer,
+            ),
+        ];
+        for (name, body, accepted, reason) in cases {
+            assert_eq!(
+                scan(body),
+                ChunkProgress {
+                    accepted,
+                    state: ChunkState::Violated(reason)
+                },
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_ends_with_its_trailer_section() {
+        let cases: [(&str, &[u8]); 6] = [
+            ("no data", b"0\r\n\r\n"),
+            (
+                "sizes in any case, with leading zeros",
+                b"000A\r\n0123456789\r\na\r\n0123456789\r\n00\r\n\r\n",
+            ),
+            ("CRLF as data", b"4\r\n\r\n\r\n\r\n0\r\n\r\n"),
+            ("extensions", b"1;a=\"b;c\";d\r\nx\r\n0;e\r\n\r\n"),
+            ("trailers", b"0\r\nX-Checksum: abc\r\nEmpty:\r\n\r\n"),
+            (
+                "a trailer that only begins like a forbidden one",
+                b"0\r\nTE-X: 1\r\nHosts: 2\r\n\r\n",
+            ),
+        ];
+        for (name, body) in cases {
+            let followed = [body, b"GET / HTTP/1.1\r\n"].concat();
+            let expected = ChunkProgress {
+                accepted: body.len(),
+                state: ChunkState::Ended,
+            };
+            assert_eq!(scan(&followed), expected, "{name}");
+        }
+        let open = ChunkProgress {
+            accepted: 21,
+            state: ChunkState::Open,
+        };
+        assert_eq!(scan(b"7fffffffffffffff\r\nabc"), open, "the largest size is accepted");
+    }
+
+    #[test]
+    fn limits_are_exact_and_hold_for_the_whole_message() {
+        let limits = Limits {
+            chunk_extension_bytes_max: 4,
+            trailer_bytes_max: 16,
+            head_fields_max: 2,
+            ..Limits::default()
+        };
+        let state = |body: &[u8]| ChunkScanner::new(&limits).advance(body).state;
+        // Neither the semicolon, which ends the size, nor the last LF of the message is counted.
+        assert_eq!(state(b"1;ab\r\nx\r\n0;cd\r\n\r\n"), ChunkState::Ended);
+        assert_eq!(
+            state(b"1;ab\r\nx\r\n0;cde\r\n\r\n"),
+            ChunkState::Violated(R::ChunkExtensionsTooLarge)
+        );
+        assert_eq!(state(b"0\r\nA: 123456\r\nB:\r\n\r\n"), ChunkState::Ended);
+        assert_eq!(
+            state(b"0\r\nA: 1234567\r\nB:\r\n\r\n"),
+            ChunkState::Violated(R::TrailersTooLarge)
+        );
+        assert_eq!(
+            state(b"0\r\nA:\r\nB:\r\nC:\r\n\r\n"),
+            ChunkState::Violated(R::TrailersTooLarge)
+        );
+    }
+
+    /// Length of the chunked body at the start of `bytes`, by a whole-buffer reading with string operations. `None` if it
+    /// is incomplete or wrong.
+    fn naive_length(bytes: &[u8]) -> Option<usize> {
+        let line_end = |from: usize| {
+            bytes
+                .get(from..)?
+                .windows(2)
+                .position(|pair| pair == b"\r\n")
+                .map(|at| from + at)
+        };
+        let mut at = 0;
+        loop {
+            let end = line_end(at)?;
+            let line = std::str::from_utf8(&bytes[at..end]).ok()?;
+            let (digits, extension) = line.split_once(';').unwrap_or((line, ""));
+            let plain =
+                !digits.is_empty() && digits.len() <= 16 && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+            if !plain || extension.chars().any(|letter| letter.is_control() && letter != '\t') {
+                return None;
+            }
+            let size = usize::try_from(i64::from_str_radix(digits, 16).ok()?).ok()?;
+            at = end + 2;
+            if size == 0 {
+                break;
+            }
+            let data_end = at.checked_add(size)?;
+            if bytes.get(data_end..data_end.checked_add(2)?)? != b"\r\n" {
+                return None;
+            }
+            at = data_end + 2;
+        }
+        loop {
+            let end = line_end(at)?;
+            let line = &bytes[at..end];
+            if line.is_empty() {
+                return Some(end + 2);
+            }
+            let (name, _) = crate::wire::head::check_field_line(line).ok()?;
+            if line.contains(&b'\r') || FORBIDDEN_TRAILERS.contains(&&name.to_ascii_lowercase()[..]) {
+                return None;
+            }
+            at = end + 2;
+        }
+    }
+
+    /// Mostly valid bodies, and pieces of framing in any order.
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        let chunk = proptest::collection::vec(any::<u8>(), 1..40)
+            .prop_map(|data| [format!("{:x}\r\n", data.len()).as_bytes(), &data, b"\r\n"].concat());
+        let piece = prop_oneof![
+            8 => chunk,
+            1 => proptest::sample::select(vec![
+                &b"0\r\n"[..], b"\r\n", b"\r", b"\n", b"3\r\nabc\r\n", b"2\r\nabc\r\n", b"1;x=y\r\nz\r\n", b"A: b\r\n", b"00", b";",
+            ])
+            .prop_map(<[u8]>::to_vec),
+        ];
+        let end = proptest::sample::select(vec![
+            &b"0\r\n\r\n"[..],
+            b"0\r\nX: y\r\n\r\n",
+            b"0\r\nHost: y\r\n\r\n",
+            b"0;e\r\n\r\nGET",
+        ]);
+        (proptest::collection::vec(piece, 0..6), end).prop_map(|(pieces, end)| [pieces.concat(), end.to_vec()].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_the_end_that_a_naive_decoder_finds(body in body()) {
+            let progress = scan(&body);
+            let found = (progress.state == ChunkState::Ended).then_some(progress.accepted);
+            prop_assert_eq!(found, naive_length(&body));
+        }
+
+        #[test]
+        fn cutting_a_body_into_pieces_changes_nothing(body in body(), cut in 1usize..7) {
+            let whole = scan(&body);
+            let mut scanner = ChunkScanner::new(&Limits::default());
+            let mut total = ChunkProgress { accepted: 0, state: ChunkState::Open };
+            for piece in body.chunks(cut) {
+                let progress = scanner.advance(piece);
+                total = ChunkProgress { accepted: total.accepted + progress.accepted, state: progress.state };
+                if total.state != ChunkState::Open {
+                    break;
+                }
+            }
+            prop_assert_eq!(total, whole);
+        }
+    }
+}

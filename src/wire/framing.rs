@@ -203,3 +203,156 @@ impl HeadEnd {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    fn limits() -> Limits {
+        Limits {
+            head_bytes_max: 128,
+            head_fields_max: 4,
+            ..Limits::default()
+        }
+    }
+
+    /// Presents `bytes` in pieces of the given lengths, the way the stream does. The lengths are used in a circle.
+    fn advance_in_pieces(bytes: &[u8], lengths: &[usize]) -> Progress {
+        let mut framing = MessageFraming::new(limits());
+        let (mut cleared, mut read) = (0, 0);
+        for length in lengths.iter().cycle() {
+            read = (read + length).min(bytes.len());
+            let progress = framing.advance(&bytes[cleared..read]);
+            cleared += progress.cleared;
+            if progress.verdict != Verdict::Incomplete || read == bytes.len() {
+                return Progress {
+                    cleared,
+                    verdict: progress.verdict,
+                };
+            }
+        }
+        unreachable!("the lengths are a circle")
+    }
+
+    fn advance(bytes: &[u8]) -> Progress {
+        MessageFraming::new(limits()).advance(bytes)
+    }
+
+    #[test]
+    fn every_message_in_one_read_is_cleared_up_to_the_one_that_is_refused() {
+        let fixed = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\r\n\r";
+        let chunked = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n\r\n";
+        let good = [&fixed[..], chunked, GET].concat();
+        let refused = b"GET /d HTTP/1.1\r\n\r\n";
+        let expected = Progress {
+            cleared: good.len(),
+            verdict: Verdict::HeadRefused(ViolationReason::MissingHost),
+        };
+        assert_eq!(advance(&[&good[..], refused, GET].concat()), expected);
+    }
+
+    #[test]
+    fn a_refused_body_is_cleared_up_to_the_offending_byte() {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let expected = Progress {
+            cleared: head.len() + "2\r\nxy".len(),
+            verdict: Verdict::BodyRefused(ViolationReason::InvalidChunkEnd),
+        };
+        assert_eq!(advance(&[&head[..], b"2\r\nxyz"].concat()), expected);
+    }
+
+    #[test]
+    fn judging_stops_after_a_request_that_may_leave_http() {
+        for request in [
+            &b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx",
+        ] {
+            let mut framing = MessageFraming::new(limits());
+            let waiting = Progress {
+                cleared: request.len(),
+                verdict: Verdict::AwaitsResponse,
+            };
+            assert_eq!(framing.advance(&[request, b"\x16\x03\x01"].concat()), waiting);
+            framing.resume();
+            let again = Progress {
+                cleared: GET.len(),
+                verdict: Verdict::Incomplete,
+            };
+            assert_eq!(framing.advance(GET), again, "HTTP goes on after a refusal");
+        }
+    }
+
+    #[test]
+    fn the_head_limit_is_exact() {
+        let head = |len: usize| {
+            let padding = len - "GET / HTTP/1.1\r\nHost: \r\n\r\n".len();
+            format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "a".repeat(padding))
+        };
+        let max = limits().head_bytes_max;
+        assert_eq!(
+            advance(head(max).as_bytes()),
+            Progress {
+                cleared: max,
+                verdict: Verdict::Incomplete
+            }
+        );
+        let too_large = Progress {
+            cleared: 0,
+            verdict: Verdict::HeadRefused(ViolationReason::HeadTooLarge),
+        };
+        assert_eq!(advance(head(max + 1).as_bytes()), too_large);
+        assert_eq!(
+            advance(&head(max + 9).as_bytes()[..=max]),
+            too_large,
+            "without waiting for its end"
+        );
+    }
+
+    #[test]
+    fn a_stray_empty_line_is_not_the_beginning_of_a_head() {
+        let framing = MessageFraming::new(limits());
+        assert!(!framing.is_inside_head(b"\r\n"));
+        assert!(framing.is_inside_head(b"\r\nG"));
+    }
+
+    /// Whole messages, good and bad, and loose pieces.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let piece = proptest::sample::select(vec![
+            GET,
+            b"\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nGET / H",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX: y\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: a\n\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00",
+            b"\r\n\r\n",
+            b"\r\n",
+            b"\r",
+            b"X: y\r\n",
+            b"GET / HTTP/1.1\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+        ]);
+        proptest::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn cutting_the_stream_changes_neither_verdict_nor_cleared_bytes(
+            stream in stream(),
+            lengths in proptest::collection::vec(1usize..60, 1..5),
+        ) {
+            let whole = advance(&stream);
+            prop_assert_eq!(advance_in_pieces(&stream, &lengths), whole);
+            prop_assert_eq!(advance_in_pieces(&stream, &[1]), whole);
+        }
+    }
+}

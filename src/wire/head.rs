@@ -290,3 +290,6 @@ fn is_plain_path_byte(byte: u8) -> bool {
                 | b'!'
         )
 }
+
+#[cfg(test)]
+mod tests;

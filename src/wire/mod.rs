@@ -7,7 +7,7 @@
 //! Tollgate's own response and its own row.
 //!
 //! [`head`] and [`chunked`] are the pure rules, [`framing`] applies them message after message, [`inspected`] is the
-//! stream. What is deliberately not here: whether Host, SNI and authority agree, what a method or target form means to a
+//! stream. [`sniff`] tells what protocol a tunnel carries. What is deliberately not here: whether Host, SNI and authority agree, what a method or target form means to a
 //! proxy, deadlines, and anything about responses except the place where an interim response is written.
 //!
 //! The rules are stricter than RFC 9112 where a recipient may choose: equal duplicates and lists of Content-Length,
@@ -17,7 +17,10 @@ pub mod chunked;
 mod framing;
 pub mod head;
 pub mod inspected;
+pub mod sniff;
 mod state;
+#[cfg(test)]
+mod tests;
 pub mod violation;
 
 pub use inspected::Inspected;

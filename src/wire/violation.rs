@@ -261,3 +261,49 @@ impl fmt::Debug for SeenHead {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_head_still_says_who_and_what() {
+        let raw = b"\r\nPOST  http://a.test/x?y HTTP/1.1\nHOST : b.test\r\nuser-agent:one\rUser-Agent: two \r\n\r\n";
+        let seen = SeenHead::capture(raw, 1024);
+        assert_eq!(seen.method().as_deref(), Some("POST"));
+        assert_eq!(seen.target().as_deref(), Some("http://a.test/x?y"));
+        assert_eq!(seen.host().as_deref(), Some("b.test"));
+        assert_eq!(seen.user_agents(), ["one", "two"]);
+        assert_eq!(seen.values("proxy-authorization").count(), 0);
+    }
+
+    #[test]
+    fn nothing_can_be_too_short_or_too_long_to_be_read() {
+        let nothing = SeenHead::capture(b"", 1024);
+        assert_eq!((nothing.method(), nothing.target(), nothing.host()), (None, None, None));
+        let head = format!("GET /{} HTTP/1.1\r\nHost: {}", "t".repeat(5000), "h".repeat(5000));
+        let seen = SeenHead::capture(head.as_bytes(), 6000);
+        assert_eq!(seen.target().map(|target| target.len()), Some(SEEN_VALUE_BYTES_MAX));
+        assert_eq!(
+            seen.host().map(|host| host.len()),
+            Some(6000 - 5000 - "GET / HTTP/1.1\r\nHost: ".len())
+        );
+    }
+
+    #[test]
+    fn a_seen_head_does_not_print_what_it_holds() {
+        let seen = SeenHead::capture(b"GET /secret HTTP/1.1\r\nProxy-Authorization: Basic c2VjcmV0\r\n", 1024);
+        assert_eq!(format!("{seen:?}"), "SeenHead { bytes: 59, .. }");
+    }
+
+    #[test]
+    fn the_reason_is_found_behind_io_errors() {
+        let inner = std::io::Error::other(ViolationReason::InvalidChunkEnd);
+        let outer = std::io::Error::new(std::io::ErrorKind::InvalidData, inner);
+        assert_eq!(
+            ViolationReason::in_error(&outer),
+            Some(ViolationReason::InvalidChunkEnd)
+        );
+        assert_eq!(ViolationReason::in_error(&std::io::Error::other("else")), None);
+    }
+}
