@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tollgate::cli::{self, Cli, EXIT_USAGE, Start};
+use tollgate::cli::{self, Bound, Cli, EXIT_USAGE, Start};
+use tollgate::server;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -32,6 +33,11 @@ fn usage(message: &clap::Error) -> ExitCode {
     }
 }
 
-fn serve(_: Start) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no server")
+fn serve(start: Start) -> anyhow::Result<()> {
+    let Start { config, authority, reload, announce } = start;
+    let reload = Box::new(move || reload().map_err(|error| error.to_string()));
+    server::run(config, authority, reload, |started| {
+        announce(&Bound { listeners: started.listeners.clone(), admin: started.admin });
+    })?;
+    Ok(())
 }

@@ -8,18 +8,18 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// `early`, then the rest of the stream. Writing goes straight through.
-pub struct Rewound<IO> {
+pub(crate) struct Rewound<IO> {
     early: Bytes,
     stream: IO,
 }
 
 impl<IO> Rewound<IO> {
-    pub fn new(stream: IO, early: Bytes) -> Self {
+    pub(crate) fn new(stream: IO, early: Bytes) -> Self {
         Self { early, stream }
     }
 
     /// Makes `bytes` the next to be read, before what was put back earlier.
-    pub fn put_back(&mut self, bytes: Bytes) {
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
         self.early = if self.early.is_empty() { bytes } else { [bytes, self.early.split_off(0)].concat().into() };
     }
 }

@@ -9,7 +9,7 @@ mod listener;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
 use crate::intercept::Interceptor;
-use crate::intercept::authority::{Authority, AuthorityError};
+use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
 use crate::observe::exchange::now_us;
@@ -28,7 +28,7 @@ use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
 
-pub use listener::{Bound, ListenError};
+pub use listener::ListenError;
 
 /// How often idle upstream connections are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -46,8 +46,6 @@ pub enum RunError {
     Archive(#[from] archive::FileError),
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
     #[error("TLS could not be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error(transparent)]
@@ -62,25 +60,30 @@ pub enum RunError {
     Unsealed(usize),
 }
 
-/// What a started proxy tells its caller.
-pub struct Started<'a> {
-    pub listeners: &'a [Bound],
+/// Where a started proxy listens: a configured port 0 has become a port.
+pub struct Started {
+    /// In the order of the configuration.
+    pub listeners: Vec<SocketAddr>,
     pub admin: Option<SocketAddr>,
-    pub authority: &'a Authority,
 }
 
 /// How the policy is loaded again when asked for.
 pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, String> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
-pub fn run(config: Config, reload: Reload, started: impl FnOnce(&Started<'_>)) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    authority: Authority,
+    reload: Reload,
+    started: impl FnOnce(&Started),
+) -> Result<(), RunError> {
     let evidence = Evidence::open(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads.get())
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let served = runtime.block_on(serve(config, reload, &evidence, started));
+    let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.and(evidence.close())
@@ -134,18 +137,18 @@ fn read_closed(path: &Path) -> Result<Vec<crate::record::Row>, Box<dyn std::erro
 
 async fn serve(
     config: Config,
+    authority: Authority,
     reload: Reload,
     evidence: &Evidence,
-    started: impl FnOnce(&Started<'_>),
+    started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
         Some(address) => Some(listener::bind(address).await?),
         None => None,
     };
-    let authority = Authority::load_or_create(&config.interception.authority, SystemTime::now())?;
     let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-    started(&Started { listeners: &bound, admin: admin_address, authority: &authority });
+    let listeners: Vec<SocketAddr> = bound.iter().map(|listener| listener.address).collect();
 
     let metrics = Arc::new(Metrics::default());
     let (stop, stopping) = watch::channel(false);
@@ -158,10 +161,11 @@ async fn serve(
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));
     }
-    let own: Vec<SocketAddr> = bound.iter().map(|listener| listener.address).chain(admin_address).collect();
+    let own = listeners.iter().copied().chain(admin_address).collect();
     let drain_timeout = config.limits.drain_timeout;
     let gate = Arc::new(open_gate(config, authority, evidence, Arc::clone(&metrics), own, stopping)?);
     let accepting = accept::Accepting::start(&gate, bound, metrics);
+    started(&Started { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
     until_told_to_stop(&gate, &reload).await;
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");

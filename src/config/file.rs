@@ -77,6 +77,7 @@ pub(super) struct UpstreamFile {
     pub(super) pool_idle_timeout_s: Key<u64>,
     pub(super) dns_cache_ttl_s: Key<u64>,
     pub(super) dns_cache_entries: Key<u64>,
+    pub(super) dns_in_flight_max: Key<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +100,7 @@ pub(super) struct LimitsFile {
     pub(super) header_fields_max: Key<u64>,
     pub(super) connections_max: Key<u64>,
     pub(super) connections_per_client_max: Key<u64>,
+    pub(super) http2_streams_max: Key<u64>,
     pub(super) connect_wait_s: Key<u64>,
     pub(super) handshake_timeout_s: Key<u64>,
     pub(super) dial_timeout_s: Key<u64>,

@@ -56,6 +56,14 @@ pub(super) const DNS_CACHE_TTL_S: Bounds = bounds(
 );
 pub(super) const DNS_CACHE_ENTRIES: Bounds = bounds("upstream.dns_cache_entries", 4096, 1, 1_000_000, ENTRIES);
 
+pub(super) const DNS_IN_FLIGHT_MAX: Bounds = bounds(
+    "upstream.dns_in_flight_max",
+    64,
+    1,
+    512,
+    "each lookup under way occupies a thread",
+);
+
 pub(super) const SEAL_AFTER_S: Bounds = bounds(
     "audit.seal_after_s",
     10,
@@ -119,6 +127,13 @@ pub(super) const CONNECTIONS_MAX: Bounds = bounds(
     1,
     1_000_000,
     "each connection holds file descriptors and memory",
+);
+pub(super) const HTTP2_STREAMS_MAX: Bounds = bounds(
+    "limits.http2_streams_max",
+    100,
+    1,
+    1000,
+    "each stream is a request under way",
 );
 pub(super) const CONNECTIONS_PER_CLIENT_MAX: Bounds = bounds(
     "limits.connections_per_client_max",

@@ -98,7 +98,7 @@ pub struct Upstream {
     /// Addresses that may be dialled although their class is refused by default.
     pub allow_addresses: Vec<IpNet>,
     /// Host to the address used instead of asking DNS.
-    pub resolve: HashMap<Host, IpAddr>,
+    pub resolve: HashMap<Host, Vec<IpAddr>>,
     /// Idle connections kept per destination and worker.
     pub pool_idle_per_destination_max: usize,
     /// Idle connections kept in all.
@@ -107,6 +107,8 @@ pub struct Upstream {
     pub dns_cache_ttl: Duration,
     /// Names whose addresses are kept.
     pub dns_cache_entries: usize,
+    /// Names looked up at once; each occupies a thread.
+    pub dns_in_flight_max: usize,
 }
 
 /// Where the policy came from.
@@ -150,6 +152,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Client connections of one client identity or, without one, one address.
     pub connections_per_client_max: usize,
+    /// Concurrent requests of one HTTP/2 connection.
+    pub http2_streams_max: u32,
     /// For the first bytes of a connection or a tunnel.
     pub connect_wait: Duration,
     /// For a TLS handshake, on either side.

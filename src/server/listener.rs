@@ -25,11 +25,11 @@ pub enum ListenError {
 }
 
 /// A listener that accepts connections.
-pub struct Bound {
-    pub name: Arc<str>,
-    pub address: SocketAddr,
-    pub tls: Option<TlsAcceptor>,
-    pub listener: TcpListener,
+pub(super) struct Bound {
+    pub(super) name: Arc<str>,
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) listener: TcpListener,
 }
 
 pub(super) async fn bind_all(listeners: &[Listener]) -> Result<Vec<Bound>, ListenError> {

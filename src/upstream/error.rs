@@ -57,7 +57,7 @@ impl UpstreamError {
     /// The audit column's code, for the refusals among these.
     pub const fn deny_reason(&self) -> Option<DenyReason> {
         match self {
-            Self::AddressRefused(refusal) => Some(refusal.deny_reason()),
+            Self::AddressRefused(refusal) => refusal.deny_reason(),
             Self::OwnListener(_) => Some(DenyReason::OwnListener),
             Self::Unresolved { .. }
             | Self::ResolveTimedOut { .. }

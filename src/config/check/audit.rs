@@ -55,6 +55,8 @@ impl Checker<'_> {
             header_bytes_max: self.count(file.header_bytes_max.as_ref(), limits::HEADER_BYTES_MAX),
             header_fields_max: self.count(file.header_fields_max.as_ref(), limits::HEADER_FIELDS_MAX),
             connections_max,
+            http2_streams_max: u32::try_from(self.count(file.http2_streams_max.as_ref(), limits::HTTP2_STREAMS_MAX))
+                .unwrap_or(u32::MAX),
             connections_per_client_max: self.count(
                 file.connections_per_client_max.as_ref(),
                 limits::CONNECTIONS_PER_CLIENT_MAX,

@@ -59,6 +59,7 @@ impl Checker<'_> {
             pool_idle_max,
             pool_idle_timeout: self.seconds(file.pool_idle_timeout_s.as_ref(), limits::POOL_IDLE_TIMEOUT_S),
             dns_cache_ttl: self.seconds(file.dns_cache_ttl_s.as_ref(), limits::DNS_CACHE_TTL_S),
+            dns_in_flight_max: self.count(file.dns_in_flight_max.as_ref(), limits::DNS_IN_FLIGHT_MAX),
             dns_cache_entries: self.count(file.dns_cache_entries.as_ref(), limits::DNS_CACHE_ENTRIES),
         };
         self.part_of_whole(
@@ -85,46 +86,37 @@ impl Checker<'_> {
         network
     }
 
-    fn resolve(&mut self, file: &UpstreamFile, overrides: &Overrides) -> HashMap<Host, IpAddr> {
-        let mut pinned = HashMap::new();
-        for (host, address) in &file.resolve {
-            self.pin(&mut pinned, host, address);
+    /// Names pinned in the file, and by flags: a flag replaces what the file says of the name and adds to other flags.
+    fn resolve(&mut self, file: &UpstreamFile, overrides: &Overrides) -> HashMap<Host, Vec<IpAddr>> {
+        let mut pinned: HashMap<Host, Vec<IpAddr>> = HashMap::new();
+        for (host, addresses) in &file.resolve {
+            pinned.extend(self.pin(host, addresses));
         }
+        let mut by_flag: HashMap<Host, Vec<IpAddr>> = HashMap::new();
         for given in &overrides.resolve {
-            match given.split_once('=') {
-                Some((host, address)) => {
-                    self.pin(&mut pinned, host, &Setting::flag("--resolve", address.to_owned()));
-                }
-                None => self.problem(
-                    Origin::Flag("--resolve"),
-                    ProblemKind::ResolveSyntax { given: given.clone() },
-                ),
+            let Some((host, addresses)) = given.split_once('=') else {
+                self.problem(Origin::Flag("--resolve"), ProblemKind::ResolveSyntax { given: given.clone() });
+                continue;
+            };
+            if let Some((host, addresses)) = self.pin(host, &Setting::flag("--resolve", addresses.to_owned())) {
+                by_flag.entry(host).or_default().extend(addresses);
             }
         }
+        pinned.extend(by_flag);
         pinned
     }
 
-    fn pin(&mut self, pinned: &mut HashMap<Host, IpAddr>, host: &str, address: &Setting<String>) {
+    /// One name and its addresses, separated by commas.
+    fn pin(&mut self, host: &str, addresses: &Setting<String>) -> Option<(Host, Vec<IpAddr>)> {
         let key = "upstream.resolve";
-        match (Host::parse(host), address.value.parse()) {
-            (Ok(host), Ok(parsed)) => {
-                pinned.insert(host, parsed);
-            }
-            (Err(source), _) => {
-                self.problem(
-                    address.origin,
-                    ProblemKind::ResolveHost {
-                        key,
-                        given: host.to_owned(),
-                        source,
-                    },
-                );
-            }
-            (Ok(_), Err(_)) => {
-                let given = address.value.clone();
-                self.problem(address.origin, ProblemKind::ResolveAddress { key, given });
-            }
-        }
+        let parsed: Result<Vec<IpAddr>, _> = addresses.value.split(',').map(|address| address.trim().parse()).collect();
+        let kind = match (Host::parse(host), parsed) {
+            (Ok(host), Ok(parsed)) => return Some((host, parsed)),
+            (Err(source), _) => ProblemKind::ResolveHost { key, given: host.to_owned(), source },
+            (Ok(_), Err(_)) => ProblemKind::ResolveAddress { key, given: addresses.value.clone() },
+        };
+        self.problem(addresses.origin, kind);
+        None
     }
 
     pub(super) fn tunnel(
