@@ -1,0 +1,240 @@
+//! The binary under test, started with flags as an operator would.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{Client, Origin, TestCa, eventually};
+
+/// One audit row, as `tollgate records --json` prints it.
+#[derive(Clone, Debug)]
+pub struct Row(pub serde_json::Value);
+
+impl Row {
+    /// A column as text; numbers and booleans in their JSON form, null as the empty string.
+    pub fn get(&self, column: &str) -> String {
+        match self.0.get(column) {
+            None => panic!("no column {column} in {}", self.0),
+            Some(serde_json::Value::Null) => String::new(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    /// Several columns at once, for one assertion.
+    pub fn columns<const N: usize>(&self, names: [&str; N]) -> [String; N] {
+        names.map(|name| self.get(name))
+    }
+}
+
+/// How a gate is to be started. Origins are reached by the names given to [`GateBuilder::resolve`].
+pub struct GateBuilder {
+    dir: TempDir,
+    flags: Vec<String>,
+    config: Option<String>,
+}
+
+impl GateBuilder {
+    /// Loopback is allowed, because that is where the origins are.
+    pub fn new() -> Self {
+        Self::without_loopback().flag("--allow-address", "127.0.0.0/8")
+    }
+
+    pub fn without_loopback() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), flags: Vec::new(), config: None }
+    }
+
+    pub fn flag(mut self, flag: &str, value: &str) -> Self {
+        self.flags.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+
+    pub fn enforce(mut self) -> Self {
+        self.flags.push("--enforce".to_owned());
+        self
+    }
+
+    pub fn allow(self, host: &str) -> Self {
+        self.flag("--allow-host", host)
+    }
+
+    pub fn resolve(self, host: &str) -> Self {
+        self.flag("--resolve", &format!("{host}=127.0.0.1"))
+    }
+
+    pub fn upstream_ca(self, ca: &TestCa) -> Self {
+        let path = self.dir.path().join("origin-ca.pem");
+        ca.write_pem(&path);
+        let path = path.to_str().unwrap().to_owned();
+        self.flag("--upstream-ca", &path)
+    }
+
+    /// Configuration file text; flags go over it.
+    pub fn config(mut self, yaml: &str) -> Self {
+        self.config = Some(yaml.to_owned());
+        self
+    }
+
+    pub fn start(self) -> Gate {
+        let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
+        let mut args = vec!["run".to_owned()];
+        if let Some(yaml) = &self.config {
+            std::fs::write(path("tollgate.yml"), yaml).unwrap();
+            args.extend(["--config".to_owned(), path("tollgate.yml")]);
+        }
+        if !self.config.as_ref().is_some_and(|yaml| yaml.contains("listeners:")) {
+            args.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
+        }
+        args.extend(["--data-dir".to_owned(), path("data"), "--ca-cert".to_owned(), path("ca.pem")]);
+        args.extend(["--ca-key".to_owned(), path("ca.key")]);
+        args.extend(self.flags);
+        let mut gate = Gate { dir: self.dir, args, child: None, listeners: Vec::new(), log: Arc::default() };
+        gate.spawn();
+        gate
+    }
+}
+
+/// A running gate. It is killed when dropped; what it logged is printed if the test is failing.
+pub struct Gate {
+    pub dir: TempDir,
+    args: Vec<String>,
+    child: Option<Child>,
+    listeners: Vec<SocketAddr>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Gate {
+    pub fn builder() -> GateBuilder {
+        GateBuilder::new()
+    }
+
+    /// Starts the process again over the same data directory.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the gate runs already");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = Arc::clone(&self.log);
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut chunk) {
+                log.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+            }
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        self.listeners.clear();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            let Some(url) = line.strip_prefix("tollgate: listening on ") else { break };
+            self.listeners.push(url.split_once("://").unwrap().1.parse().unwrap());
+        }
+        thread::spawn(move || lines.for_each(drop));
+        self.child = Some(child);
+        assert!(!self.listeners.is_empty(), "the gate did not start:\n{}", self.log());
+    }
+
+    /// The first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners[0]
+    }
+
+    pub fn listener(&self, index: usize) -> SocketAddr {
+        self.listeners[index]
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn ca_pem(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// SIGKILL, and wait until it is gone.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut child = self.child.take().unwrap();
+        eventually("the gate exits", || child.try_wait().unwrap()).code()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// All rows so far, oldest first.
+    pub fn rows(&self) -> Vec<Row> {
+        let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["records", "--json", "--limit", "1000000", "--data-dir"])
+            .arg(self.data_dir())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "records: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut rows: Vec<Row> = text.lines().map(|line| Row(serde_json::from_str(line).unwrap())).collect();
+        rows.sort_by_key(|row| (row.get("event_time"), row.get("event_id")));
+        rows
+    }
+
+    /// The rows, once there are `count` of them; more is a failure.
+    pub fn rows_of(&self, count: usize) -> Vec<Row> {
+        let rows = eventually(&format!("{count} rows"), || Some(self.rows()).filter(|rows| rows.len() >= count));
+        assert_eq!(rows.len(), count, "{rows:#?}");
+        rows
+    }
+
+    /// The only row.
+    pub fn row(&self) -> Row {
+        self.rows_of(1).remove(0)
+    }
+
+    /// Whether nothing at all reached this origin.
+    pub fn assert_untouched(&self, origin: &Origin) {
+        assert_eq!((origin.connections(), origin.seen().len()), (0, 0), "something reached the origin");
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!("--- the gate's log:\n{}", self.log());
+        }
+    }
+}

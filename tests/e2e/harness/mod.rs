@@ -1,0 +1,28 @@
+//! What a test is made of: a [`Gate`] (the binary under test), [`Origin`]s (upstreams that log what reached them) and
+//! [`Client`]s that speak raw bytes, so that a test can say exactly what was on the wire.
+
+mod client;
+mod gate;
+mod origin;
+
+pub use client::{Answer, Client, Secured};
+pub use gate::{Gate, GateBuilder, Row};
+pub use origin::{Origin, Seen, TestCa, respond};
+
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen may take. Generous, because the machine may be busy; nothing waits that long
+/// unless it fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks until the answer is there.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not in {DEADLINE:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,14 @@
+//! End to end: the real binary, real sockets, and the audit rows it leaves.
+//!
+//! Every test asserts the rows as well as the responses. `harness` holds the gate, the origins and the clients.
+
+mod harness;
+
+mod addresses;
+mod evidence;
+mod exchange;
+mod fronting;
+mod identity;
+mod lifecycle;
+mod streaming;
+mod tunnels;
