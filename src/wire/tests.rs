@@ -333,8 +333,9 @@ async fn a_request_that_copies_the_synthetic_one_is_no_violation() {
     let synthetic = std::str::from_utf8(super::state::synthetic_request()).unwrap();
     let path = synthetic.split(' ').nth(1).unwrap();
     assert_eq!(path.len(), 33);
+    let request = Request::get(path).header("host", "malformed.invalid").body(()).unwrap();
     assert_eq!(
-        handle.violation(&path.parse().unwrap()),
+        handle.violation(&request),
         None,
         "nothing was refused on this connection"
     );
