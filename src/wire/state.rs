@@ -65,7 +65,8 @@ impl WireHandle {
     /// The connection leaves HTTP: everything after the CONNECT or Upgrade request passes unchanged.
     ///
     /// To be called before a 2xx response to CONNECT or a 101 response is returned to hyper. Bytes after such a request are
-    /// held until then; any other response makes them the next request head.
+    /// held until then; any other response makes them the next request head. A client that pipelines the CONNECT behind
+    /// an unanswered request makes that earlier response end the wait: its early bytes are then judged as HTTP.
     pub fn set_opaque(&self) {
         self.shared.opaque.store(true, Ordering::Release);
         self.shared.wake();
