@@ -1,4 +1,4 @@
-//! The client stream as hyper sees it: bytes pass once [`MessageFraming`] has cleared them.
+//! The client stream as hyper sees it: bytes pass once `MessageFraming` has cleared them.
 //!
 //! Reads go straight into hyper's buffer and are judged there; only what cannot be judged yet is copied aside. Writes pass
 //! through, except that interim responses are put before hyper's next bytes. There are no timers here: a head that never
@@ -90,7 +90,8 @@ impl<IO> Inspected<IO> {
         WireHandle::new(Arc::clone(&self.shared))
     }
 
-    /// The stream, and the bytes read from it that nobody has been given.
+    /// The stream, and the bytes read from it that nobody has been given. After an upgrade they come after those in
+    /// hyper's own read buffer.
     pub fn into_inner(self) -> (IO, Bytes) {
         (self.io, self.held.freeze())
     }

@@ -6,7 +6,7 @@
 //! reaches the service as a synthetic request that only [`WireHandle::violation`] recognises, so that the refusal gets
 //! Tollgate's own response and its own row.
 //!
-//! [`head`] and [`chunked`] are the pure rules, [`framing`] applies them message after message, [`inspected`] is the
+//! [`head`] and [`chunked`] are the pure rules, `framing` applies them message after message, [`inspected`] is the
 //! stream. [`sniff`] tells what protocol a tunnel carries. What is deliberately not here: whether Host, SNI and authority agree, what a method or target form means to a
 //! proxy, deadlines, and anything about responses except the place where an interim response is written.
 //!

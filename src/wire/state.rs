@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
-use http::Uri;
+use http::Request;
 
 use super::{Violation, ViolationReason};
 
@@ -44,12 +44,12 @@ impl WireHandle {
         Self { shared }
     }
 
-    /// The violation that the request with this target stands for: `Some` only for the synthetic request that replaces a
-    /// refused head, and only once. The service asks this before anything else; the response it then gives closes the
+    /// The violation that this request stands for: `Some` only for the synthetic request that replaces a refused head, and
+    /// only once. The service asks this before anything else; the response it then gives closes the
     /// connection.
     #[must_use]
-    pub fn violation(&self, target: &Uri) -> Option<Violation> {
-        if !self.shared.refused.load(Ordering::Acquire) || target.path() != SYNTHETIC_PATH.as_str() {
+    pub fn violation<B>(&self, request: &Request<B>) -> Option<Violation> {
+        if !self.shared.refused.load(Ordering::Acquire) || request.uri().path() != SYNTHETIC_PATH.as_str() {
             return None;
         }
         self.shared.lock().violation.take()
@@ -65,7 +65,8 @@ impl WireHandle {
     /// The connection leaves HTTP: everything after the CONNECT or Upgrade request passes unchanged.
     ///
     /// To be called before a 2xx response to CONNECT or a 101 response is returned to hyper. Bytes after such a request are
-    /// held until then; any other response makes them the next request head.
+    /// held until then; any other response makes them the next request head. A client that pipelines the CONNECT behind
+    /// an unanswered request makes that earlier response end the wait: its early bytes are then judged as HTTP.
     pub fn set_opaque(&self) {
         self.shared.opaque.store(true, Ordering::Release);
         self.shared.wake();
