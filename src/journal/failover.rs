@@ -59,6 +59,8 @@ impl<P: Platform> Log<P> {
         let mut tail = self.start_segment()?;
         let now_us = self.platform.now_us();
         tail.add_durable(self.pending.len() as u64, now_us);
+        self.queue
+            .count_commit(self.pending.len() as u64, tail.segment.length());
         self.tail = Some(tail);
 
         for (retired, rescue) in std::mem::take(&mut self.retired).iter().zip(rescues) {
