@@ -358,22 +358,19 @@ impl<P: Platform> Log<P> {
 
     /// Creates the next segment, durable, with the open intents and the pending rows in it.
     pub(super) fn start_segment(&mut self) -> Result<Tail, Failure> {
-        let settled = || {
-            self.pending.iter().filter_map(|pending| match pending {
-                Pending::Intent { .. } => None,
-                Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
-            })
-        };
-        let first_seq = settled().map(|(_, seq)| seq).next().unwrap_or(self.next_seq);
+        let settled = self.pending.iter().filter_map(|pending| match pending {
+            Pending::Intent { .. } => None,
+            Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
+        });
         let header = Header {
             writer: self.writer.clone(),
             number: self.next_number,
-            first_seq,
+            first_seq: self.first_seq(),
         };
         let mut carried: Vec<_> = self.open.iter().collect();
         carried.sort_unstable_by_key(|(event_id, _)| **event_id);
         let carried = carried.into_iter().map(|(_, payload)| (payload, 0));
-        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled()))?;
+        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled))?;
         self.next_number += 1;
         let bytes = segment.length();
         Ok(Tail {
@@ -383,6 +380,15 @@ impl<P: Platform> Log<P> {
             first_bytes: bytes,
             first_row: None,
         })
+    }
+
+    /// The lowest `seq` that is not durable yet.
+    pub(super) fn first_seq(&self) -> u64 {
+        let mut pending = self.pending.iter().filter_map(|pending| match pending {
+            Pending::Intent { .. } => None,
+            Pending::Settled { seq, .. } => Some(*seq),
+        });
+        pending.next().unwrap_or(self.next_seq)
     }
 
     fn close_segment(&mut self, mut old: Tail) -> Result<(), Failure> {

@@ -156,11 +156,12 @@ fn a_full_disk_refuses_until_there_is_space() {
     assert!(matches!(refused, Err(OpenError::Storage { reason: found, .. }) if found == reason));
 
     platform.0.free_bytes.store(1_000, Ordering::SeqCst);
-    open_on(platform, settings, writer(), mpsc::channel().0)
-        .unwrap()
-        .1
-        .close()
-        .unwrap();
+    let mut log = Stepped::new(settings, &platform);
+    platform.0.free_bytes.store(0, Ordering::SeqCst);
+    let now = std::time::Instant::now();
+    assert!(log.log.check_space(now).is_ok(), "looked at a moment ago");
+    let failure = log.log.check_space(now + Duration::from_secs(2)).unwrap_err();
+    assert_eq!(failure.to_string(), reason.replace("999", "0"));
 }
 
 #[test]
@@ -204,14 +205,15 @@ fn what_does_not_fit_the_backlog_is_counted_and_told() {
 
 #[test]
 fn closing_while_storage_fails_says_what_was_not_written() {
-    let dir = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let (dir, aside) = (parent.path().join("journal"), parent.path().join("aside"));
     let platform = Scripted::new();
-    let (journal, thread) = open_on(platform.clone(), settings(dir.path()), writer(), mpsc::channel().0).unwrap();
+    let (journal, thread) = open_on(platform.clone(), settings(&dir), writer(), mpsc::channel().0).unwrap();
     block_on(journal.record(&intent(1), &outcome(1)).durable()).unwrap();
     platform.0.sync_fails.store(true, Ordering::SeqCst);
     assert_eq!(block_on(journal.intend(&intent(2))), Err(NoEvidence::Failed));
     // Now no new segment can be started either.
-    std::fs::remove_dir_all(dir.path()).unwrap();
+    std::fs::rename(&dir, &aside).unwrap();
     let unwritten = journal.record(&intent(2), &outcome(2));
     assert!(matches!(
         thread.close(),

@@ -332,7 +332,7 @@ fn run_steps(log: &mut Stepped, platform: &Scripted, steps: &[Step]) -> Vec<Done
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// The journal against a `Vec`: after a crash that leaves the last segment cut at any byte it did not begin
     /// with, the rows are those whose frames are whole, in order, then the intents left open.

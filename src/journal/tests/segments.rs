@@ -87,7 +87,7 @@ fn a_changed_byte_costs_one_frame_and_is_located() {
         changed[position] ^= 0xff;
         let contents = segment::parse(&changed).unwrap();
         let frame = offsets.iter().rposition(|&offset| offset <= position).unwrap();
-        let corrupt = vec![offsets[frame] as u64..offsets[frame + 1] as u64];
+        let corrupt = std::iter::once(offsets[frame] as u64..offsets[frame + 1] as u64).collect();
         assert_eq!(contents.damage, Some(Damage { corrupt, torn: None }), "byte {position}");
         let orphan = Orphan {
             seq: 5,
