@@ -22,6 +22,9 @@ use crate::record::Writer;
 /// Least time between two looks at the free space.
 const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
 
+/// Memory of the commit buffer kept from one commit to the next.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
 const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Why storage cannot be used now.
@@ -312,11 +315,13 @@ impl<P: Platform> Log<P> {
         }
         self.queue
             .count_commit(self.pending.len() as u64, self.buffer.len() as u64);
+        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         for pending in self.pending.drain(..) {
             pending.answer(Ok(()));
         }
     }
 
+    /// The row that says so when records were lost. It is far smaller than the smallest frame limit.
     fn gap_entry(&self, lost: Lost) -> Option<Entry> {
         let event_id = Uuid::now_v7();
         let (intent, outcome) = gap::lost_records(event_id, lost);

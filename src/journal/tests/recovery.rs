@@ -120,6 +120,15 @@ fn a_kill_between_carrying_and_closing_makes_no_second_row() {
 }
 
 #[test]
+fn an_outcome_in_an_earlier_segment_settles_a_carried_intent() {
+    let dir = tempfile::tempdir().unwrap();
+    write_segment(dir.path(), 1, 1, &[intent_frame(1), outcome_frame(1, 1)]);
+    let second = write_segment(dir.path(), 2, 2, &[intent_frame(1)]);
+    assert_eq!(recover_twice(dir.path()), [Repair::RemovedEmpty { path: second }]);
+    assert_eq!(rows_in(dir.path()), [row(1, 1)]);
+}
+
+#[test]
 fn an_intent_carried_into_a_segment_that_is_sealed_and_gone_is_not_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     write_segment(dir.path(), 1, 1, &[intent_frame(1), row_frame(1, 2), close_frame()]);
