@@ -42,7 +42,10 @@ pub enum DecodeError {
 ///
 /// Text columns hold at most 2 GiB per batch: callers pass at most a few thousand rows at a time.
 pub fn encode(rows: &[&Row]) -> Result<RecordBatch, ArrowError> {
-    let mut batch = Encoder { rows, columns: HashMap::with_capacity(COLUMNS.len()) };
+    let mut batch = Encoder {
+        rows,
+        columns: HashMap::with_capacity(COLUMNS.len()),
+    };
     encode_position(&mut batch);
     encode_caller(&mut batch);
     encode_request(&mut batch);
@@ -151,12 +154,16 @@ fn encode_upstream(batch: &mut Encoder<'_>) {
     batch.columns.insert("upstream_reused", Arc::new(reused));
     batch.text("tls_version", |row| row.outcome.tls_version.as_deref());
     batch.text("tls_cipher", |row| row.outcome.tls_cipher.as_deref());
-    batch.text("upstream_cert_sha256", |row| row.outcome.upstream_cert_sha256.as_deref());
+    batch.text("upstream_cert_sha256", |row| {
+        row.outcome.upstream_cert_sha256.as_deref()
+    });
 }
 
 fn encode_response(batch: &mut Encoder<'_>) {
     batch.port("status", |row| row.outcome.status);
-    batch.text("response_content_type", |row| row.outcome.response_content_type.as_deref());
+    batch.text("response_content_type", |row| {
+        row.outcome.response_content_type.as_deref()
+    });
     batch.int64("response_bytes", |row| Some(row.outcome.response_bytes));
     batch.int64("dns_us", |row| row.outcome.dns_us);
     batch.int64("connect_us", |row| row.outcome.connect_us);
@@ -189,7 +196,12 @@ impl Decoder {
             };
             columns.insert(column.name, values);
         }
-        Ok(Self { columns, rows: batch.num_rows(), epoch, writer: None })
+        Ok(Self {
+            columns,
+            rows: batch.num_rows(),
+            epoch,
+            writer: None,
+        })
     }
 
     /// Number of rows in the batch.
@@ -204,7 +216,10 @@ impl Decoder {
 
     /// Decodes the row at `index`, which must be below [`Decoder::len`].
     pub fn row(&mut self, index: usize) -> Result<Row, DecodeError> {
-        let cells = Cells { columns: &self.columns, row: index };
+        let cells = Cells {
+            columns: &self.columns,
+            row: index,
+        };
         let writer = cells.writer(self.epoch)?;
         let (seq, intent, outcome) = (cells.seq()?, cells.intent()?, cells.outcome()?);
         let shared = match self.writer.take() {
@@ -212,7 +227,12 @@ impl Decoder {
             Some(_) | None => Arc::new(writer),
         };
         self.writer = Some(Arc::clone(&shared));
-        Ok(Row { seq, writer: shared, intent, outcome })
+        Ok(Row {
+            seq,
+            writer: shared,
+            intent,
+            outcome,
+        })
     }
 }
 
@@ -230,7 +250,9 @@ impl<'a> Cells<'a> {
     }
 
     fn str(&self, column: &'static str) -> Result<Option<&'a str>, DecodeError> {
-        let Some(values) = self.cell(column)? else { return Ok(None) };
+        let Some(values) = self.cell(column)? else {
+            return Ok(None);
+        };
         let values = values.as_string_opt::<i32>().ok_or(DecodeError::WrongType(column))?;
         Ok(Some(values.value(self.row)))
     }
@@ -240,35 +262,60 @@ impl<'a> Cells<'a> {
     }
 
     fn parsed<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, DecodeError> {
-        self.str(column)?.map(|text| text.parse().map_err(|_| self.unreadable(column))).transpose()
+        self.str(column)?
+            .map(|text| text.parse().map_err(|_| self.unreadable(column)))
+            .transpose()
     }
 
     fn code<T>(&self, column: &'static str, from_code: fn(&str) -> Option<T>) -> Result<Option<T>, DecodeError> {
-        self.str(column)?.map(|code| from_code(code).ok_or_else(|| self.unreadable(column))).transpose()
+        self.str(column)?
+            .map(|code| from_code(code).ok_or_else(|| self.unreadable(column)))
+            .transpose()
     }
 
     fn int64(&self, column: &'static str) -> Result<Option<i64>, DecodeError> {
-        let Some(values) = self.cell(column)? else { return Ok(None) };
-        let values = values.as_primitive_opt::<Int64Type>().ok_or(DecodeError::WrongType(column))?;
+        let Some(values) = self.cell(column)? else {
+            return Ok(None);
+        };
+        let values = values
+            .as_primitive_opt::<Int64Type>()
+            .ok_or(DecodeError::WrongType(column))?;
         Ok(Some(values.value(self.row)))
     }
 
     /// A port or status code, kept in an int32 column.
     fn uint16(&self, column: &'static str) -> Result<Option<u16>, DecodeError> {
-        let Some(values) = self.cell(column)? else { return Ok(None) };
-        let values = values.as_primitive_opt::<Int32Type>().ok_or(DecodeError::WrongType(column))?;
-        u16::try_from(values.value(self.row)).map(Some).map_err(|_| self.unreadable(column))
+        let Some(values) = self.cell(column)? else {
+            return Ok(None);
+        };
+        let values = values
+            .as_primitive_opt::<Int32Type>()
+            .ok_or(DecodeError::WrongType(column))?;
+        u16::try_from(values.value(self.row))
+            .map(Some)
+            .map_err(|_| self.unreadable(column))
     }
 
     fn timestamp(&self, column: &'static str) -> Result<i64, DecodeError> {
-        let Some(values) = self.cell(column)? else { return Err(self.null(column)) };
-        let values = values.as_primitive_opt::<TimestampMicrosecondType>().ok_or(DecodeError::WrongType(column))?;
+        let Some(values) = self.cell(column)? else {
+            return Err(self.null(column));
+        };
+        let values = values
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .ok_or(DecodeError::WrongType(column))?;
         Ok(values.value(self.row))
     }
 
     fn boolean(&self, column: &'static str) -> Result<Option<bool>, DecodeError> {
-        let Some(values) = self.cell(column)? else { return Ok(None) };
-        Ok(Some(values.as_boolean_opt().ok_or(DecodeError::WrongType(column))?.value(self.row)))
+        let Some(values) = self.cell(column)? else {
+            return Ok(None);
+        };
+        Ok(Some(
+            values
+                .as_boolean_opt()
+                .ok_or(DecodeError::WrongType(column))?
+                .value(self.row),
+        ))
     }
 
     fn need<T>(&self, column: &'static str, value: Option<T>) -> Result<T, DecodeError> {
@@ -366,7 +413,9 @@ mod tests {
 
     fn decode_all(batch: &RecordBatch) -> Vec<Row> {
         let mut decoder = Decoder::new(batch, 7).expect("columns");
-        (0..decoder.len()).map(|index| decoder.row(index).expect("row")).collect()
+        (0..decoder.len())
+            .map(|index| decoder.row(index).expect("row"))
+            .collect()
     }
 
     fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
@@ -415,17 +464,34 @@ mod tests {
         let batch = encode(&[&row]).expect("encodes");
         let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
         let cases: [(&str, ArrayRef, DecodeError); 4] = [
-            ("kind", text("carrier_pigeon"), DecodeError::UnreadableValue { column: "kind", row: 0 }),
-            ("client_ip", text("localhost"), DecodeError::UnreadableValue { column: "client_ip", row: 0 }),
+            (
+                "kind",
+                text("carrier_pigeon"),
+                DecodeError::UnreadableValue { column: "kind", row: 0 },
+            ),
+            (
+                "client_ip",
+                text("localhost"),
+                DecodeError::UnreadableValue {
+                    column: "client_ip",
+                    row: 0,
+                },
+            ),
             (
                 "client_port",
                 Arc::new(Int32Array::from(vec![70_000])),
-                DecodeError::UnreadableValue { column: "client_port", row: 0 },
+                DecodeError::UnreadableValue {
+                    column: "client_port",
+                    row: 0,
+                },
             ),
             (
                 "outcome",
                 Arc::new(StringArray::from(vec![None::<&str>])),
-                DecodeError::UnexpectedNull { column: "outcome", row: 0 },
+                DecodeError::UnexpectedNull {
+                    column: "outcome",
+                    row: 0,
+                },
             ),
         ];
         for (name, values, expected) in cases {
@@ -441,10 +507,15 @@ mod tests {
         let row = samples::row(1, 0);
         let batch = encode(&[&row]).expect("encodes");
         let without = |name: &str| {
-            let kept: Vec<_> = (0..batch.num_columns()).filter(|i| batch.schema().field(*i).name() != name).collect();
+            let kept: Vec<_> = (0..batch.num_columns())
+                .filter(|i| batch.schema().field(*i).name() != name)
+                .collect();
             batch.project(&kept).expect("projects")
         };
         assert_eq!(decode_all(&without("error")), [row.clone()]);
-        assert_eq!(Decoder::new(&without("seq"), 7).err(), Some(DecodeError::MissingColumn("seq")));
+        assert_eq!(
+            Decoder::new(&without("seq"), 7).err(),
+            Some(DecodeError::MissingColumn("seq"))
+        );
     }
 }
