@@ -215,20 +215,12 @@ mod tests {
 
     #[test]
     fn schema_matches_the_golden_file() {
-        let lines: String = arrow_schema()
-            .fields()
-            .iter()
-            .map(|field| {
-                let need = if field.is_nullable() { "optional" } else { "required" };
-                format!(
-                    "{} {} {} {}\n",
-                    field.metadata()[FIELD_ID_KEY],
-                    field.name(),
-                    field.data_type(),
-                    need
-                )
-            })
-            .collect();
+        let schema = arrow_schema();
+        let lines = schema.fields().iter().map(|field| {
+            let need = if field.is_nullable() { "optional" } else { "required" };
+            format!("{} {} {} {}", field.metadata()[FIELD_ID_KEY], field.name(), field.data_type(), need)
+        });
+        let lines = lines.collect::<Vec<_>>().join("\n") + "\n";
         assert_eq!(lines, include_str!("schema.golden"), "schema version 1 must not change");
     }
 

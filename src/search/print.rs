@@ -189,11 +189,10 @@ fn write_line(cells: &Cells, widths: Widths, out: &mut impl Write) -> io::Result
             line.push_str("  ");
         }
         let cell = cut(cell, width);
-        line.push_str(&if heading.align_right {
-            format!("{cell:>width$}")
-        } else {
-            format!("{cell:<width$}")
-        });
+        let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+        let (first, second) = if heading.align_right { (padding, cell) } else { (cell, padding) };
+        line.push_str(&first);
+        line.push_str(&second);
     }
     writeln!(out, "{}", line.trim_end())
 }
@@ -224,6 +223,7 @@ fn steers_terminal(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(character, '\u{e0000}'..='\u{e007f}')
 }
 
 /// Writes one JSON object a line with every column by name, in schema order. Timestamps are RFC 3339 in UTC with
@@ -271,12 +271,13 @@ fn json_value(column: &Column, values: &dyn Array, row: usize) -> serde_json::Va
 }
 
 /// JSON escapes only the first 32 control characters; the others are escaped here. They can stand nowhere but inside a
-/// string, and all are in the basic multilingual plane.
+/// string, and one beyond the basic multilingual plane is written as its two surrogates.
 fn escaped_json(value: &serde_json::Value) -> String {
     let mut escaped = String::new();
     for character in value.to_string().chars() {
         if steers_terminal(character) {
-            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+            let units = character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"));
+            escaped.extend(units);
         } else {
             escaped.push(character);
         }

@@ -185,13 +185,13 @@ proptest! {
     }
 
     #[test]
-    fn no_change_of_a_file_makes_the_search_fail(position in 0.0..1.0_f64, value in any::<u8>()) {
+    fn no_change_of_a_file_makes_the_search_fail(position in any::<proptest::sample::Index>(), value in any::<u8>()) {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = seal_into(dir.path(), &rows_at(1..=6)).remove(0);
         let intact = seal_into(dir.path(), &rows_at(11..=12)).len();
         prop_assert_eq!(intact, 1);
         let mut bytes = fs::read(&path).expect("reads");
-        let index = (position * bytes.len() as f64) as usize;
+        let index = position.index(bytes.len());
         bytes[index] = value;
         fs::write(&path, bytes).expect("writes");
         let query = Query { host: None, since_us: Some(MIDNIGHT_US + 2), ..Query::default() };

@@ -41,10 +41,10 @@ pub fn parse(text: &str, now_us: i64) -> Result<i64, TimeError> {
     }
 }
 
-/// `None` if the text is not a number and a unit, `Some(None)` if it is one too large.
-fn duration_us(text: &str) -> Option<Option<i64>> {
+/// Digits and the length of the unit after them in microseconds; `None` if the text is something else.
+fn split_duration(text: &str) -> Option<(&str, i64)> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let unit_s: i64 = match unit {
+    let unit_s = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 3_600,
@@ -52,11 +52,8 @@ fn duration_us(text: &str) -> Option<Option<i64>> {
         "w" => 604_800,
         _ => return None,
     };
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = number.parse::<i64>().ok();
-    Some(number.and_then(|number| number.checked_mul(unit_s * 1_000_000)))
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then_some((number, unit_s * 1_000_000))
 }
 
 #[cfg(test)]
