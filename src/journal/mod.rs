@@ -1,1 +1,247 @@
-//! (being written)
+//! The write-ahead journal: evidence is here before the first byte goes upstream.
+//!
+//! An exchange is journaled in two steps, [`Journal::intend`] before traffic and [`Journal::settle`] after, or in one,
+//! [`Journal::record`], when nothing went upstream. One thread writes; everybody else queues. Segments are closed after a while
+//! and their paths handed to whoever opened the journal, to be sealed elsewhere: this module knows nothing of Parquet.
+//!
+//! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
+//! thread), `failover` (the writer when storage fails), `recover` (start-up). The data directory must be locked
+//! against a second process by the caller.
+
+mod condense;
+mod failover;
+mod frame;
+mod log;
+mod platform;
+mod queue;
+mod recover;
+pub mod segment;
+mod settings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::record::{Intent, Outcome, Writer};
+use frame::{EncodeError, Payload};
+use platform::{Kernel, Platform};
+use queue::{Entry, Queue};
+
+pub use frame::HeaderFault;
+pub use queue::{Counters, Health};
+pub use recover::{RecoverError, Recovery, Repair, recover};
+pub use settings::{Durability, Settings, SettingsError};
+
+/// Why there is no durable evidence of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEvidence {
+    /// Storage failed; the journal retries by itself. See [`Journal::health`].
+    #[error("the audit journal cannot be written")]
+    Failed,
+    /// The frame was not durable in time. It may become durable later.
+    #[error("the audit journal did not answer in time")]
+    TimedOut,
+    /// As much as the settings allow waits to be written already.
+    #[error("the audit journal's backlog is full")]
+    BacklogFull,
+    /// The record is larger than a frame may be.
+    #[error("the record is larger than an audit journal frame may be")]
+    TooLarge,
+    /// There is no open intent with this event id, so an outcome for it would not make a row.
+    #[error("the audit journal has no open intent for this outcome")]
+    NoIntent,
+    /// The journal is closed.
+    #[error("the audit journal is closed")]
+    Closed,
+}
+
+/// Why the journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("cannot use journal directory {}: {source}; check that it exists and is writable", dir.display())]
+    Directory { dir: PathBuf, source: std::io::Error },
+    #[error("journal directory {} already has segments of epoch {epoch}; every start needs a new epoch", dir.display())]
+    EpochUsed { dir: PathBuf, epoch: u64 },
+    #[error("cannot start the journal: {reason}; check that {} is writable and has space", dir.display())]
+    Storage { dir: PathBuf, reason: String },
+    #[error("cannot start the journal's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why the journal could not be closed cleanly.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// Storage failed and did not come back. What was durable before is recovered at the next start.
+    #[error("the audit journal could not be closed, {frames_lost} records were not written: {reason}")]
+    Storage { reason: String, frames_lost: usize },
+    #[error("the audit journal's thread ended unexpectedly")]
+    Thread,
+}
+
+/// A handle to the journal; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    queue: Arc<Queue>,
+    settings: Arc<Settings>,
+}
+
+/// The journal's thread. Dropping this leaves the thread running; [`JournalThread::close`] ends it.
+#[derive(Debug)]
+pub struct JournalThread {
+    queue: Arc<Queue>,
+    thread: JoinHandle<Result<(), CloseError>>,
+}
+
+/// A frame on its way to storage. It gets there whether or not anybody waits.
+#[derive(Debug)]
+pub struct Commit {
+    state: CommitState,
+}
+
+#[derive(Debug)]
+enum CommitState {
+    Waiting(oneshot::Receiver<Result<(), NoEvidence>>),
+    Refused(NoEvidence),
+}
+
+impl Commit {
+    /// Waits until the frame is durable. There is no limit on the wait: after a storage failure it lasts until
+    /// storage is back, so a caller that cannot wait sets its own.
+    pub async fn durable(self) -> Result<(), NoEvidence> {
+        match self.state {
+            CommitState::Waiting(done) => done.await.unwrap_or(Err(NoEvidence::Closed)),
+            CommitState::Refused(reason) => Err(reason),
+        }
+    }
+}
+
+/// Creates the first segment and starts the writer thread. Run [`recover`] first. Paths of closed segments that have
+/// rows are sent to `closed`, each once, oldest first; nobody listening is not an error. Of such a segment only the rows
+/// count; its open intents are in a later one.
+pub fn open(
+    settings: Settings,
+    writer: Writer,
+    closed: mpsc::Sender<PathBuf>,
+) -> Result<(Journal, JournalThread), OpenError> {
+    open_on(Kernel, settings, writer, closed)
+}
+
+fn open_on<P: Platform>(
+    platform: P,
+    settings: Settings,
+    writer: Writer,
+    closed: mpsc::Sender<PathBuf>,
+) -> Result<(Journal, JournalThread), OpenError> {
+    settings.check()?;
+    let settings = Arc::new(settings);
+    let queue = Arc::new(Queue::new(&settings));
+    let log = log::Log::start(platform, Arc::clone(&settings), writer, Arc::clone(&queue), closed)?;
+    let thread = std::thread::Builder::new()
+        .name("journal".to_owned())
+        .spawn(move || log.run())
+        .map_err(OpenError::Thread)?;
+    let journal = Journal {
+        queue: Arc::clone(&queue),
+        settings,
+    };
+    Ok((journal, JournalThread { queue, thread }))
+}
+
+impl Journal {
+    /// Journals that an exchange is about to begin; durable when this returns `Ok`.
+    ///
+    /// Whoever gets `Ok` must [`settle`](Self::settle) the exchange. Whoever gets an error, or drops the future, must
+    /// [`record`](Self::record) it instead: the intent may be in the journal all the same, and the row supersedes it.
+    pub async fn intend(&self, intent: &Intent) -> Result<(), NoEvidence> {
+        let payload =
+            Payload::intent(intent, self.settings.frame_bytes_max).map_err(|error| NoEvidence::from(&error))?;
+        let (entry, commit) = waiting(intent.event_id, payload);
+        self.queue.push_intent(entry)?;
+        match tokio::time::timeout(self.settings.wait_max, commit.durable()).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(NoEvidence::TimedOut),
+        }
+    }
+
+    /// Journals how an exchange ended whose intent is durable. Never blocks, so it can be called from `Drop`.
+    ///
+    /// While storage fails the frame is kept in memory until storage is back or the backlog is full; what
+    /// does not fit is counted and becomes a row of outcome `gap`.
+    pub fn settle(&self, event_id: Uuid, outcome: &Outcome) -> Commit {
+        let payload = condense::outcome(event_id, outcome, self.settings.frame_bytes_max);
+        self.push_settled(event_id, payload, outcome.end_time_us)
+    }
+
+    /// Journals a whole exchange in one frame: one that was refused, or whose intent could not be made durable.
+    /// Never blocks; kept while storage fails as with [`settle`](Self::settle).
+    pub fn record(&self, intent: &Intent, outcome: &Outcome) -> Commit {
+        let payload = condense::row(intent, outcome, self.settings.frame_bytes_max);
+        self.push_settled(intent.event_id, payload, outcome.end_time_us)
+    }
+
+    fn push_settled(&self, event_id: Uuid, payload: Result<Payload, EncodeError>, time_us: i64) -> Commit {
+        match payload {
+            Ok(payload) => {
+                let (entry, commit) = waiting(event_id, payload);
+                self.queue.push_settled(entry, time_us);
+                commit
+            }
+            Err(error) => {
+                self.queue.count_lost(1, time_us);
+                Commit {
+                    state: CommitState::Refused(NoEvidence::from(&error)),
+                }
+            }
+        }
+    }
+
+    /// Whether intents can be written now.
+    pub fn health(&self) -> Health {
+        self.queue.health()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.queue.counters()
+    }
+}
+
+fn waiting(event_id: Uuid, payload: Payload) -> (Entry, Commit) {
+    let (done, receiver) = oneshot::channel();
+    (
+        Entry {
+            event_id,
+            payload,
+            done,
+        },
+        Commit {
+            state: CommitState::Waiting(receiver),
+        },
+    )
+}
+
+impl From<&EncodeError> for NoEvidence {
+    fn from(error: &EncodeError) -> Self {
+        match error {
+            // Postcard has no other way to fail for the record types than running out of room.
+            EncodeError::TooLarge { .. } | EncodeError::Postcard(_) => Self::TooLarge,
+        }
+    }
+}
+
+impl JournalThread {
+    /// Writes what is queued, closes the segment, hands it over and ends the thread. Intents still open stay in a
+    /// segment that is not closed; [`recover`] settles them at the next start.
+    pub fn close(self) -> Result<(), CloseError> {
+        self.queue.stop();
+        self.thread.join().unwrap_or(Err(CloseError::Thread))
+    }
+}
+
+#[cfg(test)]
+mod tests;

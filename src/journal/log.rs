@@ -1,0 +1,479 @@
+//! The writer thread: takes what is queued, gives rows their `seq`, commits in groups and closes segments in time.
+//!
+//! What happens after a storage failure is in `failover`. Nobody else writes to the journal while it runs.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::condense::{bare_intent, bare_outcome};
+use super::frame::{FrameType, Header, Payload, Seed};
+use super::platform::Platform;
+use super::queue::{Entry, Lost, Queue, Wake};
+use super::segment::{self, Segment, SegmentError, SegmentId};
+use super::{CloseError, Durability, NoEvidence, OpenError, Settings};
+use crate::record::{Outcome, OutcomeKind, Writer};
+
+/// Least time between two looks at the free space.
+const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
+
+const US_PER_DAY: i64 = 86_400_000_000;
+
+/// Why storage cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error("cannot sync {}: {source}", path.display())]
+    Sync { path: PathBuf, source: io::Error },
+    #[error("cannot tell the free space of {}: {source}", dir.display())]
+    Space { dir: PathBuf, source: io::Error },
+    #[error("{} has {free} bytes free, less than free_bytes_min = {min}; free some space", dir.display())]
+    Full { dir: PathBuf, free: u64, min: u64 },
+}
+
+/// A frame that was given to the segment and is not known to be durable.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Intent {
+        event_id: Uuid,
+        done: oneshot::Sender<Result<(), NoEvidence>>,
+    },
+    Settled {
+        seq: u64,
+        event_id: Uuid,
+        payload: Payload,
+        done: oneshot::Sender<Result<(), NoEvidence>>,
+    },
+}
+
+impl Pending {
+    pub(super) fn answer(self, result: Result<(), NoEvidence>) {
+        match self {
+            // Whoever asked may have stopped waiting, which is fine.
+            Self::Intent { done, .. } | Self::Settled { done, .. } => {
+                let _ = done.send(result);
+            }
+        }
+    }
+}
+
+/// A segment and how much of it is durable.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) segment: Segment,
+    /// Bytes known to be durable.
+    pub(super) durable_bytes: u64,
+    /// Rows finished in those bytes.
+    pub(super) durable_rows: u64,
+    /// Bytes the segment began with: header and carried intents.
+    first_bytes: u64,
+    /// When, and on which UTC day, its first row was committed.
+    first_row: Option<(Instant, i64)>,
+}
+
+/// The writer thread's state.
+pub(super) struct Log<P> {
+    pub(super) platform: P,
+    pub(super) settings: Arc<Settings>,
+    pub(super) queue: Arc<Queue>,
+    writer: Writer,
+    closed: mpsc::Sender<PathBuf>,
+    /// The segment being written; `None` while storage fails.
+    pub(super) tail: Option<Tail>,
+    /// Segments given up after a failure, with durable rows that must not be lost.
+    pub(super) retired: Vec<Tail>,
+    /// Intents in the tail that nothing settles yet. Bounded by the exchanges in progress.
+    pub(super) open: HashMap<Uuid, Payload>,
+    /// Intents that `pending` settles: open again if the commit fails.
+    pub(super) settling: Vec<(Uuid, Payload)>,
+    pub(super) pending: Vec<Pending>,
+    next_number: u64,
+    next_seq: u64,
+    last_commit: Option<Instant>,
+    space_checked: Option<Instant>,
+    buffer: Vec<u8>,
+}
+
+/// Tells waiters that the writer thread is gone, however it ended.
+struct EndGuard(Arc<Queue>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl<P: Platform> Log<P> {
+    /// Creates the directory if need be and the first segment of the epoch.
+    pub(super) fn start(
+        platform: P,
+        settings: Arc<Settings>,
+        writer: Writer,
+        queue: Arc<Queue>,
+        closed: mpsc::Sender<PathBuf>,
+    ) -> Result<Self, OpenError> {
+        let dir = settings.dir.clone();
+        let segments = std::fs::create_dir_all(&dir)
+            .and_then(|()| segment::list(&dir))
+            .map_err(|source| OpenError::Directory {
+                dir: dir.clone(),
+                source,
+            })?;
+        let epoch = writer.epoch;
+        if segments
+            .iter()
+            .filter_map(|path| SegmentId::from_path(path))
+            .any(|id| id.epoch == epoch)
+        {
+            return Err(OpenError::EpochUsed { dir, epoch });
+        }
+        let mut log = Self {
+            platform,
+            settings,
+            queue,
+            writer,
+            closed,
+            tail: None,
+            retired: Vec::new(),
+            open: HashMap::new(),
+            settling: Vec::new(),
+            pending: Vec::new(),
+            next_number: 1,
+            next_seq: 1,
+            last_commit: None,
+            space_checked: None,
+            buffer: Vec::new(),
+        };
+        let first = log.check_space(Instant::now()).and_then(|()| log.start_segment());
+        log.tail = Some(first.map_err(|failure| OpenError::Storage {
+            dir,
+            reason: failure.to_string(),
+        })?);
+        Ok(log)
+    }
+
+    /// Writes until the journal is closed.
+    pub(super) fn run(mut self) -> Result<(), CloseError> {
+        let _end = EndGuard(Arc::clone(&self.queue));
+        loop {
+            let wake = if self.tail.is_some() {
+                let wake = self.queue.wait_for_work(self.roll_at());
+                if let Err(failure) = self.serve(wake) {
+                    self.fail(&failure);
+                }
+                wake
+            } else {
+                self.retry()
+            };
+            if wake == Wake::Stop {
+                return self.finish();
+            }
+        }
+    }
+
+    fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
+        if self.roll_at().is_some_and(|due| due <= Instant::now()) {
+            self.roll()?;
+        }
+        match wake {
+            Wake::Work => {
+                self.pace();
+                self.check_space(Instant::now())?;
+                let (entries, lost) = self.queue.drain();
+                self.commit(entries, lost)
+            }
+            Wake::Due | Wake::Stop => Ok(()),
+        }
+    }
+
+    /// Under load, lets more frames gather so that they share a sync.
+    fn pace(&mut self) {
+        if let Some(last_commit) = self.last_commit {
+            let left = self.settings.commit_gap.saturating_sub(last_commit.elapsed());
+            if !left.is_zero() {
+                std::thread::sleep(left);
+            }
+        }
+        self.last_commit = Some(Instant::now());
+    }
+
+    pub(super) fn check_space(&mut self, now: Instant) -> Result<(), Failure> {
+        if self
+            .space_checked
+            .is_some_and(|checked| now.duration_since(checked) < SPACE_CHECK_GAP)
+        {
+            return Ok(());
+        }
+        let (dir, min) = (&self.settings.dir, self.settings.free_bytes_min);
+        let free = self.platform.free_bytes(dir).map_err(|source| Failure::Space {
+            dir: dir.clone(),
+            source,
+        })?;
+        if free < min {
+            return Err(Failure::Full {
+                dir: dir.clone(),
+                free,
+                min,
+            });
+        }
+        // Only a good answer is good for a while: a full disk is looked at again at every retry.
+        self.space_checked = Some(now);
+        Ok(())
+    }
+
+    fn commit(&mut self, entries: Vec<Entry>, lost: Option<Lost>) -> Result<(), Failure> {
+        let Some(seed) = self.tail.as_ref().map(|tail| tail.segment.seed()) else {
+            return Ok(());
+        };
+        self.buffer.clear();
+        for entry in entries {
+            self.admit(entry, seed);
+        }
+        if let Some(entry) = lost.and_then(|lost| self.gap_entry(lost)) {
+            self.admit(entry, seed);
+        }
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.write_buffer()?;
+        self.acknowledge();
+        Ok(())
+    }
+
+    /// Gives a frame its place: in the buffer, among the open intents, and among what waits for the sync.
+    fn admit(&mut self, entry: Entry, seed: Seed) {
+        let Entry {
+            event_id,
+            payload,
+            done,
+        } = entry;
+        if payload.frame_type() == FrameType::Intent {
+            payload.write_frame(seed, 0, &mut self.buffer);
+            self.open.insert(event_id, payload);
+            self.pending.push(Pending::Intent { event_id, done });
+            return;
+        }
+        match self.open.remove(&event_id) {
+            Some(intent) => self.settling.push((event_id, intent)),
+            None if payload.frame_type() == FrameType::Outcome => {
+                self.queue.count_unmatched();
+                let _ = done.send(Err(NoEvidence::NoIntent));
+                return;
+            }
+            None => {}
+        }
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        payload.write_frame(seed, seq, &mut self.buffer);
+        self.pending.push(Pending::Settled {
+            seq,
+            event_id,
+            payload,
+            done,
+        });
+    }
+
+    fn write_buffer(&mut self) -> Result<(), Failure> {
+        let Some(tail) = self.tail.as_mut() else { return Ok(()) };
+        tail.segment.append(&self.buffer)?;
+        match self.settings.durability {
+            Durability::Fsync => {
+                let path = tail.segment.path();
+                self.platform
+                    .sync(tail.segment.file())
+                    .map_err(|source| Failure::Sync {
+                        path: path.to_owned(),
+                        source,
+                    })?;
+            }
+            Durability::Write => {}
+        }
+        Ok(tail.segment.check_identity()?)
+    }
+
+    /// Everything pending is durable.
+    fn acknowledge(&mut self) {
+        self.settling.clear();
+        let rows = self
+            .pending
+            .iter()
+            .filter(|pending| matches!(pending, Pending::Settled { .. }))
+            .count() as u64;
+        let now_us = self.platform.now_us();
+        if let Some(tail) = self.tail.as_mut() {
+            tail.add_durable(rows, now_us);
+        }
+        self.queue
+            .count_commit(self.pending.len() as u64, self.buffer.len() as u64);
+        for pending in self.pending.drain(..) {
+            pending.answer(Ok(()));
+        }
+    }
+
+    /// A row that says how many rows are missing.
+    fn gap_entry(&self, lost: Lost) -> Option<Entry> {
+        let event_id = Uuid::now_v7();
+        let intent = bare_intent(event_id, lost.first_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let error = format!(
+            "{} records lost between {} and {}: the journal could not be written",
+            lost.records,
+            timestamp(lost.first_us),
+            timestamp(lost.last_us)
+        );
+        let outcome = Outcome {
+            duration_us: lost.last_us - lost.first_us,
+            error: Some(error),
+            ..bare_outcome(lost.last_us, OutcomeKind::Gap)
+        };
+        let payload = Payload::row(&intent, &outcome, self.settings.frame_bytes_max).ok()?;
+        Some(Entry {
+            event_id,
+            payload,
+            done: oneshot::channel().0,
+        })
+    }
+
+    /// When the tail is to be closed: now or in the past if it is due, `None` if nothing makes it due but more rows.
+    fn roll_at(&self) -> Option<Instant> {
+        let tail = self.tail.as_ref()?;
+        let (first_row, day) = tail.first_row?;
+        let now = Instant::now();
+        let now_us = self.platform.now_us();
+        if tail.segment.length() - tail.first_bytes >= self.settings.segment_bytes_max || day_of(now_us) != day {
+            return Some(now);
+        }
+        let midnight = now + Duration::from_micros((US_PER_DAY - now_us.rem_euclid(US_PER_DAY)).unsigned_abs());
+        Some(midnight.min(first_row + self.settings.seal_after))
+    }
+
+    /// Starts the next segment with the open intents in it, then closes the old one and hands it over. In this order,
+    /// so that a closed segment's open intents are always in the next one.
+    fn roll(&mut self) -> Result<(), Failure> {
+        let next = self.start_segment()?;
+        match self.tail.replace(next) {
+            Some(old) => self.close_segment(old),
+            None => Ok(()),
+        }
+    }
+
+    /// Creates the next segment, durable, with the open intents and the pending rows in it.
+    pub(super) fn start_segment(&mut self) -> Result<Tail, Failure> {
+        let settled = || {
+            self.pending.iter().filter_map(|pending| match pending {
+                Pending::Intent { .. } => None,
+                Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
+            })
+        };
+        let first_seq = settled().map(|(_, seq)| seq).next().unwrap_or(self.next_seq);
+        let header = Header {
+            writer: self.writer.clone(),
+            number: self.next_number,
+            first_seq,
+        };
+        let mut carried: Vec<_> = self.open.iter().collect();
+        carried.sort_unstable_by_key(|(event_id, _)| **event_id);
+        let carried = carried.into_iter().map(|(_, payload)| (payload, 0));
+        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled()))?;
+        self.next_number += 1;
+        let bytes = segment.length();
+        Ok(Tail {
+            segment,
+            durable_bytes: bytes,
+            durable_rows: 0,
+            first_bytes: bytes,
+            first_row: None,
+        })
+    }
+
+    fn close_segment(&mut self, mut old: Tail) -> Result<(), Failure> {
+        self.buffer.clear();
+        Payload::close().write_frame(old.segment.seed(), 0, &mut self.buffer);
+        let path = old.segment.path().to_owned();
+        let closed = old
+            .segment
+            .append(&self.buffer)
+            .map_err(Failure::from)
+            .and_then(|()| {
+                let synced = self.platform.sync(old.segment.file());
+                synced.map_err(|source| Failure::Sync {
+                    path: path.clone(),
+                    source,
+                })
+            })
+            .and_then(|()| Ok(old.segment.check_identity()?));
+        match closed {
+            Ok(()) => self.hand_over(path),
+            Err(_) => self.retired.push(old),
+        }
+        closed
+    }
+
+    pub(super) fn hand_over(&self, path: PathBuf) {
+        // With nobody there to seal it, the segment waits for the next start.
+        let _ = self.closed.send(path);
+    }
+
+    /// The journal is to be closed: writes what is left, closes the tail.
+    fn finish(mut self) -> Result<(), CloseError> {
+        let result = if self.tail.is_some() { Ok(()) } else { self.reopen() };
+        result
+            .and_then(|()| self.serve(Wake::Work))
+            .and_then(|()| self.close_tail())
+            .map_err(|failure| {
+                self.fail(&failure);
+                let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
+                CloseError::Storage {
+                    reason: failure.to_string(),
+                    frames_lost,
+                }
+            })
+    }
+
+    fn close_tail(&mut self) -> Result<(), Failure> {
+        let Some(tail) = self.tail.take() else { return Ok(()) };
+        if tail.durable_rows > 0 {
+            if !self.open.is_empty() {
+                self.start_segment()?;
+            }
+            return self.close_segment(tail);
+        }
+        if self.open.is_empty() {
+            tail.remove();
+        }
+        Ok(())
+    }
+}
+
+impl Tail {
+    /// Everything written is durable now, among it `rows` more rows.
+    pub(super) fn add_durable(&mut self, rows: u64, now_us: i64) {
+        self.durable_bytes = self.segment.length();
+        self.durable_rows += rows;
+        if rows > 0 && self.first_row.is_none() {
+            self.first_row = Some((Instant::now(), day_of(now_us)));
+        }
+    }
+
+    /// Removes a segment without rows. If that fails, recovery does it.
+    pub(super) fn remove(&self) {
+        if let Err(error) = std::fs::remove_file(self.segment.path()) {
+            tracing::debug!(path = %self.segment.path().display(), %error, "empty journal segment not removed");
+        }
+    }
+}
+
+fn day_of(time_us: i64) -> i64 {
+    time_us.div_euclid(US_PER_DAY)
+}
+
+fn timestamp(time_us: i64) -> String {
+    Timestamp::from_microsecond(time_us).map_or_else(|_| format!("{time_us} us"), |time| time.to_string())
+}

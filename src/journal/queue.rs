@@ -1,0 +1,304 @@
+//! What waits for the writer thread, and what it reports back: health and counters.
+//!
+//! Callers push and never wait here; the writer takes everything at once. It does not touch storage.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::frame::{FrameType, Payload};
+use super::{NoEvidence, Settings};
+
+/// One frame to be written and whom to tell.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) event_id: Uuid,
+    pub(super) payload: Payload,
+    pub(super) done: oneshot::Sender<Result<(), NoEvidence>>,
+}
+
+impl Entry {
+    fn answer(self, result: Result<(), NoEvidence>) {
+        // Whoever asked may have stopped waiting, which is fine.
+        let _ = self.done.send(result);
+    }
+}
+
+/// Whether the journal can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Writable,
+    /// It cannot, and intents are refused; it becomes writable again by itself unless it was closed.
+    Failed {
+        reason: String,
+    },
+}
+
+/// Totals since the journal was opened, except `backlog_frames`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames made durable, carried ones not counted again.
+    pub frames: u64,
+    /// Commits, each one write and at most one sync.
+    pub commits: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// Times storage failed, attempts to come back not counted.
+    pub failures: u64,
+    /// Outcomes and rows that never reached storage; a `gap` row says so.
+    pub lost: u64,
+    /// Outcomes refused because no intent with their event id is open.
+    pub unmatched: u64,
+    /// Frames waiting now.
+    pub backlog_frames: u64,
+}
+
+/// Records that were dropped since the last gap row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) records: u64,
+    /// End of the first and the last of them, microseconds since the Unix epoch.
+    pub(super) first_us: i64,
+    pub(super) last_us: i64,
+}
+
+/// Why the writer thread was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Something is queued.
+    Work,
+    /// The time asked for has come.
+    Due,
+    /// The journal is to be closed, and nothing is queued that could be written.
+    Stop,
+}
+
+/// The writer's backlog.
+#[derive(Debug)]
+pub(super) struct Queue {
+    frames_max: usize,
+    bytes_max: usize,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    entries: Vec<Entry>,
+    /// Payload bytes of `entries`.
+    bytes: usize,
+    lost: Option<Lost>,
+    health: Health,
+    stopping: bool,
+    /// Spares the system call of a notification when the writer is busy.
+    writer_waits: bool,
+    counters: Counters,
+}
+
+impl State {
+    /// Whether the backlog is filled to `1 / share` of its limits.
+    fn is_full(&self, queue: &Queue, share: usize) -> bool {
+        self.entries.len() >= queue.frames_max / share || self.bytes >= queue.bytes_max / share
+    }
+
+    fn count_lost(&mut self, records: u64, time_us: i64) {
+        self.counters.lost += records;
+        let lost = self.lost.get_or_insert(Lost {
+            records: 0,
+            first_us: time_us,
+            last_us: time_us,
+        });
+        lost.records += records;
+        lost.first_us = lost.first_us.min(time_us);
+        lost.last_us = lost.last_us.max(time_us);
+    }
+
+    fn has_work(&self) -> bool {
+        !self.entries.is_empty() || self.lost.is_some()
+    }
+}
+
+impl Queue {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            frames_max: settings.backlog_frames_max,
+            bytes_max: settings.backlog_bytes_max,
+            state: Mutex::new(State {
+                entries: Vec::new(),
+                bytes: 0,
+                lost: None,
+                health: Health::Writable,
+                stopping: false,
+                writer_waits: false,
+                counters: Counters::default(),
+            }),
+            wake: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half way through a change, so a poisoned lock still guards a consistent state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push_intent(&self, entry: Entry) -> Result<(), NoEvidence> {
+        let state = self.state();
+        if state.stopping {
+            return Err(NoEvidence::Closed);
+        }
+        if state.health != Health::Writable {
+            return Err(NoEvidence::Failed);
+        }
+        if state.is_full(self, 2) {
+            return Err(NoEvidence::BacklogFull);
+        }
+        self.push(state, entry);
+        Ok(())
+    }
+
+    /// Queues an outcome or a row. One that finds no room is counted as lost at `time_us`, and its waiter told.
+    pub(super) fn push_settled(&self, entry: Entry, time_us: i64) {
+        let mut state = self.state();
+        let refusal = if state.stopping {
+            NoEvidence::Closed
+        } else if state.is_full(self, 1) {
+            NoEvidence::BacklogFull
+        } else {
+            self.push(state, entry);
+            return;
+        };
+        state.count_lost(1, time_us);
+        drop(state);
+        entry.answer(Err(refusal));
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, entry: Entry) {
+        state.bytes += entry.payload.len();
+        state.entries.push(entry);
+        let writer_waits = std::mem::take(&mut state.writer_waits);
+        drop(state);
+        if writer_waits {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn count_lost(&self, records: u64, time_us: i64) {
+        if records > 0 {
+            self.state().count_lost(records, time_us);
+        }
+    }
+
+    /// Asks the writer to finish; nothing can be queued from here on.
+    pub(super) fn stop(&self) {
+        self.state().stopping = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until something is queued, `until` has come or the journal is to be closed, whichever is found first
+    /// in this order.
+    pub(super) fn wait_for_work(&self, until: Option<Instant>) -> Wake {
+        self.wait(until, State::has_work)
+    }
+
+    /// Waits until `until` has come or the journal is to be closed; what is queued stays queued.
+    pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
+        self.wait(Some(until), |_| false)
+    }
+
+    fn wait(&self, until: Option<Instant>, has_work: impl Fn(&State) -> bool) -> Wake {
+        let mut state = self.state();
+        loop {
+            if has_work(&state) {
+                return Wake::Work;
+            }
+            if state.stopping {
+                return Wake::Stop;
+            }
+            state.writer_waits = true;
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(left) if left.is_zero() => {
+                    state.writer_waits = false;
+                    return Wake::Due;
+                }
+                Some(left) => {
+                    self.wake
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Takes everything queued.
+    pub(super) fn drain(&self) -> (Vec<Entry>, Option<Lost>) {
+        let mut state = self.state();
+        state.bytes = 0;
+        (std::mem::take(&mut state.entries), state.lost.take())
+    }
+
+    /// Storage failed: intents are told so, those queued and those to come. Outcomes and rows stay queued.
+    pub(super) fn fail(&self, reason: String) {
+        let mut state = self.state();
+        if state.health == Health::Writable {
+            state.counters.failures += 1;
+        }
+        state.health = Health::Failed { reason };
+        let (intents, settled): (Vec<_>, Vec<_>) = std::mem::take(&mut state.entries)
+            .into_iter()
+            .partition(|entry| entry.payload.frame_type() == FrameType::Intent);
+        state.bytes = settled.iter().map(|entry| entry.payload.len()).sum();
+        state.entries = settled;
+        drop(state);
+        for intent in intents {
+            intent.answer(Err(NoEvidence::Failed));
+        }
+    }
+
+    /// Storage is back.
+    pub(super) fn recovered(&self) {
+        self.state().health = Health::Writable;
+    }
+
+    /// The writer thread is gone: whoever waits or comes later is told.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        if state.health == Health::Writable {
+            state.health = Health::Failed {
+                reason: NoEvidence::Closed.to_string(),
+            };
+        }
+        let entries = std::mem::take(&mut state.entries);
+        drop(state);
+        for entry in entries {
+            entry.answer(Err(NoEvidence::Closed));
+        }
+    }
+
+    pub(super) fn count_commit(&self, frames: u64, bytes: u64) {
+        let mut state = self.state();
+        state.counters.commits += 1;
+        state.counters.frames += frames;
+        state.counters.bytes += bytes;
+    }
+
+    pub(super) fn count_unmatched(&self) {
+        self.state().counters.unmatched += 1;
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.state().health.clone()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let state = self.state();
+        Counters {
+            backlog_frames: state.entries.len() as u64,
+            ..state.counters
+        }
+    }
+}

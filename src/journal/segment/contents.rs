@@ -1,0 +1,209 @@
+//! Reading one segment back: rows, open intents, and what is damaged.
+//!
+//! Read-only and safe on the segment being written: a frame half there reads as a torn tail. It repairs nothing
+//! (`recover` does) and does not look at other segments, which may settle an intent that is open here.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::super::frame::{self, Frame, Header, HeaderFault, Seed};
+use crate::record::{Intent, Outcome, Row, Writer};
+
+/// Largest segment file that is read, in bytes; the writer rolls far below it.
+pub const SEGMENT_BYTES_CEILING: u64 = 1 << 30;
+
+/// Everything one segment holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents {
+    pub writer: Arc<Writer>,
+    /// Position of the segment among those of its epoch, from 1.
+    pub number: u64,
+    /// The lowest `seq` a row of this segment can have.
+    pub first_seq: u64,
+    /// Finished rows, in the order they were journaled.
+    pub rows: Vec<Row>,
+    /// Intents not settled in this segment, in the order they were journaled. In a closed segment each of them is
+    /// carried in the next one too.
+    pub open: Vec<Intent>,
+    /// Outcomes whose intent was lost to damage.
+    pub orphans: Vec<Orphan>,
+    /// Whether the segment was closed: nothing will be appended to it.
+    pub closed: bool,
+    /// Bytes that are not valid frames. A torn tail alone is normal in a segment that is not closed.
+    pub damage: Option<Damage>,
+}
+
+/// An outcome whose intent is not in the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub seq: u64,
+    pub event_id: Uuid,
+    pub outcome: Outcome,
+}
+
+/// Where a segment cannot be read, as byte offsets in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Stretches with valid frames after them: written once, changed since.
+    pub corrupt: Vec<Range<u64>>,
+    /// What follows the last valid frame: an append that did not finish.
+    pub torn: Option<Range<u64>>,
+}
+
+impl Damage {
+    /// How many bytes are in damaged stretches, the torn tail not counted.
+    pub fn corrupt_bytes(&self) -> u64 {
+        self.corrupt.iter().map(|range| range.end - range.start).sum()
+    }
+}
+
+/// Why nothing of a segment could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("cannot read journal segment {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("journal segment {} has {bytes} bytes, more than the {SEGMENT_BYTES_CEILING} that are read", path.display())]
+    TooLarge { path: PathBuf, bytes: u64 },
+    #[error("{} is not a readable journal segment: {fault}", path.display())]
+    Header { path: PathBuf, fault: HeaderFault },
+}
+
+/// Reads a segment, closed or being written.
+pub fn read(path: &Path) -> Result<Contents, ReadError> {
+    let bytes = read_bytes(path)?;
+    parse(&bytes).map_err(|fault| ReadError::Header {
+        path: path.to_owned(),
+        fault,
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let io_error = |source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(io_error)?;
+    let expected = file.metadata().map_err(io_error)?.len();
+    let mut bytes = Vec::with_capacity(expected.min(SEGMENT_BYTES_CEILING) as usize);
+    file.take(SEGMENT_BYTES_CEILING + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io_error)?;
+    if bytes.len() as u64 > SEGMENT_BYTES_CEILING {
+        return Err(ReadError::TooLarge {
+            path: path.to_owned(),
+            bytes: expected,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads a segment from its bytes.
+pub(in super::super) fn parse(bytes: &[u8]) -> Result<Contents, HeaderFault> {
+    let (header, seed, mut offset) = Header::decode(bytes)?;
+    let mut assembly = Assembly::new(&header);
+    let mut damage = Damage::default();
+    while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
+        let decoded = frame::check_frame(rest, seed).and_then(|checked| Ok((checked.decode()?, checked.size)));
+        if let Ok((frame, size)) = decoded {
+            assembly.add(frame);
+            offset += size;
+        } else if let Some(next) = next_frame(bytes, offset + 1, seed) {
+            damage.corrupt.push(offset as u64..next as u64);
+            offset = next;
+        } else {
+            damage.torn = Some(offset as u64..bytes.len() as u64);
+            break;
+        }
+    }
+    Ok(assembly.finish(header, damage))
+}
+
+/// Offset of the first valid frame at or after `from`.
+fn next_frame(bytes: &[u8], from: usize, seed: Seed) -> Option<usize> {
+    (from..bytes.len()).find(|&offset| {
+        bytes
+            .get(offset..)
+            .is_some_and(|rest| frame::check_frame(rest, seed).is_ok())
+    })
+}
+
+/// Joins intents and outcomes into rows.
+struct Assembly {
+    writer: Arc<Writer>,
+    rows: Vec<Row>,
+    /// Intents in journal order; `None` once settled.
+    intents: Vec<Option<Intent>>,
+    /// Where in `intents` an unsettled intent is.
+    positions: HashMap<Uuid, usize>,
+    orphans: Vec<Orphan>,
+    closed: bool,
+}
+
+impl Assembly {
+    fn new(header: &Header) -> Self {
+        Self {
+            writer: Arc::new(header.writer.clone()),
+            rows: Vec::new(),
+            intents: Vec::new(),
+            positions: HashMap::new(),
+            orphans: Vec::new(),
+            closed: false,
+        }
+    }
+
+    fn add(&mut self, frame: Frame) {
+        match frame {
+            Frame::Intent(intent) => {
+                self.take_open(intent.event_id);
+                self.positions.insert(intent.event_id, self.intents.len());
+                self.intents.push(Some(*intent));
+            }
+            Frame::Outcome { seq, event_id, outcome } => match self.take_open(event_id) {
+                Some(intent) => self.add_row(seq, intent, *outcome),
+                None => self.orphans.push(Orphan {
+                    seq,
+                    event_id,
+                    outcome: *outcome,
+                }),
+            },
+            Frame::Row { seq, intent, outcome } => {
+                self.take_open(intent.event_id);
+                self.add_row(seq, *intent, *outcome);
+            }
+            Frame::Close => self.closed = true,
+        }
+    }
+
+    fn add_row(&mut self, seq: u64, intent: Intent, outcome: Outcome) {
+        self.rows.push(Row {
+            seq,
+            writer: Arc::clone(&self.writer),
+            intent,
+            outcome,
+        });
+    }
+
+    fn take_open(&mut self, event_id: Uuid) -> Option<Intent> {
+        let position = self.positions.remove(&event_id)?;
+        self.intents.get_mut(position)?.take()
+    }
+
+    fn finish(self, header: Header, damage: Damage) -> Contents {
+        Contents {
+            writer: self.writer,
+            number: header.number,
+            first_seq: header.first_seq,
+            rows: self.rows,
+            open: self.intents.into_iter().flatten().collect(),
+            orphans: self.orphans,
+            closed: self.closed,
+            damage: Some(damage).filter(|damage| *damage != Damage::default()),
+        }
+    }
+}
