@@ -218,7 +218,13 @@ mod tests {
         let schema = arrow_schema();
         let lines = schema.fields().iter().map(|field| {
             let need = if field.is_nullable() { "optional" } else { "required" };
-            format!("{} {} {} {}", field.metadata()[FIELD_ID_KEY], field.name(), field.data_type(), need)
+            format!(
+                "{} {} {} {}",
+                field.metadata()[FIELD_ID_KEY],
+                field.name(),
+                field.data_type(),
+                need
+            )
         });
         let lines = lines.collect::<Vec<_>>().join("\n") + "\n";
         assert_eq!(lines, include_str!("schema.golden"), "schema version 1 must not change");

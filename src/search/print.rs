@@ -190,7 +190,11 @@ fn write_line(cells: &Cells, widths: Widths, out: &mut impl Write) -> io::Result
         }
         let cell = cut(cell, width);
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
-        let (first, second) = if heading.align_right { (padding, cell) } else { (cell, padding) };
+        let (first, second) = if heading.align_right {
+            (padding, cell)
+        } else {
+            (cell, padding)
+        };
         line.push_str(&first);
         line.push_str(&second);
     }
@@ -276,8 +280,13 @@ fn escaped_json(value: &serde_json::Value) -> String {
     let mut escaped = String::new();
     for character in value.to_string().chars() {
         if steers_terminal(character) {
-            let units = character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"));
-            escaped.extend(units);
+            let mut units = [0; 2];
+            escaped.extend(
+                character
+                    .encode_utf16(&mut units)
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            );
         } else {
             escaped.push(character);
         }

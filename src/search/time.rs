@@ -20,7 +20,11 @@ pub enum TimeError {
 /// Reads a time as microseconds since the Unix epoch. A day means its first moment in UTC; `15s`, `15m`, `2h`, `7d`
 /// and `1w` mean that long before `now_us`.
 pub fn parse(text: &str, now_us: i64) -> Result<i64, TimeError> {
-    if let Some(ago_us) = duration_us(text) {
+    if let Some((number, unit_us)) = split_duration(text) {
+        let ago_us = number
+            .parse::<i64>()
+            .ok()
+            .and_then(|number| number.checked_mul(unit_us));
         return ago_us
             .and_then(|ago_us| now_us.checked_sub(ago_us))
             .ok_or(TimeError::OutOfRange);
