@@ -4,13 +4,12 @@
 //! segment that is sealed meanwhile then shows up twice and is counted once, while the other order could miss it.
 //! Damage is reported and does not keep the rest from being found.
 
-use std::error::Error;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::dataset::{self, EventDate};
 use crate::archive::sealed::SealedError;
+use crate::journal::segment::{self, Contents, Damage, ReadError};
 use crate::record::Row;
 
 mod newest;
@@ -23,16 +22,8 @@ pub use query::{HostError, HostFilter, Query};
 
 use newest::Newest;
 
-/// What a journal segment holds, as far as it can be read.
-#[derive(Debug)]
-pub struct Segment {
-    pub rows: Vec<Row>,
-    /// What is damaged in it. The half-written end of a live segment is not damage.
-    pub damage: Option<Box<dyn Error + Send + Sync>>,
-}
-
-/// Reads one journal segment, closed or being written.
-pub type ReadSegment = fn(&Path) -> Result<Segment, Box<dyn Error + Send + Sync>>;
+/// Reads one segment: [`segment::read`], except in tests.
+type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
 
 /// What was found.
 #[derive(Debug)]
@@ -57,7 +48,10 @@ pub enum Fault {
     #[error("cannot be listed: {0}")]
     List(io::Error),
     #[error("cannot be read: {0}")]
-    Segment(Box<dyn Error + Send + Sync>),
+    Segment(ReadError),
+    /// The rows before and after the damage were found.
+    #[error("is damaged: {0} bytes of it cannot be read; restart Tollgate to repair it and record what is missing")]
+    DamagedSegment(u64),
     #[error(transparent)]
     Sealed(#[from] SealedError),
 }
@@ -71,10 +65,15 @@ pub enum SearchError {
     List { path: PathBuf, source: io::Error },
 }
 
-/// Finds the newest rows of `data_dir` that match `query`, reading journal segments with `read`.
+/// Finds the newest rows of `data_dir` that match `query`.
 ///
-/// Sealed files are read newest day first and only as far as [`Query::limit`] needs.
-pub fn run(data_dir: &Path, query: &Query, read: ReadSegment) -> Result<Found, SearchError> {
+/// Sealed files are read newest day first and only as far as [`Query::limit`] needs. Exchanges still in progress have
+/// no row yet.
+pub fn run(data_dir: &Path, query: &Query) -> Result<Found, SearchError> {
+    run_reading(data_dir, query, segment::read)
+}
+
+fn run_reading(data_dir: &Path, query: &Query, read: ReadSegment) -> Result<Found, SearchError> {
     let (journal_dir, audit_dir) = (data_dir.join("journal"), data_dir.join("audit"));
     if !journal_dir.is_dir() && !audit_dir.is_dir() {
         return Err(SearchError::NoDataDir {
@@ -124,11 +123,11 @@ impl Search<'_> {
             for row in segment.rows.into_iter().filter(|row| self.query.matches(row)) {
                 self.newest.offer(row);
             }
-            if let Some(damage) = segment.damage {
-                self.problems.push(Problem {
-                    path,
-                    fault: Fault::Segment(damage),
-                });
+            // A torn end is what a segment being written looks like.
+            let damaged = segment.damage.as_ref().map_or(0, Damage::corrupt_bytes);
+            if damaged > 0 {
+                let fault = Fault::DamagedSegment(damaged);
+                self.problems.push(Problem { path, fault });
             }
         }
         Ok(())
@@ -192,19 +191,12 @@ impl Search<'_> {
     }
 }
 
-/// The journal's segment files, in name order. A copied dataset may come without a journal.
+/// The journal's segments. A copied dataset may come without a journal.
 fn segments(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<Vec<_>>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
-    paths.sort_unstable();
-    Ok(paths)
+    match segment::list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
 }
 
 #[cfg(test)]

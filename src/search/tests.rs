@@ -3,6 +3,7 @@
 //! Journal segments are stand-ins: a list of rows, and a marker for damage.
 
 use std::collections::HashSet;
+use std::fs;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -27,9 +28,14 @@ fn write_segment(dir: &Path, name: &str, rows: &[Row]) {
     .expect("writes");
 }
 
-fn read_stand_in(path: &Path) -> Result<Segment, Box<dyn Error + Send + Sync>> {
-    let bytes = fs::read(path)?;
-    let (stored, rest): (Vec<Stored>, _) = postcard::take_from_bytes(&bytes)?;
+fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
+    let failed = |source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = fs::read(path).map_err(failed)?;
+    let (stored, rest): (Vec<Stored>, _) =
+        postcard::take_from_bytes(&bytes).map_err(|error| failed(io::Error::other(error)))?;
     let rows = stored
         .into_iter()
         .map(|(seq, writer, intent, outcome)| Row {
@@ -39,9 +45,21 @@ fn read_stand_in(path: &Path) -> Result<Segment, Box<dyn Error + Send + Sync>> {
             outcome,
         })
         .collect();
-    Ok(Segment {
+    let corrupt = 0..rest.len() as u64;
+    let damage = (!rest.is_empty()).then(|| Damage {
+        corrupt: vec![corrupt],
+        torn: None,
+    });
+    let (open, orphans) = (Vec::new(), Vec::new());
+    Ok(Contents {
+        writer: samples::writer(),
+        number: 1,
+        first_seq: 1,
         rows,
-        damage: (!rest.is_empty()).then(|| "is damaged at its end".into()),
+        open,
+        orphans,
+        closed: false,
+        damage,
     })
 }
 
@@ -59,7 +77,7 @@ fn seal_into(dir: &Path, rows: &[Row]) -> Vec<PathBuf> {
 }
 
 fn search(dir: &Path, query: &Query) -> Found {
-    run(dir, query, read_stand_in).expect("searches")
+    run_reading(dir, query, read_stand_in).expect("searches")
 }
 
 fn seqs(found: &Found) -> Vec<u64> {
@@ -170,7 +188,7 @@ proptest! {
             }
             rows.push(row);
         }
-        write_segment(dir.path(), "1.journal", &journal);
+        write_segment(dir.path(), "00000001-00000001.journal", &journal);
         for chunk in sealed.chunks(file_rows) {
             seal_into(dir.path(), chunk);
         }
@@ -205,7 +223,7 @@ proptest! {
 fn rows_of_the_journal_and_of_files_are_merged_newest_first() {
     let dir = tempfile::tempdir().expect("temp dir");
     seal_into(dir.path(), &rows_at(1..=4));
-    write_segment(dir.path(), "2.journal", &rows_at(3..=6));
+    write_segment(dir.path(), "00000001-00000002.journal", &rows_at(3..=6));
     assert_eq!(seqs(&search(dir.path(), &Query::default())), [6, 5, 4, 3, 2, 1]);
     assert_eq!(
         seqs(&search(
@@ -254,12 +272,16 @@ fn a_parquet_file_of_someone_else_is_named() {
 #[test]
 fn damaged_segments_are_named_and_their_sound_rows_found() {
     let dir = tempfile::tempdir().expect("temp dir");
-    write_segment(dir.path(), "1.journal", &rows_at(1..=2));
-    let path = dir.path().join("journal/1.journal");
+    write_segment(dir.path(), "00000001-00000001.journal", &rows_at(1..=2));
+    let path = dir.path().join("journal/00000001-00000001.journal");
     let bytes = [fs::read(&path).expect("reads"), b"junk".to_vec()].concat();
     fs::write(&path, bytes).expect("writes");
-    fs::write(dir.path().join("journal/2.journal"), b"").expect("writes");
-    fs::write(dir.path().join("journal/2.journal.new"), b"not a segment yet").expect("writes");
+    fs::write(dir.path().join("journal/00000001-00000002.journal"), b"").expect("writes");
+    fs::write(
+        dir.path().join("journal/00000001-00000002.journal.new"),
+        b"not a segment yet",
+    )
+    .expect("writes");
     let found = search(dir.path(), &Query::default());
     assert_eq!(seqs(&found), [2, 1]);
     let paths: Vec<_> = found
@@ -267,23 +289,21 @@ fn damaged_segments_are_named_and_their_sound_rows_found() {
         .iter()
         .filter_map(|problem| problem.path.file_name())
         .collect();
-    assert_eq!(paths, ["1.journal", "2.journal"]);
+    assert_eq!(paths, ["00000001-00000001.journal", "00000001-00000002.journal"]);
+    assert!(matches!(found.problems[0].fault, Fault::DamagedSegment(4)));
 }
 
 #[test]
 fn a_segment_sealed_while_it_is_searched_loses_no_rows() {
-    fn vanishing(path: &Path) -> Result<Segment, Box<dyn Error + Send + Sync>> {
+    fn vanishing(path: &Path) -> Result<Contents, ReadError> {
         let segment = read_stand_in(path)?;
-        seal_into(
-            path.parent().and_then(Path::parent).ok_or("no data dir")?,
-            &segment.rows,
-        );
-        fs::remove_file(path)?;
-        Err("gone before it was read".into())
+        seal_into(path.parent().and_then(Path::parent).expect("data dir"), &segment.rows);
+        fs::remove_file(path).expect("removes");
+        read_stand_in(path)
     }
     let dir = tempfile::tempdir().expect("temp dir");
-    write_segment(dir.path(), "1.journal", &rows_at(1..=3));
-    let found = run(dir.path(), &Query::default(), vanishing).expect("searches");
+    write_segment(dir.path(), "00000001-00000001.journal", &rows_at(1..=3));
+    let found = run_reading(dir.path(), &Query::default(), vanishing).expect("searches");
     assert_eq!(seqs(&found), [3, 2, 1]);
     assert!(found.problems.is_empty());
 }
@@ -337,7 +357,7 @@ fn days_outside_the_asked_range_are_not_opened() {
 #[test]
 fn a_directory_without_audit_data_is_refused() {
     let dir = tempfile::tempdir().expect("temp dir");
-    let error = run(dir.path(), &Query::default(), read_stand_in).expect_err("refuses");
+    let error = run(dir.path(), &Query::default()).expect_err("refuses");
     assert!(matches!(&error, SearchError::NoDataDir { path } if path == dir.path()));
     assert!(error.to_string().contains("--data-dir"));
 }

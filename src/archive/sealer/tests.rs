@@ -5,13 +5,34 @@ use std::sync::mpsc::{Sender, channel};
 use super::*;
 use crate::archive::dataset;
 use crate::archive::samples::{self, MIDNIGHT_US};
+use crate::journal::segment::Damage;
 
-/// A stand-in for a segment: `first last`, or anything else for a damaged one.
-fn read_stand_in(path: &Path) -> Result<Vec<Row>, Box<dyn Error + Send + Sync>> {
-    let text = fs::read_to_string(path)?;
-    let (first, last) = text.split_once(' ').ok_or("damaged in the middle")?;
-    let seqs = first.parse::<u64>()?..=last.parse::<u64>()?;
-    Ok(seqs.map(|seq| samples::row(seq, MIDNIGHT_US + seq as i64)).collect())
+/// A stand-in for a segment: `first last`, or `damaged`.
+fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
+    let text = fs::read_to_string(path).map_err(|source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let seqs = text
+        .split_once(' ')
+        .map(|(first, last)| first.parse().expect("seq")..=last.parse().expect("seq"));
+    let damage = seqs.is_none().then(Damage::default);
+    let rows: Vec<_> = seqs
+        .into_iter()
+        .flatten()
+        .map(|seq: u64| samples::row(seq, MIDNIGHT_US + seq as i64))
+        .collect();
+    let (open, orphans) = (Vec::new(), Vec::new());
+    Ok(Contents {
+        writer: samples::writer(),
+        number: 1,
+        first_seq: 1,
+        rows,
+        open,
+        orphans,
+        closed: true,
+        damage,
+    })
 }
 
 struct Bench {
@@ -29,7 +50,7 @@ impl Bench {
             retry_max: Duration::from_millis(5),
             ..Settings::new(dir.path())
         };
-        let sealer = Sealer::start(settings, read_stand_in, arriving).expect("starts");
+        let sealer = Sealer::start_reading(settings, read_stand_in, arriving).expect("starts");
         Self { dir, closed, sealer }
     }
 
@@ -105,7 +126,7 @@ fn a_failing_segment_is_kept_and_does_not_hold_up_the_next() {
     assert_eq!(status.backlog, 1);
     assert_eq!(
         status.last_error,
-        Some(format!("{}: reading: damaged in the middle", damaged.display()))
+        Some(format!("{}: {}", damaged.display(), SegmentError::Damaged))
     );
     assert!(damaged.exists() && !sound.exists());
 }
