@@ -1,8 +1,8 @@
 //! Closed journal segments to the Parquet dataset that query engines read.
 //!
 //! In data-flow order: [`sealer`] takes closed segments, [`seal`] splits their rows into files, `file` writes one file
-//! durably, [`rows`] and [`schema`] say what is in it, [`dataset`] where it goes, [`sealed`] reads it back. The archive
-//! does not read the journal's format: it is given a function that does.
+//! durably, [`rows`] and [`schema`] say what is in it, [`dataset`] where it goes, [`sealed`] reads it back. It
+//! deletes a segment once its rows are durable here; it never changes one.
 
 pub mod dataset;
 mod file;
@@ -18,4 +18,4 @@ pub(crate) mod samples;
 
 pub use file::FileError;
 pub use seal::{SealError, Sealed, Settings};
-pub use sealer::{ReadSegment, Sealer, Status, Unsealed};
+pub use sealer::{Sealer, Status, Unsealed};

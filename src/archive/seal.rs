@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::dataset::{self, EventDate, FileName};
 use super::file::{self, FileError};
-use super::sealed::SealedFile;
+use super::sealed;
 use crate::record::Row;
 
 /// Where sealed files go and how hard to try.
@@ -84,7 +84,10 @@ pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError>
     let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row>> = BTreeMap::new();
     for row in rows {
         let date = EventDate::of(row.intent.event_time_us);
-        groups.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
+        groups
+            .entry((date, &row.writer.instance_id, row.writer.epoch))
+            .or_default()
+            .push(row);
     }
     let mut written = Vec::new();
     for ((date, ..), group) in groups {
@@ -97,9 +100,11 @@ pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError>
 fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result<Option<Sealed>, SealError> {
     let partition = date.directory_name();
     let partition_dir = settings.audit_dir.join(&partition);
-    let Some(range) = file_name(&rows)? else { return Ok(None) };
-    let mut sealed = sealed_ids(&partition_dir, &range)?;
-    rows.retain(|row| sealed.insert(row.intent.event_id));
+    let Some(range) = file_name(&rows)? else {
+        return Ok(None);
+    };
+    let mut known = sealed_ids(&partition_dir, &range)?;
+    rows.retain(|row| known.insert(row.intent.event_id));
     let Some(name) = file_name(&rows)? else { return Ok(None) };
     refuse_taken(&partition_dir.join(name.to_string()))?;
 
@@ -107,15 +112,22 @@ fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result
     let staged = settings.staging_dir.join(name.to_string());
     let bytes = file::stage(&staged, &rows, settings.row_group_rows)?;
     let path = file::publish(&staged, &settings.audit_dir, &partition, &name.to_string())?;
-    Ok(Some(Sealed { path, rows: rows.len(), bytes }))
+    Ok(Some(Sealed {
+        path,
+        rows: rows.len(),
+        bytes,
+    }))
 }
 
 /// The name for these rows; `None` when there are none.
 fn file_name(rows: &[&Row]) -> Result<Option<FileName>, SealError> {
     let seqs = || rows.iter().map(|row| row.seq);
-    let (Some(row), Some(first), Some(last)) = (rows.first(), seqs().min(), seqs().max()) else { return Ok(None) };
+    let (Some(row), Some(first), Some(last)) = (rows.first(), seqs().min(), seqs().max()) else {
+        return Ok(None);
+    };
     let name = FileName::new(&row.writer, first, last);
-    name.map(Some).ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
+    name.map(Some)
+        .ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
 }
 
 /// Ids of the rows that files overlapping `range` hold. A file that cannot be read counts as holding none: a row that
@@ -126,7 +138,7 @@ fn sealed_ids(partition_dir: &Path, range: &FileName) -> Result<HashSet<Uuid>, F
         if !name.overlaps(range) {
             continue;
         }
-        match SealedFile::open(&path).and_then(|file| file.event_ids()) {
+        match sealed::event_ids(&path) {
             Ok(found) => ids.extend(found),
             Err(error) => tracing::warn!(path = %path.display(), %error, "sealed file is not usable"),
         }
@@ -136,8 +148,12 @@ fn sealed_ids(partition_dir: &Path, range: &FileName) -> Result<HashSet<Uuid>, F
 
 /// A damaged file of the same name is replaced, since its rows are at hand; an intact one is never overwritten.
 fn refuse_taken(path: &Path) -> Result<(), FileError> {
-    let intact = path.exists() && SealedFile::open(path).is_ok_and(|file| file.event_ids().is_ok());
-    if intact { Err(FileError::NameTaken(path.to_owned())) } else { Ok(()) }
+    let intact = path.exists() && sealed::event_ids(path).is_ok();
+    if intact {
+        Err(FileError::NameTaken(path.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -77,7 +78,9 @@ impl SealedFile {
     /// Smallest and largest `event_time` by the statistics, or `None` if the file lacks them.
     pub fn event_times(&self) -> Option<(i64, i64)> {
         let ranges = self.metadata().row_groups().iter().map(event_times);
-        ranges.reduce(|all, group| all.zip(group).map(|((a, b), (c, d))| (a.min(c), b.max(d)))).flatten()
+        ranges
+            .reduce(|all, group| all.zip(group).map(|((a, b), (c, d))| (a.min(c), b.max(d))))
+            .flatten()
     }
 
     /// A reader over the file. With `page_index`, the page index is read too, so that rows can be skipped by page.
@@ -87,25 +90,45 @@ impl SealedFile {
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             return Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?);
         }
-        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.clone()))
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
+            file,
+            self.footer.clone(),
+        ))
     }
 
-    /// The ids of all rows in the file.
-    pub(super) fn event_ids(&self) -> Result<HashSet<Uuid>, SealedError> {
+    fn event_ids(&self) -> Result<HashSet<Uuid>, SealedError> {
         let builder = self.reader(false)?;
         let mask = ProjectionMask::columns(builder.parquet_schema(), ["event_id"]);
         let mut ids = HashSet::new();
         for batch in builder.with_projection(mask).build()? {
             let batch = batch?;
-            let column = batch.column_by_name("event_id").ok_or(DecodeError::MissingColumn("event_id"))?;
-            let column = column.as_string_opt::<i32>().ok_or(DecodeError::WrongType("event_id"))?;
+            let column = batch
+                .column_by_name("event_id")
+                .ok_or(DecodeError::MissingColumn("event_id"))?;
+            let column = column
+                .as_string_opt::<i32>()
+                .ok_or(DecodeError::WrongType("event_id"))?;
             for (row, id) in column.iter().enumerate() {
                 let id = id.and_then(|text| Uuid::try_parse(text).ok());
-                ids.insert(id.ok_or(DecodeError::UnreadableValue { column: "event_id", row })?);
+                ids.insert(id.ok_or(DecodeError::UnreadableValue {
+                    column: "event_id",
+                    row,
+                })?);
             }
         }
         Ok(ids)
     }
+}
+
+/// Reads a sealed file with panics turned into [`SealedError::DecoderPanic`]: the Parquet decoder is not written for
+/// files that were tampered with.
+pub fn guarded<T>(read: impl FnOnce() -> Result<T, SealedError>) -> Result<T, SealedError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(SealedError::DecoderPanic))
+}
+
+/// The ids of all rows in a file.
+pub(super) fn event_ids(path: &Path) -> Result<HashSet<Uuid>, SealedError> {
+    guarded(|| SealedFile::open(path)?.event_ids())
 }
 
 /// Smallest and largest `event_time` of a row group.
@@ -118,10 +141,18 @@ pub fn event_times(group: &RowGroupMetaData) -> Option<(i64, i64)> {
 }
 
 fn is_sorted(group: &RowGroupMetaData) -> bool {
-    group.sorting_columns().is_some_and(|columns| columns.first() == Some(&event_time_ascending()))
+    group
+        .sorting_columns()
+        .is_some_and(|columns| columns.first() == Some(&event_time_ascending()))
 }
 
 fn epoch_of(metadata: &ParquetMetaData) -> Option<u64> {
     let pairs = metadata.file_metadata().key_value_metadata()?;
-    pairs.iter().find(|pair| pair.key == EPOCH_KEY)?.value.as_ref()?.parse().ok()
+    pairs
+        .iter()
+        .find(|pair| pair.key == EPOCH_KEY)?
+        .value
+        .as_ref()?
+        .parse()
+        .ok()
 }

@@ -5,7 +5,6 @@
 //! Nothing here stops the proxy: evidence that cannot be sealed is still evidence in the journal.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +15,10 @@ use std::time::{Duration, Instant};
 
 use super::file::{self, FileError};
 use super::seal::{self, SealError, Sealed, Settings};
-use crate::record::Row;
+use crate::journal::segment::{self, Contents, ReadError};
 
-/// Reads all rows of a closed segment. It must fail for a segment that is not closed or has damage, so that such a
-/// segment is never deleted.
-pub type ReadSegment = fn(&Path) -> Result<Vec<Row>, Box<dyn Error + Send + Sync>>;
+/// Reads one segment: [`segment::read`], except in tests.
+type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
 
 /// First wait after a failure; doubled up to [`Settings::retry_max`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -30,11 +28,14 @@ const IDLE_MAX: Duration = Duration::from_secs(1);
 /// Why one segment could not be sealed.
 #[derive(Debug, thiserror::Error)]
 enum SegmentError {
-    #[error("reading: {0}")]
-    Read(Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Sealing the rest and deleting the segment would hide what is missing.
+    #[error("it is damaged; restart Tollgate to repair it and record what is missing")]
+    Damaged,
     #[error(transparent)]
     Seal(#[from] SealError),
-    #[error("removing the sealed segment: {0}")]
+    #[error("sealed, but not removed: {0}")]
     Remove(#[from] FileError),
 }
 
@@ -92,11 +93,23 @@ pub struct Sealer {
 
 impl Sealer {
     /// Prepares the directories and starts the thread, which seals every segment whose path arrives on `closed`.
-    pub fn start(settings: Settings, read: ReadSegment, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+    /// Nothing may be appended to those segments any more, and their open intents must be carried in another one.
+    pub fn start(settings: Settings, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+        Self::start_reading(settings, segment::read, closed)
+    }
+
+    fn start_reading(settings: Settings, read: ReadSegment, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
         seal::prepare(&settings)?;
         let shared = Arc::new(Shared::default());
         let (finished, done) = mpsc::sync_channel(1);
-        let mut work = Work { settings, read, closed, connected: true, queue: VecDeque::new(), shared: shared.clone() };
+        let mut work = Work {
+            settings,
+            read,
+            closed,
+            connected: true,
+            queue: VecDeque::new(),
+            shared: shared.clone(),
+        };
         let body = move || {
             work.run();
             // Nobody listens unless `finish` was called.
@@ -110,7 +123,10 @@ impl Sealer {
     /// Counters since the start.
     pub fn status(&self) -> Status {
         let status = self.shared.update(|progress| progress.status.clone());
-        Status { running: !self.thread.is_finished(), ..status }
+        Status {
+            running: !self.thread.is_finished(),
+            ..status
+        }
     }
 
     /// Seals what has arrived, trying each segment once more, and reports what is left at the deadline at the latest.
@@ -118,9 +134,14 @@ impl Sealer {
     pub fn finish(self, deadline: Instant) -> Unsealed {
         self.shared.finishing.store(true, Ordering::Release);
         self.thread.thread().unpark();
-        let waited = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let waited = self
+            .done
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let segments = self.shared.update(|progress| progress.pending.clone());
-        Unsealed { segments, deadline_passed: waited == Err(RecvTimeoutError::Timeout) }
+        Unsealed {
+            segments,
+            deadline_passed: waited == Err(RecvTimeoutError::Timeout),
+        }
     }
 }
 
@@ -163,7 +184,11 @@ impl Work {
     }
 
     fn enqueue(&mut self, segment: PathBuf) {
-        self.queue.push_back(Pending { segment, due: Instant::now(), wait: RETRY_MIN });
+        self.queue.push_back(Pending {
+            segment,
+            due: Instant::now(),
+            wait: RETRY_MIN,
+        });
     }
 
     /// Tries each queued segment that is due, or every one when `all`, once.
@@ -186,8 +211,11 @@ impl Work {
         if !segment.exists() {
             return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
         }
-        let rows = (self.read)(segment).map_err(SegmentError::Read)?;
-        self.count(&seal::seal(&self.settings, &rows)?);
+        let contents = (self.read)(segment)?;
+        if contents.damage.is_some() {
+            return Err(SegmentError::Damaged);
+        }
+        self.count(&seal::seal(&self.settings, &contents.rows)?);
         fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
         if let Some(dir) = segment.parent() {
             file::sync_dir(dir)?;
@@ -213,7 +241,11 @@ impl Work {
             progress.status.failures += 1;
             progress.status.last_error = Some(format!("{}: {error}", segment.display()));
         });
-        self.queue.push_back(Pending { segment, due: Instant::now() + wait, wait: wait.saturating_mul(2) });
+        self.queue.push_back(Pending {
+            segment,
+            due: Instant::now() + wait,
+            wait: wait.saturating_mul(2),
+        });
     }
 
     fn publish_queue(&self) {
@@ -228,7 +260,11 @@ impl Work {
 
     /// Sleeps until a segment arrives, one is due, or [`Sealer::finish`] is called.
     fn wait(&mut self) {
-        let due = self.queue.iter().map(|pending| pending.due.saturating_duration_since(Instant::now())).min();
+        let due = self
+            .queue
+            .iter()
+            .map(|pending| pending.due.saturating_duration_since(Instant::now()))
+            .min();
         let wait = due.map_or(IDLE_MAX, |due| due.min(IDLE_MAX));
         if !self.connected {
             thread::park_timeout(wait);
