@@ -1,0 +1,537 @@
+//! Decisions against a naive evaluator, and every message a policy file can earn.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::attribution::Claim;
+use crate::record::Decision;
+
+fn destination(authority: &str) -> Destination {
+    authority.parse().unwrap()
+}
+
+/// A subject by its claimed deployment and recognised client.
+fn subject(deployment: Option<&str>, client: Option<&str>) -> Subject {
+    let claim = deployment.map_or(Claim::Absent, |id| Claim::Deployment(DeploymentId::parse(id).unwrap()));
+    Subject {
+        client: client.map(Arc::from),
+        ..Subject::new(claim, None)
+    }
+}
+
+fn policy(yaml: &str) -> Policy {
+    Policy::parse(yaml, "policy.yml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn messages(yaml: &str) -> String {
+    Policy::parse(yaml, "policy.yml").unwrap_err().to_string()
+}
+
+const SAMPLE: &str = "
+mode: enforce
+default: deny
+rules:
+  - name: slack
+    hosts: [hooks.slack.com]
+    for:
+      deployments: [alpha]
+  - name: jira
+    hosts: ['*.atlassian.net:443', '[2001:db8::1]']
+    for: {deployments: [beta], clients: [batch]}
+  - name: ticketing
+    hosts: ['*.atlassian.net']
+    for: {projects: [p1]}
+  - name: open
+    hosts: [status.example.com]
+";
+
+#[test]
+fn the_first_rule_that_admits_the_subject_allows() {
+    let policy = policy(SAMPLE);
+    let project = Subject::new(Claim::Project(ProjectId::parse("p1").unwrap()), None);
+    let cases = [
+        (subject(Some("alpha"), None), "hooks.slack.com:443", Ok("slack")),
+        (subject(Some("alpha"), None), "hooks.slack.com:8443", Ok("slack")),
+        (
+            subject(Some("beta"), None),
+            "hooks.slack.com:443",
+            Err((DenyReason::SubjectNotAllowed, Some("slack"))),
+        ),
+        (
+            subject(None, None),
+            "hooks.slack.com:443",
+            Err((DenyReason::SubjectNotAllowed, Some("slack"))),
+        ),
+        (subject(Some("beta"), None), "a.atlassian.net:443", Ok("jira")),
+        (subject(None, Some("batch")), "a.b.atlassian.net:443", Ok("jira")),
+        (
+            subject(Some("beta"), None),
+            "a.atlassian.net:80",
+            Err((DenyReason::SubjectNotAllowed, Some("ticketing"))),
+        ),
+        (project.clone(), "a.atlassian.net:443", Ok("ticketing")),
+        (project, "a.atlassian.net:80", Ok("ticketing")),
+        (
+            subject(Some("beta"), None),
+            "atlassian.net:443",
+            Err((DenyReason::HostNotAllowed, None)),
+        ),
+        (
+            subject(Some("beta"), None),
+            "evilatlassian.net:443",
+            Err((DenyReason::HostNotAllowed, None)),
+        ),
+        (subject(Some("beta"), None), "[2001:db8::1]:443", Ok("jira")),
+        (subject(None, None), "status.example.com:80", Ok("open")),
+        (
+            subject(None, None),
+            "x.status.example.com:80",
+            Err((DenyReason::HostNotAllowed, None)),
+        ),
+    ];
+    for (subject, authority, expected) in cases {
+        let judged = policy.decide(&subject, &destination(authority));
+        let judged = match &judged {
+            Ok(permit) => {
+                assert_eq!((permit.decision(), permit.would_deny()), (Decision::Allow, None));
+                assert_eq!(permit.destination(), &destination(authority));
+                Ok(permit.rule().map(|rule| &**rule).unwrap())
+            }
+            Err(deny) => Err((deny.reason, deny.rule.as_deref())),
+        };
+        assert_eq!(judged, expected, "{subject:?} {authority}");
+    }
+}
+
+#[test]
+fn observing_permits_everything_and_says_what_enforcing_would_refuse() {
+    let policy = policy(SAMPLE).with_mode(Mode::Observe);
+    let permit = policy
+        .decide(&subject(Some("beta"), None), &destination("hooks.slack.com:443"))
+        .unwrap();
+    assert_eq!(permit.decision(), Decision::WouldDeny);
+    assert_eq!(permit.would_deny(), Some(DenyReason::SubjectNotAllowed));
+    assert_eq!(permit.rule().map(|rule| &**rule), Some("slack"));
+    let permit = policy
+        .decide(&subject(None, None), &destination("evil.example:443"))
+        .unwrap();
+    assert_eq!(
+        (permit.would_deny(), permit.rule()),
+        (Some(DenyReason::HostNotAllowed), None)
+    );
+    let permit = policy
+        .decide(&subject(Some("alpha"), None), &destination("hooks.slack.com:443"))
+        .unwrap();
+    assert_eq!(permit.decision(), Decision::Allow);
+}
+
+#[test]
+fn a_mismatch_is_refused_whatever_the_rules_say() {
+    let policy = policy(SAMPLE);
+    let mismatch = Subject {
+        assurance: IdAssurance::Mismatch,
+        ..subject(Some("alpha"), Some("kibana"))
+    };
+    for (authority, rule) in [
+        ("hooks.slack.com:443", Some("slack")),
+        ("status.example.com:443", Some("open")),
+        ("x.test:1", None),
+    ] {
+        let deny = policy.decide(&mismatch, &destination(authority)).unwrap_err();
+        assert_eq!(
+            (deny.reason, deny.rule.as_deref()),
+            (DenyReason::IdentityMismatch, rule)
+        );
+    }
+    let observed = policy
+        .with_mode(Mode::Observe)
+        .decide(&mismatch, &destination("status.example.com:443"))
+        .unwrap();
+    assert_eq!(observed.would_deny(), Some(DenyReason::IdentityMismatch));
+}
+
+#[test]
+fn tolerance_is_for_observing_only() {
+    let policy = policy(SAMPLE);
+    let smtp = destination("status.example.com:25");
+    let deny = policy.tolerate(&smtp, DenyReason::UnknownProtocol).unwrap_err();
+    assert_eq!(deny.reason, DenyReason::UnknownProtocol);
+    let permit = policy
+        .with_mode(Mode::Observe)
+        .tolerate(&smtp, DenyReason::UnknownProtocol)
+        .unwrap();
+    assert_eq!(
+        (permit.decision(), permit.would_deny()),
+        (Decision::WouldDeny, Some(DenyReason::UnknownProtocol))
+    );
+}
+
+#[test]
+fn refusals_explain_themselves() {
+    let policy = policy(SAMPLE);
+    let deny = policy
+        .decide(&subject(None, None), &destination("evil.example:443"))
+        .unwrap_err();
+    assert_eq!(deny.to_string(), "no policy rule allows evil.example:443");
+    assert_eq!(
+        deny.remedy(),
+        "Add \"evil.example\" to the hosts of a rule in the Tollgate policy."
+    );
+    let deny = policy
+        .decide(&subject(None, None), &destination("hooks.slack.com:443"))
+        .unwrap_err();
+    assert_eq!(
+        deny.to_string(),
+        "policy rule \"slack\" allows hooks.slack.com:443, but not for this deployment, project or client"
+    );
+    assert!(deny.remedy().contains("rule \"slack\""), "{}", deny.remedy());
+}
+
+#[test]
+fn flags_make_a_policy_of_one_rule() {
+    let hosts = ["a.test", "*.b.test:8443", "a.test"].map(|host| HostPattern::parse(host).unwrap());
+    let policy = Policy::from_flags(false, &hosts);
+    assert_eq!(policy.mode(), Mode::Enforce);
+    let permit = policy
+        .decide(&subject(None, None), &destination("x.b.test:8443"))
+        .unwrap();
+    assert_eq!(permit.rule().map(|rule| &**rule), Some("flag:--allow-host"));
+    assert_eq!(permit.policy_hash(), policy.hash());
+    assert!(
+        policy
+            .decide(&subject(None, None), &destination("x.b.test:443"))
+            .is_err()
+    );
+    assert_eq!(Policy::from_flags(false, &[]).mode(), Mode::Observe);
+    assert!(
+        Policy::from_flags(true, &[])
+            .decide(&subject(None, None), &destination("a.test:443"))
+            .is_err()
+    );
+}
+
+#[test]
+fn the_hash_follows_meaning_not_spelling() {
+    let base = "mode: enforce\nrules:\n- {name: a, hosts: [x.test, y.test], for: {deployments: [d, e]}}\n";
+    let respelled = "# same\nrules:\n  - for:\n      deployments: [e, 'd']\n    hosts: [y.test, x.test]\n    name: a\nmode: enforce\n";
+    assert_eq!(policy(base).hash(), policy(respelled).hash());
+    assert_eq!(policy(base).hash().len(), 64);
+    for changed in [
+        base.replace("enforce", "observe"),
+        base.replace("name: a", "name: b"),
+        base.replace("y.test", "z.test"),
+        base.replace("y.test", "'y.test:443'"),
+        base.replace("deployments", "projects"),
+        base.replace("[d, e]", "[d]"),
+    ] {
+        assert_ne!(policy(base).hash(), policy(&changed).hash(), "{changed}");
+    }
+    // The documented form, so that the value can be recomputed elsewhere.
+    let form = "tollgate-policy-1\nmode enforce\nrule \"a\"\nhost \"x.test\"\nhost \"y.test\"\ndeployment \"d\"\ndeployment \"e\"\n";
+    let expected: String = digest(&SHA256, form.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(**policy(base).hash(), *expected);
+}
+
+#[test]
+fn files_without_rules_and_ids_that_look_like_numbers() {
+    for empty in ["", "\n", "# nothing\n", "{}", "rules: []", "mode: observe"] {
+        let policy = policy(empty);
+        assert_eq!((policy.mode(), policy.rule_count()), (Mode::Observe, 0), "{empty:?}");
+    }
+    let numbers = policy("mode: enforce\nrules: [{name: 1, hosts: [a.test], for: {deployments: [0123e45, 12]}}]");
+    assert!(
+        numbers
+            .decide(&subject(Some("0123e45"), None), &destination("a.test:443"))
+            .is_ok()
+    );
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_at_its_place() {
+    let yaml = "\
+mode: enforcing
+default: allow
+rule: x
+rules:
+  - name: slack
+    hosts: [Hooks.Slack.com, 'https://hooks.slack.com/services/x', '*', '*.com', a.test, a.test]
+    to: everyone
+    for: {deployments: [], project: [p], projects: ['a b']}
+  - name: slack
+    hosts: []
+  - hosts: ['b.*.test', 'b.test:0', 'b..test', 127.1]
+    for: {}
+  - name: flag:x
+  - name: everyone
+    hosts: ['*.c.test']
+  - name: hidden
+    hosts: [x.c.test, c.test, '*.x.c.test:443']
+    for: {clients: [k, k, '']}
+";
+    let expected = "\
+policy.yml:1:7: mode \"enforcing\" does not exist; write `observe` or `enforce`
+policy.yml:2:10: default \"allow\" does not exist; to let everything through and record it, write `mode: observe`
+policy.yml:3:1: unknown key \"rule\"; the keys here are mode, default, rules
+policy.yml:6:13: host \"Hooks.Slack.com\" is not canonical; write \"hooks.slack.com\"
+policy.yml:6:30: host \"https://hooks.slack.com/services/x\" is a URL; write only its host: \"hooks.slack.com\"
+policy.yml:6:68: host \"*\" would match every host; name the hosts, or use `mode: observe`
+policy.yml:6:73: host \"*.com\" would match a whole top-level domain; add a label, as in \"*.example.com\"
+policy.yml:6:90: host \"a.test\" is listed twice in this rule; remove one
+policy.yml:7:5: unknown key \"to\"; the keys here are name, hosts, for
+policy.yml:8:24: `deployments` is an empty list; name at least one, or remove the key
+policy.yml:8:28: unknown key \"project\"; the keys here are deployments, projects, clients
+policy.yml:8:53: id \"a b\": the id contains whitespace, a parenthesis or a control character
+policy.yml:9:11: rule \"slack\" is already defined in line 5; rename one or merge them
+policy.yml:10:12: rule \"slack\" names no hosts; add `hosts` with at least one, or remove the rule
+policy.yml:11:5: the rule has no name; add `name`, it is recorded with every call the rule allows
+policy.yml:11:13: host \"b.*.test\" has a `*` that is not a whole first label; write a suffix such as \"*.example.com\"
+policy.yml:11:25: host \"b.test:0\": the port is not a decimal number from 1 to 65535 without leading zeros
+policy.yml:11:37: host \"b..test\": the name has an empty label (two dots in a row, or a leading dot)
+policy.yml:11:48: host \"127.1\": the host ends in a number but is not an IPv4 address of four decimal numbers
+policy.yml:12:10: `for` names nobody; list deployments, projects or clients, or remove `for` to mean everyone
+policy.yml:13:5: rule \"flag:x\" names no hosts; add `hosts` with at least one, or remove the rule
+policy.yml:13:11: rule names starting with `flag:` stand for command line flags; choose another name
+policy.yml:17:13: host \"x.c.test\" never decides here: rule \"everyone\" in line 14 allows it for everyone; remove one
+policy.yml:17:31: host \"*.x.c.test:443\" never decides here: rule \"everyone\" in line 14 allows it for everyone; remove one
+policy.yml:18:23: \"k\" is listed twice; remove one
+policy.yml:18:26: the client name is empty";
+    let found = messages(yaml);
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.lines().count(), expected.lines().count(), "{found}");
+}
+
+#[test]
+fn yaml_errors_have_a_place_too() {
+    for (yaml, start) in [
+        ("rules: {a: b}", "policy.yml:1:8: "),
+        ("mode: [x]", "policy.yml:1:7: "),
+        ("mode: observe\nmode: enforce\n", "policy.yml:2:1: "),
+        ("rules:\n  - name: a\n   hosts: [b]\n", "policy.yml:3:"),
+        ("rules: [", "policy.yml:1:"),
+        ("just text", "policy.yml:1:1: "),
+        ("mode: observe\n---\nmode: enforce\n", "policy.yml:"),
+    ] {
+        let found = messages(yaml);
+        assert!(
+            found.starts_with(start) && found.lines().count() == 1,
+            "{yaml:?}: {found}"
+        );
+    }
+}
+
+#[test]
+fn patterns_have_one_spelling() {
+    for pattern in [
+        "a.test",
+        "*.a.test",
+        "a.test:443",
+        "*.a.test:8443",
+        "10.0.0.1",
+        "[2001:db8::1]",
+        "[::1]:443",
+        "*.internal",
+    ] {
+        assert_eq!(HostPattern::parse(pattern).unwrap().to_string(), pattern);
+    }
+    for (written, canonical) in [
+        ("A.test", "a.test"),
+        ("a.test.", "a.test"),
+        ("2001:db8::1", "[2001:db8::1]"),
+        ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
+        ("*.Bücher.example", "*.xn--bcher-kva.example"),
+    ] {
+        let expected = HostPatternError::NotCanonical {
+            written: written.to_owned(),
+            canonical: canonical.to_owned(),
+        };
+        assert_eq!(HostPattern::parse(written), Err(expected));
+    }
+    for (written, host) in [
+        ("https://a.test", "a.test"),
+        ("a.test/x", "a.test"),
+        ("http://*.A.test:80/?", "*.a.test:80"),
+    ] {
+        let expected = HostPatternError::Url {
+            written: written.to_owned(),
+            host: host.to_owned(),
+        };
+        assert_eq!(HostPattern::parse(written), Err(expected));
+    }
+    for refused in [
+        "",
+        "*",
+        "*.",
+        "*:443",
+        "*a.test",
+        "*.*.test",
+        "*.com",
+        "*.0.0.1",
+        "*.1",
+        "u@a.test",
+        "a.test:",
+        "a.test:080",
+    ] {
+        let error = HostPattern::parse(refused).unwrap_err();
+        assert!(
+            !matches!(
+                error,
+                HostPatternError::NotCanonical { .. } | HostPatternError::Url { .. }
+            ),
+            "{refused}: {error}"
+        );
+    }
+}
+
+#[test]
+fn suffixes_match_whole_labels_and_never_the_apex() {
+    let suffix = HostPattern::parse("*.a.test").unwrap();
+    for (authority, matches) in [
+        ("x.a.test:1", true),
+        ("x.y.a.test:1", true),
+        ("a.test:1", false),
+        ("xa.test:1", false),
+        ("a.test.evil.example:1", false),
+    ] {
+        assert_eq!(suffix.matches(&destination(authority)), matches, "{authority}");
+    }
+    assert!(
+        !HostPattern::parse("x.a.test:443")
+            .unwrap()
+            .matches(&destination("x.a.test:80"))
+    );
+}
+
+#[test]
+fn files_are_read_up_to_their_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("policy.yml");
+    std::fs::write(&path, "mode: enforce\n").unwrap();
+    assert_eq!(load(&path, 14).unwrap().mode(), Mode::Enforce);
+    assert!(matches!(
+        load(&path, 13),
+        Err(PolicyLoadError::TooLarge { max_bytes: 13, .. })
+    ));
+    std::fs::write(&path, "mode: x\n").unwrap();
+    let shown = load(&path, 100).unwrap_err().to_string();
+    assert!(shown.starts_with(&format!("{}:1:7: mode", path.display())), "{shown}");
+    std::fs::write(&path, b"\xff").unwrap();
+    assert!(matches!(load(&path, 100), Err(PolicyLoadError::Unreadable { .. })));
+    assert!(matches!(
+        load(&dir.path().join("none"), 100),
+        Err(PolicyLoadError::Unreadable { .. })
+    ));
+}
+
+#[test]
+fn many_rules_are_read_whole() {
+    use std::fmt::Write as _;
+    let mut yaml = String::from("mode: enforce\nrules:\n");
+    for rule in 0..20_000 {
+        writeln!(
+            yaml,
+            "- {{name: r{rule}, hosts: [h{rule}.test, '*.s{rule}.test'], for: {{deployments: [d{rule}]}}}}"
+        )
+        .unwrap();
+    }
+    let policy = policy(&yaml);
+    assert_eq!(policy.rule_count(), 20_000);
+    let permit = policy
+        .decide(&subject(Some("d19999"), None), &destination("x.s19999.test:443"))
+        .unwrap();
+    assert_eq!(permit.rule().map(|rule| &**rule), Some("r19999"));
+}
+
+/// Loops over all rules, as the file is read by a person.
+fn naive(
+    rules: &[Rule],
+    subject: &Subject,
+    destination: &Destination,
+) -> Result<Arc<str>, (DenyReason, Option<Arc<str>>)> {
+    let naming: Vec<_> = rules
+        .iter()
+        .filter(|rule| rule.hosts.iter().any(|host| host.matches(destination)))
+        .collect();
+    let admits = |subjects: &Subjects| {
+        subject
+            .deployment
+            .as_ref()
+            .is_some_and(|id| subjects.deployments.contains(id))
+            || subject
+                .project
+                .as_ref()
+                .is_some_and(|id| subjects.projects.contains(id))
+            || subject
+                .client
+                .as_ref()
+                .is_some_and(|name| subjects.clients.contains(name))
+    };
+    let first = naming.first().map(|rule| Arc::clone(&rule.name));
+    if subject.assurance == IdAssurance::Mismatch {
+        return Err((DenyReason::IdentityMismatch, first));
+    }
+    match naming.iter().find(|rule| rule.subjects.as_ref().is_none_or(admits)) {
+        Some(rule) => Ok(Arc::clone(&rule.name)),
+        None if first.is_some() => Err((DenyReason::SubjectNotAllowed, first)),
+        None => Err((DenyReason::HostNotAllowed, None)),
+    }
+}
+
+fn any_pattern() -> impl Strategy<Value = HostPattern> {
+    "(\\*\\.)?([ab]\\.){0,2}[ab]\\.test(:(80|443))?|10\\.0\\.0\\.[12]|\\[::1\\](:80)?"
+        .prop_map(|pattern| HostPattern::parse(&pattern).unwrap())
+}
+
+fn any_rule() -> impl Strategy<Value = Rule> {
+    let ids = || proptest::collection::vec("[xyz]", 0..3);
+    let subjects = proptest::option::of((ids(), ids(), ids()));
+    (proptest::collection::vec(any_pattern(), 1..4), subjects).prop_map(|(hosts, subjects)| {
+        let subjects = subjects.map(|(deployments, projects, clients)| Subjects {
+            deployments: deployments.iter().map(|id| DeploymentId::parse(id).unwrap()).collect(),
+            projects: projects.iter().map(|id| ProjectId::parse(id).unwrap()).collect(),
+            clients: clients.iter().map(|name| Arc::from(name.as_str())).collect(),
+        });
+        Rule {
+            name: Arc::from(""),
+            hosts,
+            subjects,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_index_agrees_with_a_loop_over_the_rules(
+        mut rules in proptest::collection::vec(any_rule(), 0..8),
+        host in "([ab]\\.){0,4}test|10\\.0\\.0\\.[12]|\\[::1\\]",
+        port in prop_oneof![Just(80u16), Just(443), Just(25)],
+        deployment in proptest::option::of("[xyz]"),
+        client in proptest::option::of("[xyz]"),
+        mismatch in proptest::bool::weighted(0.1),
+    ) {
+        for (position, rule) in rules.iter_mut().enumerate() {
+            rule.name = Arc::from(position.to_string());
+        }
+        let mut subject = subject(deployment.as_deref(), client.as_deref());
+        if mismatch {
+            subject.assurance = IdAssurance::Mismatch;
+        }
+        let destination = destination(&format!("{host}:{port}"));
+        let policy = Policy::compile(Mode::Enforce, rules.clone());
+        let judged = policy.decide(&subject, &destination);
+        let judged = judged.map(|permit| permit.rule().cloned().unwrap()).map_err(|deny| (deny.reason, deny.rule));
+        prop_assert_eq!(judged, naive(&rules, &subject, &destination));
+    }
+
+    #[test]
+    fn any_text_is_a_policy_or_a_list_of_problems(text in "([a-z]{1,6}|mode|rules|hosts|for|[:\\-\\[\\]{}&*!|>'\"%@#,? \n]){0,40}") {
+        if let Err(error) = Policy::parse(&text, "p") {
+            prop_assert!(!error.problems.is_empty() && error.problems.iter().all(|problem| problem.line > 0));
+        }
+    }
+}
