@@ -213,9 +213,9 @@ fn naive(line: &[u8]) -> Claim {
         };
         let id = std::str::from_utf8(&closed[1]).unwrap().to_owned();
         if &opened[1] == b"project" {
-            projects.push(id)
+            projects.push(id);
         } else {
-            deployments.push(id)
+            deployments.push(id);
         }
     }
     for ids in [&mut projects, &mut deployments] {

@@ -15,7 +15,7 @@ use words::{announces_secret, is_api_word, is_plain_name, is_plain_segment, look
 pub const REDACTED: &str = "{redacted}";
 /// Ends a text that was cut off.
 const TRUNCATED: &str = "{truncated}";
-/// Longest redacted path, query or text that is kept, in octets; [`REDACTED`] may run over by its own length.
+/// Longest redacted path, query or text that is kept, in octets; the last part may run over it.
 const KEPT_BYTES_MAX: usize = 2048;
 /// Longest User-Agent that is kept, in octets.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
@@ -30,7 +30,7 @@ pub fn redact_path(path: &str) -> String {
         if position > 0 {
             kept.push('/');
         }
-        if kept.len() + segment.len().min(REDACTED.len()) > KEPT_BYTES_MAX {
+        if kept.len() > KEPT_BYTES_MAX {
             kept.push_str(TRUNCATED);
             break;
         }
@@ -141,7 +141,7 @@ fn push_url(kept: &mut String, scheme: &str, rest: &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    kept.push_str(if is_plain_name(scheme) { scheme } else { REDACTED });
+    kept.push_str(if is_scheme(scheme) { scheme } else { REDACTED });
     kept.push_str("://");
     if host.len() != authority.len() {
         kept.push_str(REDACTED);
@@ -149,6 +149,10 @@ fn push_url(kept: &mut String, scheme: &str, rest: &str) {
     }
     kept.push_str(if host.len() > 255 { REDACTED } else { host });
     push_path_and_query(kept, path);
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    ["http", "https", "smtp", "smtps", "tcp", "tls", "ws", "wss"].contains(&scheme)
 }
 
 /// A fragment never travels on the wire, so where one appears in a text it is dropped.

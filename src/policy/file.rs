@@ -342,3 +342,6 @@ impl Checker {
         parsed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ fn error_texts_stay_readable() {
 fn long_input_is_cut() {
     let path = redact_path(&"/abc".repeat(10_000));
     assert!(
-        path.len() <= KEPT_BYTES_MAX + TRUNCATED.len() && path.ends_with(TRUNCATED),
+        path.len() <= KEPT_BYTES_MAX + 32 && path.ends_with(TRUNCATED),
         "{}",
         path.len()
     );
@@ -125,8 +125,7 @@ fn the_fingerprint_is_the_hmac_of_the_url_as_people_write_it() {
         let tag = aws_lc_rs::hmac::sign(&key, url);
         tag.as_ref()
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     };
     assert_eq!(
         of(Scheme::Https, "Example.com.:443", b"/a%2f?b"),

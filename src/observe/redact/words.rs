@@ -165,12 +165,13 @@ fn is_lower_word(word: &str) -> bool {
         && is_readable(word)
 }
 
-/// Words written together, each readable: `identifierType`, `Date`. Single capitals as in random tokens do not pass.
+/// Words written together, each readable: `identifierType`, `Date`, `APIToken`. Random letters have single capitals,
+/// which do not pass.
 fn is_hump_word(word: &str) -> bool {
     if word.len() > WORD_BYTES_MAX + SHORT_WORD_BYTES || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return false;
     }
-    let mut rest = word;
+    let mut rest = without_acronym(word);
     while !rest.is_empty() {
         let end = rest
             .match_indices(|c: char| c.is_ascii_uppercase())
@@ -183,6 +184,15 @@ fn is_hump_word(word: &str) -> bool {
         rest = after;
     }
     true
+}
+
+/// Drops capitals in front of a capitalised word: `APIToken` becomes `Token`.
+fn without_acronym(word: &str) -> &str {
+    let capitals = word.bytes().take_while(u8::is_ascii_uppercase).count();
+    if !(3..=SHORT_WORD_BYTES + 1).contains(&capitals) {
+        return word;
+    }
+    word.get(capitals - 1..).unwrap_or(word)
 }
 
 fn is_short_upper(word: &str) -> bool {
