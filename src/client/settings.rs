@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderName;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use super::{Client, ClientIdentity, Clients, DeploymentId, IdError, ProjectId, SecretDigest, Ways};
@@ -280,7 +281,7 @@ fn compile_header(
 
 fn compile_source(source: &str, problems: &mut Vec<ClientConfigProblem>) -> Option<IpNet> {
     if let Ok(address) = source.parse() {
-        return Some(IpNet::from(std::net::IpAddr::to_canonical(&address)));
+        return Some(IpNet::from(IpAddr::to_canonical(&address)));
     }
     let Ok(net) = source.parse::<IpNet>() else {
         problems.push(ClientConfigProblem::InvalidSource(source.to_owned()));
@@ -292,7 +293,17 @@ fn compile_source(source: &str, problems: &mut Vec<ClientConfigProblem>) -> Opti
             network: net.trunc(),
         });
     }
-    Some(net.trunc())
+    Some(without_mapping(net.trunc()))
+}
+
+/// A network of IPv4-mapped addresses as the IPv4 network it is: peers are compared in that form.
+fn without_mapping(net: IpNet) -> IpNet {
+    let v4 = match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+    };
+    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
+        .map_or(net, IpNet::V4)
 }
 
 impl Ways {

@@ -204,3 +204,15 @@ fn secrets_do_not_show_in_debug_output() {
     let shown = format!("{entries:?} {clients:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("t0ken"), "{shown}");
 }
+
+#[test]
+fn sources_may_be_addresses_and_mapped_networks() {
+    let clients = compile("[{name: one, sources: [192.0.2.7]}, {name: net, sources: ['::ffff:192.0.2.0/120']}]");
+    assert_eq!(identify(&clients, "l", "192.0.2.7", None, None), Ok(Some("one")));
+    assert_eq!(identify(&clients, "l", "192.0.2.8", None, None), Ok(Some("net")));
+    assert_eq!(identify(&clients, "l", "::ffff:192.0.2.8", None, None), Ok(Some("net")));
+    assert_eq!(
+        identify(&clients, "l", "192.0.3.1", None, None),
+        Err(ClientError::Unknown)
+    );
+}

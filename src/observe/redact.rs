@@ -118,9 +118,9 @@ fn is_authentication_scheme(word: &str) -> bool {
 fn push_word(kept: &mut String, word: &str) {
     if let Some((scheme, rest)) = word.split_once("://") {
         push_url(kept, scheme, rest);
-    } else if word.starts_with('/') {
+    } else if word.contains('/') {
         push_path_and_query(kept, word);
-    } else if word.contains(['@', '%', '/']) {
+    } else if word.contains(['@', '%']) {
         kept.push_str(REDACTED);
     } else if let Some((key, value)) = word.split_once('=') {
         kept.push_str(if is_plain_name(key) { key } else { REDACTED });

@@ -395,4 +395,23 @@ proptest! {
         let judged = judged.map(|permit| permit.rule().cloned().unwrap()).map_err(|deny| (deny.reason, deny.rule));
         prop_assert_eq!(judged, naive(&rules, &subject, &destination));
     }
+
+    #[test]
+    fn a_host_reported_as_open_to_everyone_is_decided_by_that_rule_or_an_earlier_one(
+        mut rules in proptest::collection::vec(any_rule(), 1..6),
+        pattern in any_pattern(),
+        host in "([ab]\\.){0,4}test|10\\.0\\.0\\.[12]|\\[::1\\]",
+        port in prop_oneof![Just(80u16), Just(443)],
+        deployment in proptest::option::of("[xyz]"),
+    ) {
+        for (position, rule) in rules.iter_mut().enumerate() {
+            rule.name = Arc::from(position.to_string());
+        }
+        let policy = Policy::compile(Mode::Enforce, rules);
+        let destination = destination(&format!("{host}:{port}"));
+        if let Some(open) = policy.index.open_to_everyone(&pattern).filter(|_| pattern.matches(&destination)) {
+            let permit = policy.decide(&subject(deployment.as_deref(), None), &destination).unwrap();
+            prop_assert!(permit.rule().unwrap().parse::<usize>().unwrap() <= open);
+        }
+    }
 }

@@ -83,6 +83,7 @@ fn error_texts_stay_readable() {
         ("mail to a@b.example", "mail to {redacted}"),
         ("status=503 token=winter", "status=503 token={redacted}"),
         ("line\r\nbreak\0", "line  break "),
+        ("type application/json, not HTML", "type application/json, not HTML"),
         ("sent /services/T0/B0", "sent /services/{redacted}/{redacted}"),
         ("\"xoxb-1234567890123-abc\"", "\"{redacted}\""),
     ];

@@ -135,7 +135,7 @@ fn files_are_read_up_to_their_limit() {
 #[test]
 fn many_rules_are_read_whole() {
     let mut yaml = String::from("mode: enforce\nrules:\n");
-    for rule in 0..10_000 {
+    for rule in 0..2_000 {
         writeln!(
             yaml,
             "- {{name: r{rule}, hosts: [h{rule}.test, '*.s{rule}.test'], for: {{deployments: [d{rule}]}}}}"
@@ -143,10 +143,10 @@ fn many_rules_are_read_whole() {
         .unwrap();
     }
     let policy = policy(&yaml);
-    assert_eq!(policy.rule_count(), 5_000);
+    assert_eq!(policy.rule_count(), 2_000);
     assert_eq!(
-        allowing_rule(&policy, "d4999", "x.s4999.test:443").as_deref(),
-        Some("r4999")
+        allowing_rule(&policy, "d1999", "x.s1999.test:443").as_deref(),
+        Some("r1999")
     );
 }
 
