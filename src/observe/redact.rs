@@ -69,17 +69,17 @@ pub fn redact_query(query: &str) -> String {
 }
 
 /// Redacts a free text such as an error message: URLs and paths in it as above, userinfo, credentials behind an
-/// authentication scheme, mail addresses and anything that looks like a token. Control characters become spaces.
+/// authentication scheme or a name such as `token:`, mail addresses and anything that looks like a token. Control characters become spaces.
 pub fn redact_text(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(KEPT_BYTES_MAX));
-    let mut behind_scheme = false;
+    let mut behind_name = false;
     for piece in text.split_inclusive(is_text_delimiter) {
         if kept.len() > KEPT_BYTES_MAX {
             kept.push_str(TRUNCATED);
             break;
         }
         let word = piece.trim_end_matches(is_text_delimiter);
-        if behind_scheme && !word.is_empty() {
+        if behind_name && !word.is_empty() {
             kept.push_str(REDACTED);
         } else {
             push_word(&mut kept, word);
@@ -90,7 +90,7 @@ pub fn redact_text(text: &str) -> String {
                 .skip(word.chars().count())
                 .map(|c| if c.is_control() { ' ' } else { c }),
         );
-        behind_scheme = is_authentication_scheme(word) || (behind_scheme && word.is_empty());
+        behind_name = announces_credential(word) || (behind_name && word.is_empty());
     }
     kept
 }
@@ -99,25 +99,19 @@ fn is_text_delimiter(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '{' | '}' | ',' | ';')
 }
 
-fn is_authentication_scheme(word: &str) -> bool {
-    const SCHEMES: [&str; 8] = [
-        "apikey",
-        "aws4-hmac-sha256",
-        "basic",
-        "bearer",
-        "digest",
-        "geniekey",
-        "negotiate",
-        "token",
-    ];
-    SCHEMES
-        .iter()
-        .any(|scheme| word.trim_end_matches([':', '=']).eq_ignore_ascii_case(scheme))
+/// Whether the next word is a credential: `Bearer`, `Basic`, `token:`, `password=`.
+fn announces_credential(word: &str) -> bool {
+    const SCHEMES: [&str; 6] = ["apikey", "basic", "bearer", "digest", "geniekey", "negotiate"];
+    let name = word.trim_end_matches([':', '=']);
+    SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme))
+        || (name.len() < word.len() && announces_secret(name))
 }
 
 fn push_word(kept: &mut String, word: &str) {
     if let Some((scheme, rest)) = word.split_once("://") {
         push_url(kept, scheme, rest);
+    } else if matches!(word, "HTTP/1.0" | "HTTP/1.1" | "HTTP/2") {
+        kept.push_str(word);
     } else if word.contains('/') {
         push_path_and_query(kept, word);
     } else if word.contains(['@', '%']) {

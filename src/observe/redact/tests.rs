@@ -32,6 +32,7 @@ fn connector_paths_keep_their_shape_and_lose_their_secrets() {
             "/api1000/abcdef/host/example.com",
             "/{redacted}/{redacted}/host/{redacted}",
         ),
+        ("/tenant/oauth2/v2.0/token", "/tenant/oauth2/v2.0/token"),
         ("/v1/chat/completions", "/v1/chat/completions"),
         (
             "/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke",
@@ -84,6 +85,8 @@ fn error_texts_stay_readable() {
         ("status=503 token=winter", "status=503 token={redacted}"),
         ("line\r\nbreak\0", "line  break "),
         ("type application/json, not HTML", "type application/json, not HTML"),
+        ("password: winter; retry", "password: {redacted}; retry"),
+        ("bad HTTP/1.1 response", "bad HTTP/1.1 response"),
         ("sent /services/T0/B0", "sent /services/{redacted}/{redacted}"),
         ("\"xoxb-1234567890123-abc\"", "\"{redacted}\""),
     ];

@@ -105,12 +105,12 @@ const SECRET_MARKERS: [&str; 22] = [
     "webhook",
 ];
 
-/// Whether a segment is one of the listed API words, a version or several of them joined by dots (`oauth.v2.access`).
+/// Whether a segment is one of the listed API words or a version, alone or continued by more of them or small numbers
+/// behind dots (`oauth.v2.access`, `v2.1`).
 pub(super) fn is_api_word(segment: &str) -> bool {
-    !segment.is_empty()
-        && segment
-            .split('.')
-            .all(|word| API_WORDS.binary_search(&word).is_ok() || is_version(word))
+    let is_listed = |word: &str| API_WORDS.binary_search(&word).is_ok() || is_version(word);
+    let mut words = segment.split('.');
+    words.next().is_some_and(is_listed) && words.all(|word| is_listed(word) || is_small_number(word))
 }
 
 /// Whether what follows this segment may be a secret.
@@ -252,6 +252,7 @@ mod tests {
             "sys_choice",
             "chat.postMessage",
             "oauth.v2.access",
+            "v2.1",
             "elastic_api",
             "real-time-response",
             "jsonv2".trim_end_matches("v2"),
@@ -267,6 +268,7 @@ mod tests {
             "deadbeef",
             "12345",
             "john.doe",
+            "10.0.0.1",
             "a@b",
             "a%2Fb",
             "xkqjzwvbtr",
