@@ -188,7 +188,10 @@ impl Destination {
     pub fn from_connect(authority: impl AsRef<[u8]>) -> Result<Self, DestinationError> {
         let (host, port) = split_authority(authority.as_ref())?;
         let port = port.ok_or(DestinationError::MissingPort)?;
-        Ok(Self { host: parse_uri_host(host)?, port: parse_port(port)? })
+        Ok(Self {
+            host: parse_uri_host(host)?,
+            port: parse_port(port)?,
+        })
     }
 
     /// Parses the authority of an absolute-form URI or an `:authority` pseudo-header (RFC 9110 section 4.2).
@@ -205,7 +208,10 @@ impl Destination {
             Some(port) => parse_port(port)?,
             None => default_port,
         };
-        Ok(Self { host: parse_uri_host(host)?, port })
+        Ok(Self {
+            host: parse_uri_host(host)?,
+            port,
+        })
     }
 
     /// Parses a Host header value (RFC 9110 section 7.2). Optional whitespace around it must be gone already.
@@ -283,8 +289,8 @@ fn parse_uri_host(host: &str) -> Result<Host, DestinationError> {
         let name = host.to_ascii_lowercase();
         return finish(&name);
     }
-    let ascii = idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL)
-        .map_err(|_| DestinationError::InvalidIdna)?;
+    let ascii =
+        idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).map_err(|_| DestinationError::InvalidIdna)?;
     match finish(&ascii)? {
         // Full-width digits become an address: nobody writes one this way except to get past a filter.
         Host::Ip(_) => Err(DestinationError::LegacyIpv4),
@@ -305,7 +311,8 @@ fn parse_bracketed(rest: &str) -> Result<Host, DestinationError> {
 
 /// Whether any label starts with `xn--`: such a name must be checked and normalised by UTS 46.
 fn has_a_label(host: &str) -> bool {
-    host.split('.').any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
+    host.split('.')
+        .any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
 }
 
 /// Checks a lower-case ASCII spelling and decides between name and IPv4 address.
@@ -333,7 +340,10 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
         if label.len() > LABEL_BYTES_MAX {
             return Err(DestinationError::LabelTooLong);
         }
-        if !label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
+        if !label
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        {
             return Err(DestinationError::ForbiddenCharacter);
         }
     }
@@ -344,7 +354,9 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
 /// (`inet_aton` takes octal, hexadecimal and shortened forms), so anything but four decimal numbers is refused.
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal = last
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hexadecimal || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderName;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use super::{Client, ClientIdentity, Clients, DeploymentId, IdError, ProjectId, SecretDigest, Ways};
@@ -18,8 +19,18 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// Fields that mean something to HTTP itself or to the upstream, so they cannot be the mark of a client.
 const RESERVED_HEADERS: [&str; 12] = [
-    "authorization", "connection", "content-length", "cookie", "expect", "host", "proxy-authorization",
-    "proxy-connection", "te", "transfer-encoding", "upgrade", "user-agent",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 
 /// A secret from the configuration. Debug output does not show it.
@@ -143,7 +154,9 @@ impl Clients {
             // Clients with other problems are left out: what they will look like is not known yet.
             if problems.is_empty() {
                 for other in clients.iter().filter(|other| other.ways.confusable_with(&client.ways)) {
-                    problems.push(ClientConfigProblem::Indistinguishable { other: other.identity.name.to_string() });
+                    problems.push(ClientConfigProblem::Indistinguishable {
+                        other: other.identity.name.to_string(),
+                    });
                 }
                 clients.push(client);
             }
@@ -155,7 +168,10 @@ impl Clients {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { credential_headers: credential_headers(&clients), clients: clients.into() })
+        Ok(Self {
+            credential_headers: credential_headers(&clients),
+            clients: clients.into(),
+        })
     }
 }
 
@@ -177,11 +193,19 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
     let before = problems.len();
     let ways = Ways {
         credentials: compile_credentials(entry, problems),
-        header: entry.header.as_ref().and_then(|header| compile_header(header, problems)),
+        header: entry
+            .header
+            .as_ref()
+            .and_then(|header| compile_header(header, problems)),
         listener: entry.listener.as_deref().map(Arc::from),
-        sources: entry.sources.iter().filter_map(|source| compile_source(source, problems)).collect(),
+        sources: entry
+            .sources
+            .iter()
+            .filter_map(|source| compile_source(source, problems))
+            .collect(),
     };
-    let none = ways.credentials.is_none() && ways.header.is_none() && ways.listener.is_none() && ways.sources.is_empty();
+    let none =
+        ways.credentials.is_none() && ways.header.is_none() && ways.listener.is_none() && ways.sources.is_empty();
     if none && problems.len() == before {
         problems.push(ClientConfigProblem::NoWay);
     }
@@ -201,7 +225,14 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
         }
     });
     let projects = projects.collect();
-    Client { identity: ClientIdentity { name: Arc::from(entry.name.as_str()), deployments, projects }, ways }
+    Client {
+        identity: ClientIdentity {
+            name: Arc::from(entry.name.as_str()),
+            deployments,
+            projects,
+        },
+        ways,
+    }
 }
 
 fn compile_credentials(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem>) -> Option<SecretDigest> {
@@ -250,16 +281,29 @@ fn compile_header(
 
 fn compile_source(source: &str, problems: &mut Vec<ClientConfigProblem>) -> Option<IpNet> {
     if let Ok(address) = source.parse() {
-        return Some(IpNet::from(std::net::IpAddr::to_canonical(&address)));
+        return Some(IpNet::from(IpAddr::to_canonical(&address)));
     }
     let Ok(net) = source.parse::<IpNet>() else {
         problems.push(ClientConfigProblem::InvalidSource(source.to_owned()));
         return None;
     };
     if net.trunc() != net {
-        problems.push(ClientConfigProblem::SourceHostBits { written: source.to_owned(), network: net.trunc() });
+        problems.push(ClientConfigProblem::SourceHostBits {
+            written: source.to_owned(),
+            network: net.trunc(),
+        });
     }
-    Some(net.trunc())
+    Some(without_mapping(net.trunc()))
+}
+
+/// A network of IPv4-mapped addresses as the IPv4 network it is: peers are compared in that form.
+fn without_mapping(net: IpNet) -> IpNet {
+    let v4 = match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+    };
+    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
+        .map_or(net, IpNet::V4)
 }
 
 impl Ways {

@@ -15,7 +15,7 @@ use words::{announces_secret, is_api_word, is_plain_name, is_plain_segment, look
 pub const REDACTED: &str = "{redacted}";
 /// Ends a text that was cut off.
 const TRUNCATED: &str = "{truncated}";
-/// Longest redacted path, query or text that is kept, in octets; [`REDACTED`] may run over by its own length.
+/// Longest redacted path, query or text that is kept, in octets; the last part may run over it.
 const KEPT_BYTES_MAX: usize = 2048;
 /// Longest User-Agent that is kept, in octets.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
@@ -30,7 +30,7 @@ pub fn redact_path(path: &str) -> String {
         if position > 0 {
             kept.push('/');
         }
-        if kept.len() + segment.len().min(REDACTED.len()) > KEPT_BYTES_MAX {
+        if kept.len() > KEPT_BYTES_MAX {
             kept.push_str(TRUNCATED);
             break;
         }
@@ -69,17 +69,17 @@ pub fn redact_query(query: &str) -> String {
 }
 
 /// Redacts a free text such as an error message: URLs and paths in it as above, userinfo, credentials behind an
-/// authentication scheme, mail addresses and anything that looks like a token. Control characters become spaces.
+/// authentication scheme or a name such as `token:`, mail addresses and anything that looks like a token. Control characters become spaces.
 pub fn redact_text(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(KEPT_BYTES_MAX));
-    let mut behind_scheme = false;
+    let mut behind_name = false;
     for piece in text.split_inclusive(is_text_delimiter) {
         if kept.len() > KEPT_BYTES_MAX {
             kept.push_str(TRUNCATED);
             break;
         }
         let word = piece.trim_end_matches(is_text_delimiter);
-        if behind_scheme && !word.is_empty() {
+        if behind_name && !word.is_empty() {
             kept.push_str(REDACTED);
         } else {
             push_word(&mut kept, word);
@@ -90,7 +90,7 @@ pub fn redact_text(text: &str) -> String {
                 .skip(word.chars().count())
                 .map(|c| if c.is_control() { ' ' } else { c }),
         );
-        behind_scheme = is_authentication_scheme(word) || (behind_scheme && word.is_empty());
+        behind_name = announces_credential(word) || (behind_name && word.is_empty());
     }
     kept
 }
@@ -99,28 +99,22 @@ fn is_text_delimiter(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '{' | '}' | ',' | ';')
 }
 
-fn is_authentication_scheme(word: &str) -> bool {
-    const SCHEMES: [&str; 8] = [
-        "apikey",
-        "aws4-hmac-sha256",
-        "basic",
-        "bearer",
-        "digest",
-        "geniekey",
-        "negotiate",
-        "token",
-    ];
-    SCHEMES
-        .iter()
-        .any(|scheme| word.trim_end_matches([':', '=']).eq_ignore_ascii_case(scheme))
+/// Whether the next word is a credential: `Bearer`, `Basic`, `token:`, `password=`.
+fn announces_credential(word: &str) -> bool {
+    const SCHEMES: [&str; 6] = ["apikey", "basic", "bearer", "digest", "geniekey", "negotiate"];
+    let name = word.trim_end_matches([':', '=']);
+    SCHEMES.iter().any(|scheme| name.eq_ignore_ascii_case(scheme))
+        || (name.len() < word.len() && announces_secret(name))
 }
 
 fn push_word(kept: &mut String, word: &str) {
     if let Some((scheme, rest)) = word.split_once("://") {
         push_url(kept, scheme, rest);
-    } else if word.starts_with('/') {
+    } else if matches!(word, "HTTP/1.0" | "HTTP/1.1" | "HTTP/2") {
+        kept.push_str(word);
+    } else if word.contains('/') {
         push_path_and_query(kept, word);
-    } else if word.contains(['@', '%', '/']) {
+    } else if word.contains(['@', '%']) {
         kept.push_str(REDACTED);
     } else if let Some((key, value)) = word.split_once('=') {
         kept.push_str(if is_plain_name(key) { key } else { REDACTED });
@@ -141,7 +135,7 @@ fn push_url(kept: &mut String, scheme: &str, rest: &str) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    kept.push_str(if is_plain_name(scheme) { scheme } else { REDACTED });
+    kept.push_str(if is_scheme(scheme) { scheme } else { REDACTED });
     kept.push_str("://");
     if host.len() != authority.len() {
         kept.push_str(REDACTED);
@@ -149,6 +143,10 @@ fn push_url(kept: &mut String, scheme: &str, rest: &str) {
     }
     kept.push_str(if host.len() > 255 { REDACTED } else { host });
     push_path_and_query(kept, path);
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    ["http", "https", "smtp", "smtps", "tcp", "tls", "ws", "wss"].contains(&scheme)
 }
 
 /// A fragment never travels on the wire, so where one appears in a text it is dropped.

@@ -17,7 +17,12 @@ pub struct Permit {
 
 impl Permit {
     pub(super) const fn allow(destination: Destination, rule: Option<Arc<str>>, policy_hash: Arc<str>) -> Self {
-        Self { destination, rule, would_deny: None, policy_hash }
+        Self {
+            destination,
+            rule,
+            would_deny: None,
+            policy_hash,
+        }
     }
 
     pub(super) const fn would_deny_for(
@@ -26,7 +31,12 @@ impl Permit {
         rule: Option<Arc<str>>,
         policy_hash: Arc<str>,
     ) -> Self {
-        Self { destination, rule, would_deny: Some(reason), policy_hash }
+        Self {
+            destination,
+            rule,
+            would_deny: Some(reason),
+            policy_hash,
+        }
     }
 
     /// The only destination this permit is good for.
@@ -84,7 +94,9 @@ impl Deny {
                                              Tollgate configuration, or let the right client send the call."
                 .to_owned(),
             DenyReason::UnknownProtocol => {
-                format!("If \"{host}\" is to be reached with another protocol than TLS or HTTP, list it as a tunnel host.")
+                format!(
+                    "If \"{host}\" is to be reached with another protocol than TLS or HTTP, list it as a tunnel host."
+                )
             }
             DenyReason::AddressNotAllowed
             | DenyReason::MixedAddresses
@@ -100,7 +112,10 @@ impl Deny {
             | DenyReason::Overloaded
             | DenyReason::ShuttingDown
             | DenyReason::NoEvidence => {
-                format!("No policy rule can allow this; look up the reason `{}` in the operating guide.", self.reason)
+                format!(
+                    "No policy rule can allow this; look up the reason `{}` in the operating guide.",
+                    self.reason
+                )
             }
         }
     }
@@ -112,10 +127,16 @@ impl fmt::Display for Deny {
         match (self.reason, &self.rule) {
             (DenyReason::HostNotAllowed, _) => write!(f, "no policy rule allows {destination}"),
             (DenyReason::SubjectNotAllowed, Some(rule)) => {
-                write!(f, "policy rule \"{rule}\" allows {destination}, but not for this deployment, project or client")
+                write!(
+                    f,
+                    "policy rule \"{rule}\" allows {destination}, but not for this deployment, project or client"
+                )
             }
             (DenyReason::IdentityMismatch, _) => {
-                write!(f, "the deployment or project named in the User-Agent is not one this client may speak for")
+                write!(
+                    f,
+                    "the deployment or project named in the User-Agent is not one this client may speak for"
+                )
             }
             (reason, _) => write!(f, "{destination} was refused: {reason}"),
         }

@@ -4,6 +4,7 @@
 //! answer is classified after the IANA special-purpose registries, and one refused answer refuses all. Nothing is
 //! resolved or dialled here.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -48,14 +49,37 @@ pub enum AddressClass {
     Transition,
 }
 
+impl fmt::Display for AddressClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Unspecified => "unspecified",
+            Self::Loopback => "loopback",
+            Self::Private => "private",
+            Self::CarrierGradeNat => "carrier-grade NAT",
+            Self::LinkLocal => "link-local",
+            Self::CloudMetadata => "cloud metadata",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::Documentation => "documentation",
+            Self::Benchmarking => "benchmarking",
+            Self::Reserved => "reserved",
+            Self::UniqueLocal => "unique local",
+            Self::SiteLocal => "site-local",
+            Self::Discard => "discard-only",
+            Self::Transition => "transition",
+        })
+    }
+}
+
 /// Why the answers for a name are refused: its `address` is of a `class` that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressRefusal {
     #[error("the name has no addresses")]
     NoAddresses,
-    #[error("{address} is a {class:?} address; list its network under allowed addresses if it is meant")]
+    #[error("{address} is a {class} address; list its network under allowed addresses if it is meant")]
     NotAllowed { address: IpAddr, class: AddressClass },
-    #[error("the name resolves to allowed addresses and to {address}, a {class:?} address; none of them is used")]
+    #[error("the name resolves to allowed addresses and to {address}, a {class} address; none of them is used")]
     Mixed { address: IpAddr, class: AddressClass },
 }
 

@@ -105,12 +105,12 @@ const SECRET_MARKERS: [&str; 22] = [
     "webhook",
 ];
 
-/// Whether a segment is one of the listed API words, a version or several of them joined by dots (`oauth.v2.access`).
+/// Whether a segment is one of the listed API words or a version, alone or continued by more of them or small numbers
+/// behind dots (`oauth.v2.access`, `v2.1`).
 pub(super) fn is_api_word(segment: &str) -> bool {
-    !segment.is_empty()
-        && segment
-            .split('.')
-            .all(|word| API_WORDS.binary_search(&word).is_ok() || is_version(word))
+    let is_listed = |word: &str| API_WORDS.binary_search(&word).is_ok() || is_version(word);
+    let mut words = segment.split('.');
+    words.next().is_some_and(is_listed) && words.all(|word| is_listed(word) || is_small_number(word))
 }
 
 /// Whether what follows this segment may be a secret.
@@ -165,12 +165,13 @@ fn is_lower_word(word: &str) -> bool {
         && is_readable(word)
 }
 
-/// Words written together, each readable: `identifierType`, `Date`. Single capitals as in random tokens do not pass.
+/// Words written together, each readable: `identifierType`, `Date`, `APIToken`. Random letters have single capitals,
+/// which do not pass.
 fn is_hump_word(word: &str) -> bool {
     if word.len() > WORD_BYTES_MAX + SHORT_WORD_BYTES || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return false;
     }
-    let mut rest = word;
+    let mut rest = without_acronym(word);
     while !rest.is_empty() {
         let end = rest
             .match_indices(|c: char| c.is_ascii_uppercase())
@@ -183,6 +184,15 @@ fn is_hump_word(word: &str) -> bool {
         rest = after;
     }
     true
+}
+
+/// Drops capitals in front of a capitalised word: `APIToken` becomes `Token`.
+fn without_acronym(word: &str) -> &str {
+    let capitals = word.bytes().take_while(u8::is_ascii_uppercase).count();
+    if !(3..=SHORT_WORD_BYTES + 1).contains(&capitals) {
+        return word;
+    }
+    word.get(capitals - 1..).unwrap_or(word)
 }
 
 fn is_short_upper(word: &str) -> bool {
@@ -242,6 +252,7 @@ mod tests {
             "sys_choice",
             "chat.postMessage",
             "oauth.v2.access",
+            "v2.1",
             "elastic_api",
             "real-time-response",
             "jsonv2".trim_end_matches("v2"),
@@ -257,6 +268,7 @@ mod tests {
             "deadbeef",
             "12345",
             "john.doe",
+            "10.0.0.1",
             "a@b",
             "a%2Fb",
             "xkqjzwvbtr",

@@ -150,6 +150,10 @@ fn one_refused_answer_refuses_all() {
     assert_eq!(judge(&ips(&["10.0.0.1", "8.8.8.8"]), &[]), Err(mixed));
     assert_eq!(not_allowed.deny_reason(), Some(DenyReason::AddressNotAllowed));
     assert_eq!(mixed.deny_reason(), Some(DenyReason::MixedAddresses));
+    assert_eq!(
+        not_allowed.to_string(),
+        "10.0.0.1 is a private address; list its network under allowed addresses if it is meant"
+    );
 }
 
 #[test]
