@@ -1,1 +1,21 @@
-//! (being written)
+//! Closed journal segments to the Parquet dataset that query engines read.
+//!
+//! In data-flow order: [`sealer`] takes closed segments, [`seal`] splits their rows into files, `file` writes one file
+//! durably, [`rows`] and [`schema`] say what is in it, [`dataset`] where it goes, [`sealed`] reads it back. It
+//! deletes a segment once its rows are durable here; it never changes one.
+
+pub mod dataset;
+mod file;
+mod properties;
+pub mod rows;
+pub mod schema;
+pub mod seal;
+pub mod sealed;
+pub mod sealer;
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub use file::FileError;
+pub use seal::{SealError, Sealed, Settings};
+pub use sealer::{Sealer, Status, Unsealed};

@@ -55,10 +55,17 @@ impl<P: Platform> Log<P> {
     pub(super) fn reopen(&mut self) -> Result<(), Failure> {
         self.check_space(Instant::now())?;
         // An attempt that fails later on repeats this, with the same result.
-        let rescues = self.retired.iter().map(rescue).collect::<Result<Vec<_>, _>>()?;
+        let first_seq = self.first_seq();
+        let rescues = self
+            .retired
+            .iter()
+            .map(|retired| rescue(retired, first_seq))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut tail = self.start_segment()?;
         let now_us = self.platform.now_us();
         tail.add_durable(self.pending.len() as u64, now_us);
+        self.queue
+            .count_commit(self.pending.len() as u64, tail.segment.length());
         self.tail = Some(tail);
 
         for (retired, rescue) in std::mem::take(&mut self.retired).iter().zip(rescues) {
@@ -95,7 +102,8 @@ enum Rescue {
     Unreadable,
 }
 
-fn rescue(retired: &Tail) -> Result<Rescue, SegmentError> {
+/// Copies the durable rows, all of which have a `seq` below `first_seq`, to a new file under the old name.
+fn rescue(retired: &Tail, first_seq: u64) -> Result<Rescue, SegmentError> {
     if retired.durable_rows == 0 {
         return Ok(Rescue::NoRows);
     }
@@ -107,13 +115,15 @@ fn rescue(retired: &Tail) -> Result<Rescue, SegmentError> {
             return Ok(Rescue::Unreadable);
         }
     };
-    let contents = match segment::parse(&bytes) {
+    let mut contents = match segment::parse(&bytes) {
         Ok(contents) => contents,
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "rows of the audit journal cannot be read back");
             return Ok(Rescue::Unreadable);
         }
     };
+    // If somebody cut the file short, rows still pending may have been appended where durable ones were.
+    contents.rows.retain(|row| row.seq < first_seq);
     // Not closed: that would say that the open intents are in a later segment, and there is none yet.
     segment::replace(path, &contents, &contents.rows, Ending::Open)?;
     Ok(Rescue::Saved {

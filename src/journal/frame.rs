@@ -24,8 +24,11 @@ use crate::record::{Intent, Outcome, Writer};
 /// Version of the frame layout and of the record types inside it.
 pub(super) const FORMAT_VERSION: u32 = 1;
 
-/// Largest payload a reader accepts, in bytes. `Settings::frame_bytes_max` cannot exceed it.
+/// Largest payload a reader accepts, in bytes; above every limit a writer can be set to.
 pub(super) const PAYLOAD_BYTES_CEILING: u32 = 4 << 20;
+
+/// Largest `seq`: the audit column is signed, and there is room to count on from here.
+const SEQ_MAX: u64 = i64::MAX as u64 / 2;
 
 const MAGIC: [u8; 8] = *b"TGJRNL\r\n";
 const HEADER_BODY_BYTES_MAX: u32 = 4096;
@@ -224,7 +227,7 @@ pub(super) fn check_frame(input: &[u8], seed: Seed) -> Result<Checked<'_>, Frame
         return Err(FrameFault::TooLarge(length));
     }
     let frame_type = FrameType::from_code(code).ok_or(FrameFault::UnknownType(code))?;
-    if frame_type.settles() == (seq == 0) {
+    if frame_type.settles() == (seq == 0) || seq > SEQ_MAX {
         return Err(FrameFault::ImplausibleSeq(seq));
     }
     let payload = rest.get(..length as usize).ok_or(FrameFault::Incomplete)?;
@@ -288,6 +291,8 @@ pub enum HeaderFault {
     TooLarge(u32),
     #[error("the header's checksum does not match")]
     Checksum,
+    #[error("the header says that rows begin at seq {0}, which is not possible")]
+    FirstSeq(u64),
     #[error("the header cannot be decoded: {0}")]
     Body(#[from] postcard::Error),
 }
@@ -338,7 +343,11 @@ impl Header {
         if seed.0 != checksum {
             return Err(HeaderFault::Checksum);
         }
-        Ok((postcard::from_bytes(body)?, seed, input.len() - rest.len() + body.len()))
+        let header: Self = postcard::from_bytes(body)?;
+        if header.first_seq > SEQ_MAX {
+            return Err(HeaderFault::FirstSeq(header.first_seq));
+        }
+        Ok((header, seed, input.len() - rest.len() + body.len()))
     }
 }
 

@@ -4,22 +4,20 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::condense::{bare_intent, bare_outcome};
 use super::frame::{FrameType, Header, Payload, Seed};
+use super::gap;
 use super::platform::Platform;
 use super::queue::{Entry, Lost, Queue, Wake};
 use super::segment::{self, Segment, SegmentError, SegmentId};
 use super::{CloseError, Durability, NoEvidence, OpenError, Settings};
-use crate::record::{Outcome, OutcomeKind, Writer};
+use crate::record::Writer;
 
 /// Least time between two looks at the free space.
 const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
@@ -74,7 +72,7 @@ pub(super) struct Tail {
     /// Rows finished in those bytes.
     pub(super) durable_rows: u64,
     /// Bytes the segment began with: header and carried intents.
-    first_bytes: u64,
+    pub(super) first_bytes: u64,
     /// When, and on which UTC day, its first row was committed.
     first_row: Option<(Instant, i64)>,
 }
@@ -179,7 +177,8 @@ impl<P: Platform> Log<P> {
         }
     }
 
-    fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
+    /// One turn: closes the tail if it is due, and commits what is queued.
+    pub(super) fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
         if self.roll_at().is_some_and(|due| due <= Instant::now()) {
             self.roll()?;
         }
@@ -318,21 +317,9 @@ impl<P: Platform> Log<P> {
         }
     }
 
-    /// A row that says how many rows are missing.
     fn gap_entry(&self, lost: Lost) -> Option<Entry> {
         let event_id = Uuid::now_v7();
-        let intent = bare_intent(event_id, lost.first_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let error = format!(
-            "{} records lost between {} and {}: the journal could not be written",
-            lost.records,
-            timestamp(lost.first_us),
-            timestamp(lost.last_us)
-        );
-        let outcome = Outcome {
-            duration_us: lost.last_us - lost.first_us,
-            error: Some(error),
-            ..bare_outcome(lost.last_us, OutcomeKind::Gap)
-        };
+        let (intent, outcome) = gap::lost_records(event_id, lost);
         let payload = Payload::row(&intent, &outcome, self.settings.frame_bytes_max).ok()?;
         Some(Entry {
             event_id,
@@ -351,7 +338,12 @@ impl<P: Platform> Log<P> {
             return Some(now);
         }
         let midnight = now + Duration::from_micros((US_PER_DAY - now_us.rem_euclid(US_PER_DAY)).unsigned_abs());
-        Some(midnight.min(first_row + self.settings.seal_after))
+        // A seal_after too long for the clock leaves midnight.
+        Some(
+            first_row
+                .checked_add(self.settings.seal_after)
+                .map_or(midnight, |due| due.min(midnight)),
+        )
     }
 
     /// Starts the next segment with the open intents in it, then closes the old one and hands it over. In this order,
@@ -366,22 +358,19 @@ impl<P: Platform> Log<P> {
 
     /// Creates the next segment, durable, with the open intents and the pending rows in it.
     pub(super) fn start_segment(&mut self) -> Result<Tail, Failure> {
-        let settled = || {
-            self.pending.iter().filter_map(|pending| match pending {
-                Pending::Intent { .. } => None,
-                Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
-            })
-        };
-        let first_seq = settled().map(|(_, seq)| seq).next().unwrap_or(self.next_seq);
+        let settled = self.pending.iter().filter_map(|pending| match pending {
+            Pending::Intent { .. } => None,
+            Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
+        });
         let header = Header {
             writer: self.writer.clone(),
             number: self.next_number,
-            first_seq,
+            first_seq: self.first_seq(),
         };
         let mut carried: Vec<_> = self.open.iter().collect();
         carried.sort_unstable_by_key(|(event_id, _)| **event_id);
         let carried = carried.into_iter().map(|(_, payload)| (payload, 0));
-        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled()))?;
+        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled))?;
         self.next_number += 1;
         let bytes = segment.length();
         Ok(Tail {
@@ -391,6 +380,15 @@ impl<P: Platform> Log<P> {
             first_bytes: bytes,
             first_row: None,
         })
+    }
+
+    /// The lowest `seq` that is not durable yet.
+    pub(super) fn first_seq(&self) -> u64 {
+        let mut pending = self.pending.iter().filter_map(|pending| match pending {
+            Pending::Intent { .. } => None,
+            Pending::Settled { seq, .. } => Some(*seq),
+        });
+        pending.next().unwrap_or(self.next_seq)
     }
 
     fn close_segment(&mut self, mut old: Tail) -> Result<(), Failure> {
@@ -472,8 +470,4 @@ impl Tail {
 
 fn day_of(time_us: i64) -> i64 {
     time_us.div_euclid(US_PER_DAY)
-}
-
-fn timestamp(time_us: i64) -> String {
-    Timestamp::from_microsecond(time_us).map_or_else(|_| format!("{time_us} us"), |time| time.to_string())
 }

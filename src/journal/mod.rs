@@ -11,6 +11,7 @@
 mod condense;
 mod failover;
 mod frame;
+mod gap;
 mod log;
 mod platform;
 mod queue;

@@ -43,7 +43,7 @@ pub struct Counters {
     pub frames: u64,
     /// Commits, each one write and at most one sync.
     pub commits: u64,
-    /// Bytes of those frames.
+    /// Bytes those commits wrote.
     pub bytes: u64,
     /// Times storage failed, attempts to come back not counted.
     pub failures: u64,

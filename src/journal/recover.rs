@@ -4,18 +4,17 @@
 //! recovery can start over on, and running it on a recovered directory changes nothing. It must not run while a
 //! journal is open on the directory. It does not seal.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::condense::{bare_intent, bare_outcome};
 use super::frame::HeaderFault;
-use super::segment::{self, Contents, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
+use super::gap::{self, bare_outcome};
+use super::segment::{self, Contents, Damage, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::{Intent, Outcome, OutcomeKind, Row};
 
 /// Subdirectory that keeps the damaged originals of repaired segments.
@@ -184,7 +183,11 @@ impl Run<'_> {
                     found,
                 });
             }
-            HeaderFault::Magic | HeaderFault::TooLarge(_) | HeaderFault::Checksum | HeaderFault::Body(_) => {
+            HeaderFault::Magic
+            | HeaderFault::TooLarge(_)
+            | HeaderFault::Checksum
+            | HeaderFault::FirstSeq(_)
+            | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
                 fs::rename(path, &to).map_err(io_error("move to quarantine", path))?;
                 self.recovery.repairs.push(Repair::Unreadable {
@@ -230,7 +233,7 @@ impl Run<'_> {
             return Ok(false);
         };
         let next = SegmentId {
-            number: id.number + 1,
+            number: id.number.saturating_add(1),
             ..id
         };
         let lost = self
@@ -352,46 +355,28 @@ fn unreadable_name(path: &Path) -> PathBuf {
 
 /// A row for each `seq` whose record was in damaged bytes.
 fn gap_rows(contents: &Contents, next_first_seq: Option<u64>, now_us: i64) -> Vec<Row> {
+    let orphans: BTreeMap<u64, &Orphan> = contents.orphans.iter().map(|orphan| (orphan.seq, orphan)).collect();
     let seen: BTreeSet<u64> = contents.rows.iter().map(|row| row.seq).collect();
-    let orphan_of = |seq| contents.orphans.iter().find(|orphan| orphan.seq == seq);
-    let last_orphan = contents.orphans.last().map(|orphan| orphan.seq + 1);
+    let last_seen = seen.last().max(orphans.keys().next_back()).copied();
     let end = next_first_seq
-        .or(seen.last().map(|seq| seq + 1).max(last_orphan))
+        .or(last_seen.map(|seq| seq + 1))
         .unwrap_or(contents.first_seq);
-    // Not more than fit in the damaged bytes: a row takes far more than one.
-    let damaged = contents
-        .damage
-        .as_ref()
-        .map_or(0, super::segment::Damage::corrupt_bytes) as usize;
+    // Not more than fit in the damaged bytes: a record takes far more than one.
+    let rows_max = contents.damage.as_ref().map_or(0, Damage::corrupt_bytes) as usize;
     (contents.first_seq..end)
         .filter(|seq| !seen.contains(seq))
-        .take(damaged)
-        .map(|seq| gap_row(contents, seq, orphan_of(seq), now_us))
+        .take(rows_max)
+        .map(|seq| {
+            let (intent, outcome) = match orphans.get(&seq) {
+                Some(orphan) => gap::damaged_intent(orphan),
+                None => gap::damaged_record(Uuid::now_v7(), now_us),
+            };
+            Row {
+                seq,
+                writer: Arc::clone(&contents.writer),
+                intent,
+                outcome,
+            }
+        })
         .collect()
-}
-
-/// A row in place of one that cannot be read; of an orphan the outcome is known.
-fn gap_row(contents: &Contents, seq: u64, orphan: Option<&Orphan>, now_us: i64) -> Row {
-    let outcome = orphan.map_or_else(
-        || bare_outcome(now_us, OutcomeKind::Gap),
-        |orphan| orphan.outcome.clone(),
-    );
-    let event_id = orphan.map_or_else(Uuid::now_v7, |orphan| orphan.event_id);
-    let error = match orphan {
-        Some(orphan) => format!(
-            "1 record lost to a damaged journal segment, except its outcome {}",
-            orphan.outcome.outcome
-        ),
-        None => "1 record lost to a damaged journal segment".to_owned(),
-    };
-    Row {
-        seq,
-        writer: Arc::clone(&contents.writer),
-        intent: bare_intent(event_id, outcome.end_time_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        outcome: Outcome {
-            outcome: OutcomeKind::Gap,
-            error: Some(error),
-            ..outcome
-        },
-    }
 }

@@ -46,7 +46,7 @@ pub struct Settings {
 /// Which setting has a value the journal cannot work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    #[error("frame_bytes_max is {0}, it must be from {FRAME_BYTES_FLOOR} to {PAYLOAD_BYTES_CEILING}")]
+    #[error("frame_bytes_max is {0}, it must be from {FRAME_BYTES_FLOOR} to {FRAME_BYTES_CEILING}")]
     FrameBytes(u32),
     #[error("segment_bytes_max is {0}, it must be from 1 to {max}", max = SEGMENT_BYTES_CEILING / 4)]
     SegmentBytes(u64),
@@ -54,12 +54,17 @@ pub enum SettingsError {
     BacklogBytes(usize),
     #[error("backlog_frames_max is {0}, it must be at least 2")]
     BacklogFrames(usize),
-    #[error("retry_gap is 0, it must be at least a millisecond")]
-    RetryGap,
+    #[error("retry_gap is {0:?}, it must be from 1 ms to 60 s")]
+    RetryGap(Duration),
+    #[error("commit_gap is {0:?}, it must be at most 1 s")]
+    CommitGap(Duration),
 }
 
 /// A frame of this many bytes has room for a row without its optional texts.
 const FRAME_BYTES_FLOOR: u32 = 1024;
+
+/// Recovery joins an intent and an outcome in one frame, which must still be readable.
+const FRAME_BYTES_CEILING: u32 = PAYLOAD_BYTES_CEILING / 4;
 
 impl Settings {
     /// The defaults, for the journal in `dir`.
@@ -81,7 +86,7 @@ impl Settings {
 
     /// Checks what [`open`](super::open) relies on.
     pub fn check(&self) -> Result<(), SettingsError> {
-        if !(FRAME_BYTES_FLOOR..=PAYLOAD_BYTES_CEILING).contains(&self.frame_bytes_max) {
+        if !(FRAME_BYTES_FLOOR..=FRAME_BYTES_CEILING).contains(&self.frame_bytes_max) {
             return Err(SettingsError::FrameBytes(self.frame_bytes_max));
         }
         // What is being read back is a full segment, one backlog on top of it, and the open intents.
@@ -94,8 +99,11 @@ impl Settings {
         if self.backlog_frames_max < 2 {
             return Err(SettingsError::BacklogFrames(self.backlog_frames_max));
         }
-        if self.retry_gap.as_millis() == 0 {
-            return Err(SettingsError::RetryGap);
+        if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&self.retry_gap) {
+            return Err(SettingsError::RetryGap(self.retry_gap));
+        }
+        if self.commit_gap > Duration::from_secs(1) {
+            return Err(SettingsError::CommitGap(self.commit_gap));
         }
         Ok(())
     }

@@ -192,11 +192,17 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
     temporary.push(".");
     temporary.push(TEMPORARY_EXTENSION);
     let temporary = PathBuf::from(temporary);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(SegmentError::io("remove", &temporary)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    // In append mode, a file that somebody cut short stays too short, which the check after each commit notices.
     let mut file = fs::OpenOptions::new()
         .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
+        .append(true)
+        .create_new(true)
         .open(&temporary)
         .map_err(SegmentError::io("create", &temporary))?;
     file.write_all(bytes).map_err(SegmentError::io("write", &temporary))?;

@@ -121,7 +121,7 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<Contents, HeaderFault> {
             break;
         }
     }
-    Ok(assembly.finish(header, damage))
+    Ok(assembly.finish(&header, damage))
 }
 
 /// Offset of the first valid frame at or after `from`.
@@ -194,7 +194,7 @@ impl Assembly {
         self.intents.get_mut(position)?.take()
     }
 
-    fn finish(self, header: Header, damage: Damage) -> Contents {
+    fn finish(self, header: &Header, damage: Damage) -> Contents {
         Contents {
             writer: self.writer,
             number: header.number,

@@ -1,0 +1,135 @@
+//! One sealed file: written in staging, made durable, checked, and only then renamed into the dataset.
+//!
+//! A reader that globs the dataset can never see a file that is not finished. This module does not decide which rows
+//! belong together; see `seal`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow_schema::ArrowError;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use super::properties::writer_properties;
+use super::rows;
+use super::schema::arrow_schema;
+use crate::record::Row;
+
+/// Rows encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text column.
+const BATCH_ROWS: usize = 1024;
+
+/// Why a file could not be sealed. The journal keeps the rows in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The operating system refused something; the remedy is at the path.
+    #[error("{action} {path}: {source}")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// The rows could not be put into the columns of the schema.
+    #[error("encoding rows for {path}: {source}")]
+    Encode { path: PathBuf, source: ArrowError },
+    /// The Parquet writer or reader failed.
+    #[error("writing {path}: {source}")]
+    Parquet { path: PathBuf, source: ParquetError },
+    /// The finished file does not hold what was written to it.
+    #[error("{path} holds {found} rows after writing {expected}: check the disk below it")]
+    RowCount { path: PathBuf, found: i64, expected: usize },
+    /// An intact file with other rows already has this name.
+    #[error("{0} already holds other rows: move it out of the dataset and keep it as evidence")]
+    NameTaken(PathBuf),
+}
+
+impl FileError {
+    pub(super) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
+        move |source| Self::Parquet {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Writes `rows`, sorted by `event_time`, to `staged`, makes them durable and checks the file by opening it again.
+/// Returns its size in bytes. A file already at `staged` is replaced.
+pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Result<u64, FileError> {
+    let file = File::create(staged).map_err(FileError::io("creating", staged))?;
+    let file = write(file, staged, rows, row_group_rows)?;
+    file.sync_all().map_err(FileError::io("syncing", staged))?;
+    drop(file);
+    check(staged, rows.len())
+}
+
+/// Renames a staged file to its place in the dataset, durably. `audit_dir` must exist.
+pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &str) -> Result<PathBuf, FileError> {
+    let partition_dir = audit_dir.join(partition);
+    fs::create_dir_all(&partition_dir).map_err(FileError::io("creating directory", &partition_dir))?;
+    // Also when the directory was there already: an earlier process may have died before syncing its parent.
+    sync_dir(audit_dir)?;
+    let path = partition_dir.join(name);
+    fs::rename(staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
+    sync_dir(&partition_dir)?;
+    Ok(path)
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(FileError::io("syncing directory", dir))
+}
+
+fn write(file: File, path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<File, FileError> {
+    let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
+    // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(file, arrow_schema(), options).map_err(FileError::parquet(path))?;
+    for chunk in sorted.chunks(BATCH_ROWS) {
+        let batch = rows::encode(chunk).map_err(|source| FileError::Encode {
+            path: path.to_owned(),
+            source,
+        })?;
+        writer.write(&batch).map_err(FileError::parquet(path))?;
+    }
+    writer.into_inner().map_err(FileError::parquet(path))
+}
+
+fn check(path: &Path, expected: usize) -> Result<u64, FileError> {
+    let file = File::open(path).map_err(FileError::io("opening", path))?;
+    let size = file
+        .metadata()
+        .map_err(FileError::io("reading the size of", path))?
+        .len();
+    let found = read_footer(&file)
+        .map_err(FileError::parquet(path))?
+        .file_metadata()
+        .num_rows();
+    if usize::try_from(found) == Ok(expected) {
+        Ok(size)
+    } else {
+        Err(FileError::RowCount {
+            path: path.to_owned(),
+            found,
+            expected,
+        })
+    }
+}
+
+fn read_footer(file: &File) -> Result<ParquetMetaData, ParquetError> {
+    ParquetMetaDataReader::new().parse_and_finish(file)
+}

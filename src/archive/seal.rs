@@ -1,0 +1,160 @@
+//! Rows of a segment to sealed files: split by day, without rows that are sealed already, sorted.
+//!
+//! Sealing the same rows again, after a crash or because the journal repeated them in a later segment, writes nothing.
+//! Whether a row is sealed is read from the dataset itself, not remembered: sequence numbers in the file names say
+//! which files could hold it, and normally none does.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::dataset::{self, EventDate, FileName};
+use super::file::{self, FileError};
+use super::sealed;
+use crate::record::Row;
+
+/// Where sealed files go and how hard to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Root of the dataset: what query engines glob. Holds finished files only.
+    pub audit_dir: PathBuf,
+    /// Files being written. On the same filesystem as `audit_dir`, and not below it.
+    pub staging_dir: PathBuf,
+    /// Longest wait before a failed segment is tried again.
+    pub retry_max: Duration,
+    /// Most rows in one row group.
+    pub row_group_rows: usize,
+}
+
+impl Settings {
+    /// The usual places below a data directory, 30 s and 131 072 rows.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            audit_dir: data_dir.join("audit"),
+            staging_dir: data_dir.join("staging"),
+            retry_max: Duration::from_secs(30),
+            row_group_rows: 131_072,
+        }
+    }
+}
+
+/// Why rows could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The instance id cannot be part of a file name.
+    #[error("instance id {0:?} cannot be part of a file name: use letters, digits, `-`, `_` and `.`")]
+    InstanceId(String),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// One file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub path: PathBuf,
+    pub rows: usize,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// Creates the directories, durably, and removes what an earlier process left in staging.
+pub fn prepare(settings: &Settings) -> Result<(), FileError> {
+    for dir in [&settings.audit_dir, &settings.staging_dir] {
+        fs::create_dir_all(dir).map_err(FileError::io("creating directory", dir))?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            file::sync_dir(parent)?;
+        }
+    }
+    let stale = dataset::files(&settings.staging_dir).map_err(FileError::io("listing", &settings.staging_dir))?;
+    for (_, path) in stale {
+        fs::remove_file(&path).map_err(FileError::io("removing stale", &path))?;
+    }
+    Ok(())
+}
+
+/// Seals `rows` and returns the files written; none for rows that are all sealed already.
+///
+/// When it returns, every row is in a durable file of the dataset. When it fails, some files may have been written;
+/// calling it again completes the rest. [`prepare`] must have run.
+pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError> {
+    let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        let date = EventDate::of(row.intent.event_time_us);
+        groups
+            .entry((date, &row.writer.instance_id, row.writer.epoch))
+            .or_default()
+            .push(row);
+    }
+    let mut written = Vec::new();
+    for ((date, ..), group) in groups {
+        written.extend(seal_day(settings, date, group)?);
+    }
+    Ok(written)
+}
+
+/// Seals rows of one day and one writer epoch.
+fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result<Option<Sealed>, SealError> {
+    let partition = date.directory_name();
+    let partition_dir = settings.audit_dir.join(&partition);
+    let Some(range) = file_name(&rows)? else {
+        return Ok(None);
+    };
+    let mut known = sealed_ids(&partition_dir, &range)?;
+    rows.retain(|row| known.insert(row.intent.event_id));
+    let Some(name) = file_name(&rows)? else { return Ok(None) };
+    refuse_taken(&partition_dir.join(name.to_string()))?;
+
+    rows.sort_by_key(|row| (row.intent.event_time_us, row.seq));
+    let staged = settings.staging_dir.join(name.to_string());
+    let bytes = file::stage(&staged, &rows, settings.row_group_rows)?;
+    let path = file::publish(&staged, &settings.audit_dir, &partition, &name.to_string())?;
+    Ok(Some(Sealed {
+        path,
+        rows: rows.len(),
+        bytes,
+    }))
+}
+
+/// The name for these rows; `None` when there are none.
+fn file_name(rows: &[&Row]) -> Result<Option<FileName>, SealError> {
+    let seqs = || rows.iter().map(|row| row.seq);
+    let (Some(row), Some(first), Some(last)) = (rows.first(), seqs().min(), seqs().max()) else {
+        return Ok(None);
+    };
+    let name = FileName::new(&row.writer, first, last);
+    name.map(Some)
+        .ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
+}
+
+/// Ids of the rows that files overlapping `range` hold. A file that cannot be read counts as holding none: a row that
+/// is there twice does less harm than one that is lost.
+fn sealed_ids(partition_dir: &Path, range: &FileName) -> Result<HashSet<Uuid>, FileError> {
+    let mut ids = HashSet::new();
+    for (name, path) in dataset::files(partition_dir).map_err(FileError::io("listing", partition_dir))? {
+        if !name.overlaps(range) {
+            continue;
+        }
+        match sealed::event_ids(&path) {
+            Ok(found) => ids.extend(found),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "sealed file is not usable"),
+        }
+    }
+    Ok(ids)
+}
+
+/// A damaged file of the same name is replaced, since its rows are at hand; an intact one is never overwritten.
+fn refuse_taken(path: &Path) -> Result<(), FileError> {
+    let intact = path.exists() && sealed::event_ids(path).is_ok();
+    if intact {
+        Err(FileError::NameTaken(path.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

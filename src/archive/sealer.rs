@@ -1,0 +1,282 @@
+//! The thread that seals closed journal segments.
+//!
+//! One segment at a time; a segment file is deleted only when all its rows are in durable files of the dataset. A
+//! segment that fails stays where it is, is tried again with growing waits, and does not hold up the ones behind it.
+//! Nothing here stops the proxy: evidence that cannot be sealed is still evidence in the journal.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::file::{self, FileError};
+use super::seal::{self, SealError, Sealed, Settings};
+use crate::journal::segment::{self, Contents, ReadError};
+
+/// Reads one segment: [`segment::read`], except in tests.
+type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
+
+/// First wait after a failure; doubled up to [`Settings::retry_max`].
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest sleep of the idle thread: how late it notices [`Sealer::finish`] while a channel end is still held.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+
+/// Why one segment could not be sealed.
+#[derive(Debug, thiserror::Error)]
+enum SegmentError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Sealing the rest and deleting the segment would hide what is missing.
+    #[error("it is damaged; restart Tollgate to repair it and record what is missing")]
+    Damaged,
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("sealed, but not removed: {0}")]
+    Remove(#[from] FileError),
+}
+
+/// What the sealer has done since it started, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Files written.
+    pub files: u64,
+    /// Rows in those files.
+    pub rows: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// The latest failure; `None` once everything is sealed.
+    pub last_error: Option<String>,
+    /// Segments taken over and not sealed yet.
+    pub backlog: usize,
+    /// Whether the thread is running.
+    pub running: bool,
+}
+
+/// What was not sealed when [`Sealer::finish`] returned. The segments stay in the journal for the next start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsealed {
+    pub segments: Vec<PathBuf>,
+    /// Whether the thread was still sealing at the deadline; the list is then what was known before.
+    pub deadline_passed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    progress: Mutex<Progress>,
+    finishing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Progress {
+    status: Status,
+    pending: Vec<PathBuf>,
+}
+
+impl Shared {
+    fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Handle of the sealing thread.
+pub struct Sealer {
+    shared: Arc<Shared>,
+    thread: thread::JoinHandle<()>,
+    done: Receiver<()>,
+}
+
+impl Sealer {
+    /// Prepares the directories and starts the thread, which seals every segment whose path arrives on `closed`.
+    /// Nothing may be appended to those segments any more, and their open intents must be carried in another one.
+    pub fn start(settings: Settings, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+        Self::start_reading(settings, segment::read, closed)
+    }
+
+    fn start_reading(settings: Settings, read: ReadSegment, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+        seal::prepare(&settings)?;
+        let shared = Arc::new(Shared::default());
+        let (finished, done) = mpsc::sync_channel(1);
+        let mut work = Work {
+            settings,
+            read,
+            closed,
+            connected: true,
+            queue: VecDeque::new(),
+            shared: shared.clone(),
+        };
+        let body = move || {
+            work.run();
+            // Nobody listens unless `finish` was called.
+            let _ = finished.send(());
+        };
+        let thread = thread::Builder::new().name("sealer".to_owned()).spawn(body);
+        let thread = thread.map_err(FileError::io("starting the sealing thread for", Path::new("audit")))?;
+        Ok(Self { shared, thread, done })
+    }
+
+    /// Counters since the start.
+    pub fn status(&self) -> Status {
+        let status = self.shared.update(|progress| progress.status.clone());
+        Status {
+            running: !self.thread.is_finished(),
+            ..status
+        }
+    }
+
+    /// Seals what has arrived, trying each segment once more, and reports what is left at the deadline at the latest.
+    /// Call it after the journal is closed; segments sent later may be missed and are sealed at the next start.
+    pub fn finish(self, deadline: Instant) -> Unsealed {
+        self.shared.finishing.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        let waited = self
+            .done
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let segments = self.shared.update(|progress| progress.pending.clone());
+        Unsealed {
+            segments,
+            deadline_passed: waited == Err(RecvTimeoutError::Timeout),
+        }
+    }
+}
+
+/// A segment waiting to be sealed.
+struct Pending {
+    segment: PathBuf,
+    due: Instant,
+    wait: Duration,
+}
+
+/// The state of the thread.
+struct Work {
+    settings: Settings,
+    read: ReadSegment,
+    closed: Receiver<PathBuf>,
+    connected: bool,
+    queue: VecDeque<Pending>,
+    shared: Arc<Shared>,
+}
+
+impl Work {
+    fn run(&mut self) {
+        loop {
+            let finishing = self.shared.finishing.load(Ordering::Acquire);
+            self.take_arrived();
+            self.seal_due(finishing);
+            if finishing || (!self.connected && self.queue.is_empty()) {
+                return;
+            }
+            self.wait();
+        }
+    }
+
+    /// Takes over all segments that have arrived, without waiting.
+    fn take_arrived(&mut self) {
+        while let Ok(segment) = self.closed.try_recv() {
+            self.enqueue(segment);
+        }
+        self.publish_queue();
+    }
+
+    fn enqueue(&mut self, segment: PathBuf) {
+        self.queue.push_back(Pending {
+            segment,
+            due: Instant::now(),
+            wait: RETRY_MIN,
+        });
+    }
+
+    /// Tries each queued segment that is due, or every one when `all`, once.
+    fn seal_due(&mut self, all: bool) {
+        for _ in 0..self.queue.len() {
+            let Some(pending) = self.queue.pop_front() else { return };
+            if !all && pending.due > Instant::now() {
+                self.queue.push_back(pending);
+                continue;
+            }
+            match self.seal_segment(&pending.segment) {
+                Ok(()) => tracing::debug!(segment = %pending.segment.display(), "sealed"),
+                Err(error) => self.postpone(pending, &error),
+            }
+            self.publish_queue();
+        }
+    }
+
+    fn seal_segment(&self, segment: &Path) -> Result<(), SegmentError> {
+        if !segment.exists() {
+            return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
+        }
+        let contents = (self.read)(segment)?;
+        if contents.damage.is_some() {
+            return Err(SegmentError::Damaged);
+        }
+        self.count(&seal::seal(&self.settings, &contents.rows)?);
+        fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
+        if let Some(dir) = segment.parent() {
+            file::sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    fn count(&self, sealed: &[Sealed]) {
+        self.shared.update(|progress| {
+            for file in sealed {
+                progress.status.files += 1;
+                progress.status.rows += file.rows as u64;
+                progress.status.bytes += file.bytes;
+            }
+        });
+    }
+
+    fn postpone(&mut self, failed: Pending, error: &SegmentError) {
+        let Pending { segment, wait, .. } = failed;
+        let wait = wait.min(self.settings.retry_max);
+        tracing::error!(segment = %segment.display(), %error, retry_in = ?wait, "segment not sealed; it is kept");
+        self.shared.update(|progress| {
+            progress.status.failures += 1;
+            progress.status.last_error = Some(format!("{}: {error}", segment.display()));
+        });
+        self.queue.push_back(Pending {
+            segment,
+            due: Instant::now() + wait,
+            wait: wait.saturating_mul(2),
+        });
+    }
+
+    fn publish_queue(&self) {
+        self.shared.update(|progress| {
+            progress.pending = self.queue.iter().map(|pending| pending.segment.clone()).collect();
+            progress.status.backlog = progress.pending.len();
+            if progress.pending.is_empty() {
+                progress.status.last_error = None;
+            }
+        });
+    }
+
+    /// Sleeps until a segment arrives, one is due, or [`Sealer::finish`] is called.
+    fn wait(&mut self) {
+        let due = self
+            .queue
+            .iter()
+            .map(|pending| pending.due.saturating_duration_since(Instant::now()))
+            .min();
+        let wait = due.map_or(IDLE_MAX, |due| due.min(IDLE_MAX));
+        if !self.connected {
+            thread::park_timeout(wait);
+            return;
+        }
+        match self.closed.recv_timeout(wait) {
+            Ok(segment) => self.enqueue(segment),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.connected = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
