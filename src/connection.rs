@@ -140,7 +140,7 @@ pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payloa
 /// Parse, attribute, decide, make the intent durable, forward.
 async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>) -> Result<Relayed, Refusal> {
     let gate = &scope.gate;
-    if let Some(violation) = scope.wire.as_ref().and_then(|wire| wire.violation(request.uri())) {
+    if let Some(violation) = scope.wire.as_ref().and_then(|wire| wire.violation(&request)) {
         exchange.saw_violation(&violation.seen);
         exchange.attributed_to(&attribute(violation.seen.values("user-agent"), scope.tunnel_identity()));
         return Err(Refusal::Wire(violation.reason));

@@ -7,7 +7,6 @@ mod accept;
 mod listener;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -109,7 +108,7 @@ impl Evidence {
             let _ = closed.send(segment);
         }
         let archive_settings = archive::Settings::new(config.data_dir.root());
-        let sealer = Sealer::start(archive_settings, read_closed, segments)?;
+        let sealer = Sealer::start(archive_settings, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         Ok(Self { installation, journal, thread, sealer })
     }
@@ -124,15 +123,6 @@ impl Evidence {
             left => Err(RunError::Unsealed(left)),
         }
     }
-}
-
-/// A segment may be deleted after sealing only if all of it could be read.
-fn read_closed(path: &Path) -> Result<Vec<crate::record::Row>, Box<dyn std::error::Error + Send + Sync>> {
-    let contents = journal::segment::read(path)?;
-    if !contents.closed {
-        return Err("the segment is not closed".into());
-    }
-    Ok(contents.rows)
 }
 
 async fn serve(

@@ -38,7 +38,7 @@ pub enum ProblemKind {
     #[error("the key `{key}` is there twice; remove one")]
     DuplicateKey { key: String },
     /// A value of another type than the key has.
-    #[error("{wanted} is wanted here")]
+    #[error("write {wanted} here")]
     WrongType { wanted: &'static str },
     /// Not YAML.
     #[error("not valid YAML: {detail}")]
@@ -201,9 +201,12 @@ fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
         },
         Error::DuplicateMappingKey { key: Some(key), .. } => ProblemKind::DuplicateKey { key: key.clone() },
         Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType {
-            wanted: "a whole number, without a unit,",
+            wanted: "a whole number without a unit",
         },
-        Error::InvalidScalar { ty: "bool", .. } => ProblemKind::WrongType {
+        Error::InvalidBooleanStrict { .. }
+        | Error::InvalidScalar {
+            ty: "boolean" | "bool", ..
+        } => ProblemKind::WrongType {
             wanted: "true or false",
         },
         Error::Unexpected {

@@ -17,7 +17,9 @@ pub enum Origin {
 }
 
 /// An [`Origin`] that also knows the file, printed as `file:line:column` or as the flag.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The order is that of reading: files from top to bottom, then flags.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The run's defaults.
     Default,
@@ -52,13 +54,6 @@ impl<T> Setting<T> {
         Self {
             value,
             origin: Origin::Flag(flag),
-        }
-    }
-
-    pub(super) fn default(value: T) -> Self {
-        Self {
-            value,
-            origin: Origin::Default,
         }
     }
 }

@@ -366,3 +366,6 @@ fn set_validity(params: &mut CertificateParams, not_before_s: i64, not_after_s: 
     params.not_before = epoch + Duration::from_secs(u64::try_from(not_before_s).unwrap_or(0));
     params.not_after = epoch + Duration::from_secs(u64::try_from(not_after_s).unwrap_or(0));
 }
+
+#[cfg(test)]
+mod tests;

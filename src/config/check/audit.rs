@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Checker;
+use super::{Checker, count};
 use crate::config::file::{AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
@@ -50,55 +50,46 @@ impl Checker<'_> {
     }
 
     pub(super) fn limits(&mut self, file: &LimitsFile) -> Limits {
-        let connections_max = self.count(file.connections_max.as_ref(), limits::CONNECTIONS_MAX);
-        let limits = Limits {
+        let connections_max = self.number(file.connections_max.as_ref(), limits::CONNECTIONS_MAX);
+        let connections_per_client_max = self.part(
+            file.connections_per_client_max.as_ref(),
+            limits::CONNECTIONS_PER_CLIENT_MAX,
+            (limits::CONNECTIONS_MAX, connections_max),
+        );
+        let dial_timeout_s = self.number(file.dial_timeout_s.as_ref(), limits::DIAL_TIMEOUT_S);
+        let dns_timeout_s = self.part(
+            file.dns_timeout_s.as_ref(),
+            limits::DNS_TIMEOUT_S,
+            (limits::DIAL_TIMEOUT_S, dial_timeout_s),
+        );
+        Limits {
             header_bytes_max: self.count(file.header_bytes_max.as_ref(), limits::HEADER_BYTES_MAX),
             header_fields_max: self.count(file.header_fields_max.as_ref(), limits::HEADER_FIELDS_MAX),
-            connections_max,
             http2_streams_max: u32::try_from(self.count(file.http2_streams_max.as_ref(), limits::HTTP2_STREAMS_MAX))
                 .unwrap_or(u32::MAX),
-            connections_per_client_max: self.count(
-                file.connections_per_client_max.as_ref(),
-                limits::CONNECTIONS_PER_CLIENT_MAX,
-            ),
+            connections_max: count(connections_max),
+            connections_per_client_max: count(connections_per_client_max),
             connect_wait: self.seconds(file.connect_wait_s.as_ref(), limits::CONNECT_WAIT_S),
             handshake_timeout: self.seconds(file.handshake_timeout_s.as_ref(), limits::HANDSHAKE_TIMEOUT_S),
-            dial_timeout: self.seconds(file.dial_timeout_s.as_ref(), limits::DIAL_TIMEOUT_S),
+            dial_timeout: Duration::from_secs(dial_timeout_s),
             response_head_timeout: self.seconds(file.response_head_timeout_s.as_ref(), limits::RESPONSE_HEAD_TIMEOUT_S),
             idle_timeout: self.seconds(file.idle_timeout_s.as_ref(), limits::IDLE_TIMEOUT_S),
             keep_alive_timeout: self.seconds(file.keep_alive_timeout_s.as_ref(), limits::KEEP_ALIVE_TIMEOUT_S),
             drain_timeout: self.seconds(file.drain_timeout_s.as_ref(), limits::DRAIN_TIMEOUT_S),
-            dns_timeout: self.seconds(file.dns_timeout_s.as_ref(), limits::DNS_TIMEOUT_S),
-        };
-        self.part_of_whole(
-            (
-                limits::CONNECTIONS_PER_CLIENT_MAX,
-                file.connections_per_client_max.as_ref(),
-            ),
-            (limits::CONNECTIONS_MAX, file.connections_max.as_ref()),
-        );
-        self.part_of_whole(
-            (limits::DNS_TIMEOUT_S, file.dns_timeout_s.as_ref()),
-            (limits::DIAL_TIMEOUT_S, file.dial_timeout_s.as_ref()),
-        );
-        limits
+            dns_timeout: Duration::from_secs(dns_timeout_s),
+        }
     }
 
-    /// Reports a limit that is written down and larger than the one it is part of. A default is lowered instead, by the
-    /// caller.
-    pub(super) fn part_of_whole(
-        &mut self,
-        (part_bounds, part_setting): (Bounds, Option<&Setting<u64>>),
-        (whole_bounds, whole_setting): (Bounds, Option<&Setting<u64>>),
-    ) {
-        let Some(&Setting { value: part, origin }) = part_setting else {
-            return;
-        };
-        let whole = whole_setting.map_or(whole_bounds.default, |setting| setting.value);
-        if part > whole {
-            let (part_key, whole_key) = (part_bounds.key, whole_bounds.key);
+    /// A number that is part of another. Written down larger than the whole it is a problem; a default is lowered.
+    pub(super) fn part(&mut self, setting: Option<&Setting<u64>>, bounds: Bounds, whole: (Bounds, u64)) -> u64 {
+        let part = self.number(setting, bounds);
+        let (Bounds { key: whole_key, .. }, whole) = whole;
+        if let Some(setting) = setting
+            && part > whole
+        {
+            let part_key = bounds.key;
             self.problem(
-                origin,
+                setting.origin,
                 ProblemKind::PartLargerThanWhole {
                     part_key,
                     part,
@@ -107,5 +98,6 @@ impl Checker<'_> {
                 },
             );
         }
+        part.min(whole)
     }
 }

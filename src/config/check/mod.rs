@@ -63,6 +63,7 @@ pub(super) fn check(
         config.warnings = warnings(&config);
         Ok(config)
     } else {
+        checker.problems.sort_by(|a, b| a.place.cmp(&b.place));
         Err(ConfigError {
             problems: checker.problems,
         })
@@ -153,11 +154,11 @@ impl Checker<'_> {
                 why,
             },
         );
-        bounds.default
+        given.clamp(min, max)
     }
 
     fn count(&mut self, setting: Option<&Setting<u64>>, bounds: Bounds) -> usize {
-        usize::try_from(self.number(setting, bounds)).unwrap_or(usize::MAX)
+        count(self.number(setting, bounds))
     }
 
     fn seconds(&mut self, setting: Option<&Setting<u64>>, bounds: Bounds) -> Duration {
@@ -224,6 +225,10 @@ impl Checker<'_> {
         }
         value.clone()
     }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What the checked settings weaken.

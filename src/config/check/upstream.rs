@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Checker;
+use super::{Checker, count};
 use crate::config::file::{InterceptionFile, UpstreamFile};
 use crate::config::limits;
 use crate::config::setting::{Origin, Setting};
@@ -38,8 +38,13 @@ impl Checker<'_> {
     }
 
     pub(super) fn upstream(&mut self, file: &UpstreamFile, overrides: &Overrides) -> Upstream {
-        let pool_idle_max = self.count(file.pool_idle_max.as_ref(), limits::POOL_IDLE_MAX);
-        let upstream = Upstream {
+        let pool_idle_max = self.number(file.pool_idle_max.as_ref(), limits::POOL_IDLE_MAX);
+        let pool_idle_per_destination_max = self.part(
+            file.pool_idle_per_destination_max.as_ref(),
+            limits::POOL_IDLE_PER_DESTINATION_MAX,
+            (limits::POOL_IDLE_MAX, pool_idle_max),
+        );
+        Upstream {
             ca_files: file
                 .ca_files
                 .iter()
@@ -52,24 +57,13 @@ impl Checker<'_> {
                 .filter_map(|setting| self.network(setting))
                 .collect(),
             resolve: self.resolve(file, overrides),
-            pool_idle_per_destination_max: self.count(
-                file.pool_idle_per_destination_max.as_ref(),
-                limits::POOL_IDLE_PER_DESTINATION_MAX,
-            ),
-            pool_idle_max,
+            pool_idle_per_destination_max: count(pool_idle_per_destination_max),
+            pool_idle_max: count(pool_idle_max),
             pool_idle_timeout: self.seconds(file.pool_idle_timeout_s.as_ref(), limits::POOL_IDLE_TIMEOUT_S),
             dns_cache_ttl: self.seconds(file.dns_cache_ttl_s.as_ref(), limits::DNS_CACHE_TTL_S),
             dns_in_flight_max: self.count(file.dns_in_flight_max.as_ref(), limits::DNS_IN_FLIGHT_MAX),
             dns_cache_entries: self.count(file.dns_cache_entries.as_ref(), limits::DNS_CACHE_ENTRIES),
-        };
-        self.part_of_whole(
-            (
-                limits::POOL_IDLE_PER_DESTINATION_MAX,
-                file.pool_idle_per_destination_max.as_ref(),
-            ),
-            (limits::POOL_IDLE_MAX, file.pool_idle_max.as_ref()),
-        );
-        upstream
+        }
     }
 
     fn network(&mut self, setting: &Setting<String>) -> Option<IpNet> {

@@ -2,6 +2,7 @@
 //!
 //! Reads no private key, so it also serves commands that only show or export the certificate.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ use x509_parser::parse_x509_certificate;
 use super::{AuthorityError, files, unix_s};
 
 /// A CA certificate and the facts about it that are shown to people or bind its leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CaCertificate {
     path: PathBuf,
     der: CertificateDer<'static>,
@@ -177,6 +178,15 @@ impl CaCertificate {
 
     pub(super) fn has_subject_key_identifier(&self) -> bool {
         self.has_subject_key_identifier
+    }
+}
+
+impl fmt::Debug for CaCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaCertificate")
+            .field("path", &self.path)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
     }
 }
 
