@@ -29,7 +29,7 @@ const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Why storage cannot be used now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error("cannot sync {}: {source}", path.display())]
@@ -154,10 +154,7 @@ impl<P: Platform> Log<P> {
             buffer: Vec::new(),
         };
         let first = log.check_space(Instant::now()).and_then(|()| log.start_segment());
-        log.tail = Some(first.map_err(|failure| OpenError::Storage {
-            dir,
-            reason: failure.to_string(),
-        })?);
+        log.tail = Some(first?);
         Ok(log)
     }
 
@@ -433,10 +430,7 @@ impl<P: Platform> Log<P> {
             .map_err(|failure| {
                 self.fail(&failure);
                 let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
-                CloseError::Storage {
-                    reason: failure.to_string(),
-                    frames_lost,
-                }
+                CloseError::Storage { failure, frames_lost }
             })
     }
 
