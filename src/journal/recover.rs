@@ -80,7 +80,7 @@ pub enum RecoverError {
     #[error(transparent)]
     Read(ReadError),
     #[error(
-        "{} was written by another version of this program (journal format {found}); start that version once to seal it",
+        "{} was written by another version of this program (journal format {found}); run that version once to seal it",
         path.display()
     )]
     Version { path: PathBuf, found: u32 },
