@@ -80,6 +80,16 @@ struct Progress {
     pending: Vec<PathBuf>,
 }
 
+impl Progress {
+    /// With nothing left to seal, the latest failure is over.
+    fn set_backlog(&mut self, backlog: usize) {
+        self.status.backlog = backlog;
+        if backlog == 0 {
+            self.status.last_error = None;
+        }
+    }
+}
+
 impl Shared {
     fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
@@ -205,8 +215,7 @@ impl Work {
                 Ok(()) => tracing::debug!(segment = %pending.segment.display(), "sealed"),
                 Err(error) => self.postpone(pending, &error),
             }
-            self.shared
-                .update(|progress| progress.status.backlog = self.queue.len());
+            self.shared.update(|progress| progress.set_backlog(self.queue.len()));
         }
         self.publish_queue();
     }
@@ -255,10 +264,7 @@ impl Work {
     fn publish_queue(&self) {
         self.shared.update(|progress| {
             progress.pending = self.queue.iter().map(|pending| pending.segment.clone()).collect();
-            progress.status.backlog = progress.pending.len();
-            if progress.pending.is_empty() {
-                progress.status.last_error = None;
-            }
+            progress.set_backlog(self.queue.len());
         });
     }
 
