@@ -5,16 +5,16 @@
 pub mod cli;
 pub mod config;
 
-pub mod attribution;
 pub mod client;
 pub mod destination;
-pub mod intercept;
-pub mod policy;
-pub mod upstream;
 pub mod wire;
+pub mod attribution;
+pub mod policy;
+pub mod intercept;
+pub mod upstream;
 
-pub mod archive;
-pub mod journal;
 pub mod observe;
 pub mod record;
+pub mod journal;
+pub mod archive;
 pub mod search;
