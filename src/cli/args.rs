@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Overrides;
 use crate::record::Decision;
+use crate::search::HostFilter;
+use crate::search::time::{self, TimeError};
 
 /// Outbound proxy for Kibana connectors: judges every call and keeps evidence of it in Parquet.
 #[derive(Debug, Parser)]
@@ -195,16 +197,16 @@ pub struct RecordsArgs {
     pub project: Option<String>,
     /// Calls to this host, or to the names below `*.suffix`
     #[arg(long, value_name = "PATTERN")]
-    pub host: Option<String>,
+    pub host: Option<HostFilter>,
     /// Calls with this verdict
     #[arg(long, value_name = "allow|deny|would_deny", value_parser = parse_decision)]
     pub decision: Option<Decision>,
     /// Calls that began at or after this time
-    #[arg(long, value_name = "T")]
-    pub since: Option<String>,
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub since: Option<i64>,
     /// Calls that began before this time
-    #[arg(long, value_name = "T")]
-    pub until: Option<String>,
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub until: Option<i64>,
     /// At most this many, the newest
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -215,6 +217,11 @@ pub struct RecordsArgs {
 
 fn parse_decision(code: &str) -> Result<Decision, String> {
     Decision::from_code(code).ok_or_else(|| "it is one of allow, deny, would_deny".to_owned())
+}
+
+/// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
+fn parse_time_us(text: &str) -> Result<i64, TimeError> {
+    time::parse(text, jiff::Timestamp::now().as_microsecond())
 }
 
 /// `tollgate kibana-config`
