@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::CliError;
 use super::args::CheckArgs;
-use super::banner::policy_source;
+use super::banner::{policy_source, rules};
 use crate::config::{Config, ConfigError, Listener};
 
 /// Checks and prints; fails with [`CliError::Checked`] when there are problems.
@@ -52,9 +52,9 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     let source = policy_source(&config.policy_source);
     writeln!(
         out,
-        "policy    {}, {} rules from {source}",
+        "policy    {}, {} from {source}",
         policy.mode().as_str(),
-        policy.rule_count()
+        rules(policy.rule_count())
     )?;
     writeln!(out, "          sha256 {}", policy.hash())?;
     writeln!(out, "data      {}", config.data_dir.root().display())?;

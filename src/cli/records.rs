@@ -24,7 +24,7 @@ pub(super) fn records(args: &RecordsArgs, out: &mut impl Write) -> Result<(), Cl
     }
 }
 
-fn query(args: &RecordsArgs) -> Query {
+pub(super) fn query(args: &RecordsArgs) -> Query {
     Query {
         deployment: args.deployment.clone(),
         project: args.project.clone(),
