@@ -180,6 +180,27 @@ DIR/tollgate.yml:2:10: threads: 0 is outside 1 to 1024: at least one worker thre
 }
 
 #[test]
+fn check_looks_at_the_ca_and_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    config_in(
+        directory.path(),
+        "interception: { ca_cert_file: ca.pem, ca_key_file: ca.key }\n",
+    );
+    let check = || printed(directory.path(), "tollgate check --config DIR/tollgate.yml");
+    check().0.unwrap();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    fs::write(directory.path().join("ca.pem"), "").unwrap();
+    let (result, text) = check();
+    assert_eq!(result.unwrap_err().exit_code(), 78);
+    let expected = "\
+interception: DIR/ca.pem exists but DIR/ca.key does not: put the missing file back, or remove DIR/ca.pem \
+to have a new CA made
+1 problem
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn kibana_config_names_proxy_and_trust() {
     let directory = tempfile::tempdir().unwrap();
     config_in(directory.path(), TLS_AND_ADMIN);

@@ -81,6 +81,14 @@ fn refused(settings: &Settings) -> String {
     Authority::load_or_create(settings, now()).unwrap_err().to_string()
 }
 
+#[test]
+fn looking_for_a_ca_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    assert!(Authority::load_existing(&settings, now()).unwrap().is_none());
+    assert!(!settings.cert_file.exists() && !settings.key_file.exists());
+}
+
 /// What a client that trusts `root` and nothing else says.
 fn client_accepts(
     root: &CertificateDer<'static>,
@@ -269,7 +277,7 @@ fn a_leaf_never_outlives_its_ca_nor_predates_it() {
         Err(LeafError::CaExpired)
     ));
     assert_eq!(
-        Authority::load(&settings, later).unwrap_err().to_string(),
+        Authority::load_existing(&settings, later).unwrap_err().to_string(),
         format!(
             "{}: the CA expired on {}; renew it, or remove it and its key to have a new CA made",
             settings.cert_file.display(),
@@ -278,7 +286,7 @@ fn a_leaf_never_outlives_its_ca_nor_predates_it() {
     );
     let earlier = now() - Duration::from_secs(3600);
     assert_eq!(
-        Authority::load(&settings, earlier).unwrap_err().to_string(),
+        Authority::load_existing(&settings, earlier).unwrap_err().to_string(),
         format!(
             "{}: the CA is not valid before {}; check this machine's clock",
             settings.cert_file.display(),
