@@ -14,6 +14,7 @@ use crate::client::ClientSettings;
 
 use super::problem::{ConfigError, Problem, ProblemKind};
 use super::setting::{Place, Setting};
+use super::unknown::unknown_keys;
 
 /// A larger configuration file is a mistake.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -119,8 +120,12 @@ pub(super) struct LogFile {
 /// Parses the text of the file at `path`; an empty text is a file without keys.
 ///
 /// # Errors
-/// One problem: the first place where the text is not the YAML of a [`ConfigFile`].
+/// All unknown keys, or the first place where the text is not the YAML of a [`ConfigFile`].
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let problems = unknown_keys(path, text);
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);
     parsed

@@ -12,6 +12,7 @@ mod limits;
 mod overrides;
 mod problem;
 mod setting;
+mod unknown;
 mod warning;
 
 use std::collections::HashMap;
