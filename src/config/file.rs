@@ -8,7 +8,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::client::ClientSettings;
 
@@ -32,8 +31,8 @@ pub(super) struct ConfigFile {
     pub(super) interception: InterceptionFile,
     pub(super) upstream: UpstreamFile,
     pub(super) policy_file: Key<PathBuf>,
-    /// Only its position: the policy reads its own text, so that its errors have places too.
-    pub(super) policy: Key<IgnoredAny>,
+    /// The policy reads its own text, so that its errors have places too; this is what the text must mean.
+    pub(super) policy: Key<serde_json::Value>,
     pub(super) tunnel_hosts: Vec<Setting<String>>,
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
     pub(super) clients: Vec<Setting<ClientSettings>>,

@@ -46,6 +46,9 @@ pub enum ProblemKind {
     /// `policy_file` and `policy`.
     #[error("policy_file and policy are both given; remove one")]
     TwoPolicies,
+    /// The policy's lines cannot be told apart from the rest of the file.
+    #[error("policy: write `mode:` and `rules:` on lines of their own below `policy:`, without anchors or aliases")]
+    UnclearPolicy,
     /// `--policy` and `--allow-host`.
     #[error("--policy is given too; add the host to the policy file, or leave --policy out")]
     AllowHostAndPolicy,

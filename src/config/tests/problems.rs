@@ -271,3 +271,29 @@ fn a_password_file_is_read_without_its_line_end() {
     assert_eq!(identified("u:pass word"), Ok("k".to_owned()));
     assert!(identified("u:pass word\r\n").is_err());
 }
+
+/// Each of these would be an empty policy, which observes, were the policy's text cut out carelessly.
+#[test]
+fn a_policy_is_never_read_as_less_than_it_says() {
+    for text in [
+        "policy: &a\n  mode: enforce\n",
+        "policy: !t\n  mode: enforce\n",
+        "policy: &a { mode: enforce }\n",
+        "policy:\n  mode: &m enforce\n",
+        "policy: { mode: enforce, rules: [{ name: it's, hosts: [a.example.com] }] }\nthreads: 1\n",
+        "policy: {\n  mode: enforce\n}\nthreads: 1\n",
+        "policy: # none\n  # here\n\n  mode: enforce\n",
+        "? policy\n: mode: enforce\n",
+        "policy: policy.yml\n",
+    ] {
+        match load(text, &Overrides::default()) {
+            Ok(config) => assert_eq!(config.policy.mode(), crate::policy::Mode::Enforce, "{text:?}"),
+            Err(error) => assert!(error.to_string().starts_with("conf/tollgate.yml:"), "{text:?}: {error}"),
+        }
+    }
+    assert_eq!(
+        refused("tunnel_hosts: [&h a.example.com]\npolicy: { rules: [{ name: a, hosts: [*h] }] }\n"),
+        "conf/tollgate.yml:2:9: policy: write `mode:` and `rules:` on lines of their own below `policy:`, \
+         without anchors or aliases"
+    );
+}
