@@ -96,14 +96,22 @@ impl Refusal {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Policy(deny) => return Cow::Owned(deny.remedy()),
-            Self::Request(_) | Self::Wire(_) => "The client sent a request that a proxy must not guess about; correct the client.",
-            Self::Client(_) => "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders.",
+            Self::Request(_) | Self::Wire(_) => {
+                "The client sent a request that a proxy must not guess about; correct the client."
+            }
+            Self::Client(_) => {
+                "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders."
+            }
             Self::Upstream(UpstreamError::AddressRefused(_)) => {
                 "If this internal address is meant to be reached, add it to upstream.allow_addresses."
             }
-            Self::Upstream(UpstreamError::OwnListener(_)) => "Correct the connector's URL: it points at the proxy itself.",
+            Self::Upstream(UpstreamError::OwnListener(_)) => {
+                "Correct the connector's URL: it points at the proxy itself."
+            }
             Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
-            Self::NoEvidence(_) => "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later.",
+            Self::NoEvidence(_) => {
+                "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later."
+            }
             Self::Overloaded(_) => "Retry later, or raise the limit named in the message.",
             Self::Stopping => "Retry later.",
         })
@@ -188,7 +196,11 @@ impl Addressee {
 pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let status = refusal.status();
     let remedy = refusal.remedy();
-    let verb = if refusal.deny_reason().is_some() { "refused" } else { "could not reach" };
+    let verb = if refusal.deny_reason().is_some() {
+        "refused"
+    } else {
+        "could not reach"
+    };
     let explanation = Explanation {
         message: format!(
             "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
@@ -196,7 +208,9 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
             addressee.event_id
         ),
         event_id: addressee.event_id.to_string(),
-        reason: refusal.deny_reason().map_or_else(|| refusal.outcome().code(), DenyReason::code),
+        reason: refusal
+            .deny_reason()
+            .map_or_else(|| refusal.outcome().code(), DenyReason::code),
         rule: addressee.rule.as_deref(),
         deployment: addressee.deployment.as_deref(),
         project: addressee.project.as_deref(),
@@ -222,7 +236,9 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
 /// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
 pub fn established() -> Response<Payload> {
     let mut response = Response::new(Payload::Own(Full::default()));
-    response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
+    response
+        .extensions_mut()
+        .insert(ReasonPhrase::from_static(b"Connection established"));
     response
 }
 
@@ -231,7 +247,12 @@ pub fn interim(status: StatusCode, headers: &http::HeaderMap) -> Option<Vec<u8>>
     if matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
         return None;
     }
-    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    let mut head = format!(
+        "HTTP/1.1 {} {}\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    )
+    .into_bytes();
     for (name, value) in headers {
         if *name != CONNECTION {
             head.extend_from_slice(name.as_str().as_bytes());
