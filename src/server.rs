@@ -5,6 +5,7 @@
 
 mod accept;
 mod listener;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -28,6 +29,7 @@ use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
 
 pub use listener::ListenError;
+use signals::Signals;
 
 /// How often idle upstream connections are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -137,7 +139,7 @@ async fn serve(
     evidence: &Evidence,
     started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
-    let _handled = survive_file_size_limit();
+    let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
         Some(address) => Some(listener::bind(address).await?),
@@ -173,7 +175,7 @@ async fn serve(
         admin: admin_address,
     });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
-    until_told_to_stop(&gate, &reload).await;
+    signals.until_told_to_stop(&gate, &reload).await;
     tracing::info!(
         drain_timeout_s = drain_timeout.as_secs(),
         "stopping: finishing what is under way"
@@ -240,37 +242,5 @@ async fn sweep(gate: Arc<Gate>) {
     loop {
         tick.tick().await;
         gate.upstream.sweep();
-    }
-}
-
-/// A file-size limit is a storage failure like any other: without a handler its signal would end the process.
-fn survive_file_size_limit() -> Option<tokio::signal::unix::Signal> {
-    const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).ok()
-}
-
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads the policy and goes on. A policy that does not load changes nothing.
-async fn until_told_to_stop(gate: &Gate, reload: &Reload) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::error!("signals cannot be received; stop this process with SIGKILL, nothing recorded is lost");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hang_up.recv() => match reload() {
-                Ok(policy) => {
-                    tracing::info!(old = %gate.policy.load().hash(), new = %policy.hash(), "policy reloaded");
-                    gate.policy.store(policy);
-                }
-                Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
-            },
-        }
     }
 }
