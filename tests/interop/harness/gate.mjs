@@ -93,7 +93,7 @@ async function row(dataDir, run, host, matches = () => true) {
   try {
     return await until(`the row of ${host}`, find);
   } catch (error) {
-    error.message += `\nrows:\n${JSON.stringify(await rows(dataDir), null, 1)}\nlog of the gate:\n${run.errors()}`;
+    error.message += `\nits rows:\n${JSON.stringify(await rows(dataDir, ['--host', host]), null, 1)}\nlog of the gate:\n${run.errors()}`;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 // An SMTP origin: plain with STARTTLS, or TLS from the first byte. Keeps the messages and counts the bytes on the wire.
 
 import { once } from 'node:events';
+import net from 'node:net';
 import { SMTPServer } from 'smtp-server';
 
 /**
@@ -12,7 +13,6 @@ import { SMTPServer } from 'smtp-server';
  */
 export async function startMail({ tls, implicit }) {
   const messages = [];
-  const wire = [];
   const smtp = new SMTPServer({
     ...tls,
     secure: implicit,
@@ -28,15 +28,29 @@ export async function startMail({ tls, implicit }) {
     },
   });
   smtp.on('error', () => {}); // A client that leaves early is a case, not a failure of the origin.
-  smtp.server.on('connection', (socket) => {
-    socket.on('close', () => wire.push({ received: socket.bytesRead, sent: socket.bytesWritten }));
-  });
   smtp.listen(0, '127.0.0.1');
   await once(smtp.server, 'listening');
-  return {
-    port: smtp.server.address().port,
-    messages,
-    wire,
-    close: () => new Promise((resolve) => smtp.close(resolve)),
+  const counter = await countConnections(smtp.server.address().port);
+  const close = async () => {
+    counter.server.close();
+    await new Promise((resolve) => smtp.close(resolve));
   };
+  return { port: counter.server.address().port, messages, wire: counter.wire, close };
+}
+
+/** A relay in front of the server: the upgrade to TLS takes the server's own sockets out of reach. */
+async function countConnections(port) {
+  const wire = [];
+  const server = net.createServer(async (client) => {
+    const upstream = net.connect(port, '127.0.0.1');
+    const count = { received: 0, sent: 0 };
+    client.on('data', (data) => (count.received += data.length)).on('error', () => upstream.destroy());
+    upstream.on('data', (data) => (count.sent += data.length)).on('error', () => client.destroy());
+    client.pipe(upstream).pipe(client);
+    await Promise.all([client, upstream].map((socket) => new Promise((resolve) => socket.on('close', resolve))));
+    wire.push(count);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, wire };
 }
