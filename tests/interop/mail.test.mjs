@@ -8,7 +8,14 @@ import { until } from './harness/process.mjs';
 import { assertRefusal, assertRow, setScene } from './harness/scene.mjs';
 import { ALLOWED, DENIED, DOWN } from './harness/verdicts.mjs';
 
-const TUNNEL = { kind: 'tunnel', id_assurance: 'absent', method: null, path: null, user_agent: null, tls_version: null };
+const TUNNEL = {
+  kind: 'tunnel',
+  id_assurance: 'absent',
+  method: null,
+  path: null,
+  user_agent: null,
+  tls_version: null,
+};
 const VARIANTS = [
   ['starttls', { implicit: false }],
   ['implicit-tls', { implicit: true }],
@@ -46,7 +53,14 @@ for (const [label, options] of VARIANTS) {
       assert.match(origin.messages[0], /^Subject: Alert\r$/m);
       const wire = await until('the SMTP connection to end', () => origin.wire[0]);
       const row = await scene.gate.row(host);
-      assertRow(row, { ...TUNNEL, ...ALLOWED, host, port: origin.port, request_bytes: wire.received, response_bytes: wire.sent });
+      assertRow(row, {
+        ...TUNNEL,
+        ...ALLOWED,
+        host,
+        port: origin.port,
+        request_bytes: wire.received,
+        response_bytes: wire.sent,
+      });
       assert.equal(row.connect_host, `${host}:${origin.port}`);
     });
 

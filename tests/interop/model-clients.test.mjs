@@ -59,7 +59,12 @@ function write(response, bytes) {
 
 let scene;
 before(async () => {
-  const message = { output: { message: { role: 'assistant', content: [{ text: PIECES.join('') }] } }, stopReason: 'end_turn', usage: {}, metrics: {} };
+  const message = {
+    output: { message: { role: 'assistant', content: [{ text: PIECES.join('') }] } },
+    stopReason: 'end_turn',
+    usage: {},
+    metrics: {},
+  };
   const routes = {
     '/v1/chat/completions': streamChat,
     [`${MODEL_PATH}/converse`]: json(message),
@@ -92,7 +97,15 @@ describe('OpenAI SDK, streaming', () => {
     const row = await scene.gate.row(host);
     const [{ body }] = scene.secure.at(host);
     const bytes = { request_bytes: body.length, response_bytes: sent };
-    assertRow(row, { ...ALLOWED, ...bytes, kind: 'intercepted', host, method: 'POST', status: 200, response_content_type: 'text/event-stream' });
+    assertRow(row, {
+      ...ALLOWED,
+      ...bytes,
+      kind: 'intercepted',
+      host,
+      method: 'POST',
+      status: 200,
+      response_content_type: 'text/event-stream',
+    });
     assert.match(row.user_agent, /^OpenAI\/JS 4\.104\.0/);
   });
 
@@ -117,7 +130,13 @@ describe('OpenAI SDK, streaming', () => {
 });
 
 describe('AWS Bedrock SDK', () => {
-  const call = (host, port) => ({ url: `https://${host}:${port}`, region: 'eu-central-1', credentials: CREDENTIALS, model: MODEL, text: 'Grüße' });
+  const call = (host, port) => ({
+    url: `https://${host}:${port}`,
+    region: 'eu-central-1',
+    credentials: CREDENTIALS,
+    model: MODEL,
+    text: 'Grüße',
+  });
   const run = (host, port) =>
     runClient('bedrock.mjs', { ...call(host, port), proxyUrl: scene.gate.proxyUrl }, { trust: scene.trust });
 
@@ -136,7 +155,14 @@ describe('AWS Bedrock SDK', () => {
     const result = await run(host, scene.secure.port);
     assert.deepEqual([result.status, result.text], [200, PIECES.join('')]);
     const { body } = assertSigned(host, `${MODEL_PATH}/converse`);
-    assertRow(await scene.gate.row(host), { ...ALLOWED, kind: 'intercepted', host, method: 'POST', status: 200, request_bytes: body.length });
+    assertRow(await scene.gate.row(host), {
+      ...ALLOWED,
+      kind: 'intercepted',
+      host,
+      method: 'POST',
+      status: 200,
+      request_bytes: body.length,
+    });
   });
 
   test('converse-stream allowed: events pass one by one', async () => {

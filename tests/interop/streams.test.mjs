@@ -46,7 +46,14 @@ describe('WebSocket inside an intercepted tunnel', () => {
       },
       { trust: scene.trust },
     );
-  const common = { kind: 'intercepted', method: 'GET', path: '/socket', project_id: PROJECT, deployment_id: null, id_assurance: 'claimed' };
+  const common = {
+    kind: 'intercepted',
+    method: 'GET',
+    path: '/socket',
+    project_id: PROJECT,
+    deployment_id: null,
+    id_assurance: 'claimed',
+  };
 
   test('allowed: messages are echoed and the close is clean', async () => {
     const host = 'websocket.allowed.test';
@@ -55,7 +62,10 @@ describe('WebSocket inside an intercepted tunnel', () => {
     const row = await scene.gate.row(host);
     assertRow(row, { ...common, ...ALLOWED, host, status: 101 });
     const payload = messages.join('').length;
-    assert.ok(row.request_bytes > payload && row.response_bytes > payload, `${row.request_bytes}, ${row.response_bytes}`);
+    assert.ok(
+      row.request_bytes > payload && row.response_bytes > payload,
+      `${row.request_bytes}, ${row.response_bytes}`,
+    );
   });
 
   test('denied', async () => {
@@ -77,11 +87,18 @@ describe('WebSocket inside an intercepted tunnel', () => {
 
 test('a client that gives up at its size limit ends the upstream response and is recorded with the bytes it got', async () => {
   const host = 'endless.allowed.test';
-  const call = { url: `https://${host}:${scene.secure.port}/export`, maxContentLength: CONTENT_MAX, proxyUrl: scene.gate.proxyUrl };
+  const call = {
+    url: `https://${host}:${scene.secure.port}/export`,
+    maxContentLength: CONTENT_MAX,
+    proxyUrl: scene.gate.proxyUrl,
+  };
   const { error } = await runClient('axios.mjs', call, { trust: scene.trust });
   assert.match(error.message, /maxContentLength size of 1000000 exceeded/);
   await until('the upstream response to be closed', () => flood.closed || undefined);
   const row = await scene.gate.row(host);
   assertRow(row, { kind: 'intercepted', decision: 'allow', outcome: 'client_aborted', status: 200, host });
-  assert.ok(row.response_bytes >= CONTENT_MAX && row.response_bytes <= flood.sent, `${row.response_bytes} of ${flood.sent}`);
+  assert.ok(
+    row.response_bytes >= CONTENT_MAX && row.response_bytes <= flood.sent,
+    `${row.response_bytes} of ${flood.sent}`,
+  );
 });

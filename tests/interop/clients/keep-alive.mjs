@@ -31,7 +31,12 @@ async function plain(proxy) {
 
 async function intercepted(proxy, target) {
   const port = target.port || 443;
-  const request = http.request({ host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: `${target.hostname}:${port}` });
+  const request = http.request({
+    host: proxy.hostname,
+    port: proxy.port,
+    method: 'CONNECT',
+    path: `${target.hostname}:${port}`,
+  });
   request.end();
   const [response, tunnel] = await once(request, 'connect');
   if (response.statusCode !== 200) throw new Error(`CONNECT was answered ${response.statusCode}`);

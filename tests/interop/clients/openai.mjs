@@ -6,7 +6,12 @@ import { perform } from './call.mjs';
 
 await perform(async (call, report) => {
   const { httpsAgent } = await customAgents(call);
-  const client = new OpenAI({ apiKey: 'sk-interop', baseURL: call.url, httpAgent: httpsAgent, maxRetries: call.retries });
+  const client = new OpenAI({
+    apiKey: 'sk-interop',
+    baseURL: call.url,
+    httpAgent: httpsAgent,
+    maxRetries: call.retries,
+  });
   const stream = await client.chat.completions.create({
     model: 'gpt-4o',
     stream: true,

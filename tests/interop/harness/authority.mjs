@@ -39,7 +39,10 @@ function issue(directory, signer, hosts) {
     { name: 'basicConstraints', cA: false, critical: true },
     { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
     { name: 'extKeyUsage', serverAuth: true },
-    { name: 'subjectAltName', altNames: hosts.map((host) => (isIP(host) ? { type: 7, ip: host } : { type: 2, value: host })) },
+    {
+      name: 'subjectAltName',
+      altNames: hosts.map((host) => (isIP(host) ? { type: 7, ip: host } : { type: 2, value: host })),
+    },
   ]);
   certificate.sign(signer.key, forge.md.sha256.create());
   const cert = forge.pki.certificateToPem(certificate);

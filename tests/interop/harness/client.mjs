@@ -16,18 +16,27 @@ const DEADLINE_MS = 60_000;
  * @param {object} [options]
  * @param {string} [options.trust] PEM file of the additional roots
  * @param {boolean} [options.direct] no proxy: every `*.test` name is 127.0.0.1
+ * @param {string} [options.nodeOptions] NODE_OPTIONS of the script
  */
-export function startClient(script, call, { trust, direct = false } = {}) {
-  const env = { ...process.env, NODE_EXTRA_CA_CERTS: trust ?? '' };
-  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy']) delete env[name];
+export function startClient(script, call, { trust, direct = false, nodeOptions = '' } = {}) {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: trust ?? '', NODE_OPTIONS: nodeOptions };
+  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'])
+    delete env[name];
   const path = (name) => fileURLToPath(new URL(`../clients/${name}`, import.meta.url));
   const preload = direct ? ['--import', path('loopback-names.mjs')] : [];
-  const run = launch(process.execPath, [...preload, path(script), JSON.stringify(call)], { env, killAfterMs: DEADLINE_MS });
+  const run = launch(process.execPath, [...preload, path(script), JSON.stringify(call)], {
+    env,
+    killAfterMs: DEADLINE_MS,
+  });
   const events = () => run.lines.map((line) => JSON.parse(line));
   return {
     /** Waits for the n-th event of a name (from 1). */
     event: (name, nth = 1) =>
-      until(`${script} to report ${name} ${nth}`, () => events().filter((event) => event.event === name)[nth - 1], DEADLINE_MS),
+      until(
+        `${script} to report ${name} ${nth}`,
+        () => events().filter((event) => event.event === name)[nth - 1],
+        DEADLINE_MS,
+      ),
     events,
     /** What the script ended with: `{ok: true, ...}` or `{ok: false, error}`. */
     async result() {

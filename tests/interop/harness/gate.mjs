@@ -87,7 +87,10 @@ export async function rows(dataDir, filters = []) {
 async function row(dataDir, run, host, matches = () => true) {
   const find = async () => {
     const found = (await rows(dataDir, ['--host', host])).filter(matches);
-    assert.ok(found.length < 2, `${found.length} rows for one exchange with ${host}: ${JSON.stringify(found, null, 1)}`);
+    assert.ok(
+      found.length < 2,
+      `${found.length} rows for one exchange with ${host}: ${JSON.stringify(found, null, 1)}`,
+    );
     return found[0];
   };
   try {

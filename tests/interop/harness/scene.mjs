@@ -15,17 +15,26 @@ import { closedPort, startOrigin } from './origin.mjs';
  * @param {string[]} options.names first labels of the hosts used
  * @param {Parameters<typeof startOrigin>[0]['routes']} options.routes
  * @param {string[]} [options.args] more flags of the gate
+ * @param {(tls: {certFile: string, keyFile: string}) => object} [options.configure] makes the configuration file, policy
+ *   included, given a certificate for 127.0.0.1; absent: flags allow what is said above
+ * @param {number} [options.listeners] how many the configuration names
  */
-export async function setScene({ name, names, routes, args = [] }) {
+export async function setScene({ name, names, routes, args = [], configure, listeners }) {
   const directory = workDirectory(name);
   const authority = makeAuthority(directory, 'origin-ca');
-  const tls = authority.issue(['*.allowed.test']);
-  const [secure, plain, deadPort] = await Promise.all([startOrigin({ tls, routes }), startOrigin({ routes }), closedPort()]);
+  const tls = authority.issue(['*.allowed.test', '127.0.0.1']);
+  const [secure, plain, deadPort] = await Promise.all([
+    startOrigin({ tls, routes }),
+    startOrigin({ routes }),
+    closedPort(),
+  ]);
   const gate = await startGate({
     directory,
     upstreamCa: authority.certFile,
     hosts: names.flatMap((label) => [`${label}.allowed.test`, `${label}.down.test`]),
-    args: ['--allow-host', '*.allowed.test', '--allow-host', '*.down.test', ...args],
+    config: configure?.(tls),
+    listeners,
+    args: [...(configure ? [] : ['--allow-host', '*.allowed.test', '--allow-host', '*.down.test']), ...args],
   });
   const stop = async () => {
     await gate.stop();
