@@ -57,9 +57,10 @@ before(async () => {
       { name: 'kibana-lab', header: LAB_HEADER, deployments: [OWN, FOREIGN] },
     ],
     tunnel_hosts: ['mail.allowed.test', 'tls-mail.allowed.test'],
-    policy: { mode: 'enforce', default: 'deny', rules: [{ name: 'everyone', hosts: ['*.allowed.test'] }] },
   });
-  scene = await setScene({ name: 'callers', names, routes: { '/hook': json({ ok: true }) }, configure, listeners: 2 });
+  const policy = { mode: 'enforce', default: 'deny', rules: [{ name: 'everyone', hosts: ['*.allowed.test'] }] };
+  const routes = { '/hook': json({ ok: true }) };
+  scene = await setScene({ name: 'callers', names, routes, configure, policy, listeners: 2 });
   mail = await startMail({ implicit: false, tls: scene.tls });
   // Interception CA for what is inside the tunnel, the origins' CA for the listener's own certificate and for mail.
   trust = bundle(scene.directory, 'trust.pem', [scene.gate.caFile, scene.authority.certFile]);

@@ -16,15 +16,12 @@ const agent = (deployment) => ({ 'User-Agent': `axios/1.13.5 elastic (deployment
 let scene;
 before(async () => {
   const rules = [ALPHA, BETA].map((id) => ({ name: RULES[id], hosts: [HOSTS[id]], for: { deployments: [id] } }));
-  const configure = () => ({
-    listeners: [{ name: 'default', address: '127.0.0.1:0' }],
-    policy: { mode: 'enforce', default: 'deny', rules },
-  });
+  const policy = { mode: 'enforce', default: 'deny', rules };
   scene = await setScene({
     name: 'deployments',
     names: ['alpha', 'beta'],
     routes: { '/hook': json({ ok: true }) },
-    configure,
+    policy,
   });
 });
 after(() => scene?.stop());

@@ -32,14 +32,16 @@ export function workDirectory(name) {
  * @param {string} options.upstreamCa PEM file of the origins' CA
  * @param {string[]} options.hosts names that resolve to 127.0.0.1
  * @param {object} [options.config] written as the configuration file; JSON is YAML
+ * @param {object} [options.policy] written beside it as the policy file
  * @param {string[]} [options.args] more flags
  * @param {number} [options.listeners] how many lines to wait for
  */
-export async function startGate({ directory, upstreamCa, hosts, config, args = [], listeners = 1 }) {
+export async function startGate({ directory, upstreamCa, hosts, config, policy, args = [], listeners = 1 }) {
   const dataDir = join(directory, 'data');
   const caFile = join(directory, 'interception-ca.pem');
   const flags = [
     ...(config ? ['--config', write(join(directory, 'tollgate.yml'), config)] : ['--listen', '127.0.0.1:0']),
+    ...(policy ? ['--policy', write(join(directory, 'policy.yml'), policy)] : []),
     ...['--data-dir', dataDir, '--ca-cert', caFile, '--ca-key', join(directory, 'interception-ca.key')],
     ...['--upstream-ca', upstreamCa, '--allow-address', '127.0.0.0/8'],
     ...hosts.flatMap((host) => ['--resolve', `${host}=127.0.0.1`]),

@@ -15,11 +15,12 @@ import { closedPort, startOrigin } from './origin.mjs';
  * @param {string[]} options.names first labels of the hosts used
  * @param {Parameters<typeof startOrigin>[0]['routes']} options.routes
  * @param {string[]} [options.args] more flags of the gate
- * @param {(tls: {certFile: string, keyFile: string}) => object} [options.configure] makes the configuration file, policy
- *   included, given a certificate for 127.0.0.1; absent: flags allow what is said above
+ * @param {(tls: {certFile: string, keyFile: string}) => object} [options.configure] makes the configuration file, given a
+ *   certificate for 127.0.0.1
+ * @param {object} [options.policy] of the policy file; absent: flags allow what is said above
  * @param {number} [options.listeners] how many the configuration names
  */
-export async function setScene({ name, names, routes, args = [], configure, listeners }) {
+export async function setScene({ name, names, routes, args = [], configure, policy, listeners }) {
   const directory = workDirectory(name);
   const authority = makeAuthority(directory, 'origin-ca');
   const tls = authority.issue(['*.allowed.test', '127.0.0.1']);
@@ -33,8 +34,9 @@ export async function setScene({ name, names, routes, args = [], configure, list
     upstreamCa: authority.certFile,
     hosts: names.flatMap((label) => [`${label}.allowed.test`, `${label}.down.test`]),
     config: configure?.(tls),
+    policy,
     listeners,
-    args: [...(configure ? [] : ['--allow-host', '*.allowed.test', '--allow-host', '*.down.test']), ...args],
+    args: [...(policy ? [] : ['--allow-host', '*.allowed.test', '--allow-host', '*.down.test']), ...args],
   });
   const stop = async () => {
     await gate.stop();
