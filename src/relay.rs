@@ -84,7 +84,12 @@ where
 {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let read = from.read(&mut buffer).await.map_err(Broken::Reading)?;
+        let read = match from.read(&mut buffer).await {
+            Ok(read) => read,
+            // TLS without its closing alert: what it carried says itself whether it is complete.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(Broken::Reading(error)),
+        };
         let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
             // The end of one direction is passed on; a peer that is gone already does not make that an error.
             let _ = to.shutdown().await;

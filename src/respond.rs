@@ -117,6 +117,14 @@ impl Refusal {
         })
     }
 
+    /// Whether the connection cannot go on: its framing is in doubt, or nothing on it would be served.
+    const fn closes_connection(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::Wire(_) | Self::Client(_) | Self::Overloaded(_) | Self::Stopping => true,
+            Self::Policy(_) | Self::Upstream(_) | Self::NoEvidence(_) => false,
+        }
+    }
+
     /// Writes the refusal into the exchange's columns.
     pub fn note(&self, exchange: &mut Exchange) {
         exchange.outcome_mut().status = Some(self.status().as_u16());
@@ -147,10 +155,12 @@ const fn upstream_status(error: &UpstreamError) -> StatusCode {
     }
 }
 
-/// What a refused caller is told. `message` is the field Kibana's webhook connector shows.
+/// What a refused caller is told. `message` is the field Kibana's webhook connector shows; the OpenAI SDK and the
+/// connectors around language models look for the same text in `error.message`.
 #[derive(Serialize)]
 struct Explanation<'a> {
-    message: String,
+    message: &'a str,
+    error: ErrorObject<'a>,
     event_id: String,
     reason: &'a str,
     rule: Option<&'a str>,
@@ -159,8 +169,17 @@ struct Explanation<'a> {
     remedy: &'a str,
 }
 
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'a str,
+}
+
 /// Who a refused exchange was for, for its message.
 pub struct Addressee {
+    is_connect: bool,
     event_id: uuid::Uuid,
     host: Option<String>,
     port: Option<u16>,
@@ -175,6 +194,7 @@ impl Addressee {
         let intent = exchange.intent_mut();
         let denied = intent.decision == Some(Decision::Deny);
         Self {
+            is_connect: intent.method.as_deref() == Some("CONNECT"),
             event_id: intent.event_id,
             host: intent.host.clone(),
             port: intent.port,
@@ -192,7 +212,8 @@ impl Addressee {
     }
 }
 
-/// The answer to a refused exchange: one small body with its length, and the connection is closed after it.
+/// The answer to a refused exchange: one small body with its length. After a refused CONNECT the connection is closed,
+/// because what the client has sent behind it is not for us (RFC 9110 section 9.3.6).
 pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let status = refusal.status();
     let remedy = refusal.remedy();
@@ -201,16 +222,23 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     } else {
         "could not reach"
     };
+    let message = format!(
+        "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
+        addressee.destination(),
+        addressee.event_id
+    );
+    let reason = refusal
+        .deny_reason()
+        .map_or_else(|| refusal.outcome().code(), DenyReason::code);
     let explanation = Explanation {
-        message: format!(
-            "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
-            addressee.destination(),
-            addressee.event_id
-        ),
+        message: &message,
+        error: ErrorObject {
+            message: &message,
+            kind: "tollgate_refused",
+            code: reason,
+        },
         event_id: addressee.event_id.to_string(),
-        reason: refusal
-            .deny_reason()
-            .map_or_else(|| refusal.outcome().code(), DenyReason::code),
+        reason,
         rule: addressee.rule.as_deref(),
         deployment: addressee.deployment.as_deref(),
         project: addressee.project.as_deref(),
@@ -229,7 +257,9 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if addressee.is_connect || refusal.closes_connection() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -140,7 +140,7 @@ impl Scope {
             }
             (Some(opening), HttpEnd::Closed(_)) if self.is_intercepted() => {
                 let text = "the client closed right after its TLS handshake, without a request: clients on Node.js do so \
-                            when they do not trust the interception CA; see NODE_EXTRA_CA_CERTS in certs/README.md";
+                            when they do not trust the interception CA; `tollgate kibana-config` prints the remedy";
                 broken(opening, OutcomeKind::ClientRejectedCa, text.to_owned());
             }
             (Some(opening), HttpEnd::Closed(None)) => {

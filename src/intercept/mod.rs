@@ -29,7 +29,7 @@ pub enum InterceptError {
     #[error("the TLS server name {sni:?} is not the CONNECT target {host}")]
     SniMismatch { sni: String, host: Host },
     #[error(
-        "the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; see NODE_EXTRA_CA_CERTS in certs/README.md"
+        "the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; `tollgate kibana-config` prints the remedy"
     )]
     ClientRejectedCa(String),
     #[error("the TLS handshake with the client failed: {0}")]
@@ -173,15 +173,21 @@ async fn refuse<IO: AsyncWrite + Unpin>(mut stream: IO) {
     let _ = stream.shutdown().await;
 }
 
-/// An alert about our certificate is the one failure an operator can mend.
+/// An alert about our certificate is the one failure an operator can mend. A client that has seen the certificate and
+/// then closes or resets says the same in a shorter way: Node.js judges a certificate only after the handshake.
 fn handshake_error(error: io::Error) -> InterceptError {
     use rustls::AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRevoked, CertificateUnknown, DecryptError,
         UnknownCA, UnsupportedCertificate,
     };
+    let closed = matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    );
     let alert = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => *alert,
-        _ => return InterceptError::Handshake(error),
+        None if closed => return InterceptError::ClientRejectedCa("closed after seeing it".to_owned()),
+        Some(_) | None => return InterceptError::Handshake(error),
     };
     match alert {
         UnknownCA

@@ -204,7 +204,7 @@ fn a_refused_name_is_neither_resolved_nor_dialled_and_the_answer_explains() {
     let answer = gate
         .client()
         .ask(post(&format!("http://{authority}/"), &authority, "{}"));
-    assert_eq!((answer.status, answer.field("connection")), (403, Some("close")));
+    assert_eq!(answer.status, 403);
     assert_eq!(answer.field("content-type"), Some("application/json"));
     let explanation = answer.json();
     assert_eq!(explanation["reason"], "host_not_allowed");
