@@ -32,10 +32,8 @@ pub fn from_http2(headers: &mut HeaderMap, authority: &str) {
         headers.insert(HOST, host);
     }
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() > 1 {
-        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-            headers.insert(COOKIE, cookie);
-        }
+    if let (2.., Ok(cookie)) = (crumbs.len(), HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))) {
+        headers.insert(COOKIE, cookie);
     }
 }
 
