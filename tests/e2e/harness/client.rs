@@ -39,6 +39,20 @@ pub struct Client<IO = TcpStream> {
     buffered: Vec<u8>,
 }
 
+/// TLS settings of a client that trusts the CA in `ca_pem` and offers these protocols by ALPN.
+pub fn trusting(ca_pem: &Path, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca_pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
 /// A client inside an intercepted tunnel.
 pub type Secured = Client<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -63,17 +77,9 @@ impl Client {
 
     /// The same, offering protocols by ALPN.
     pub fn secure_with(self, ca_pem: &Path, sni: &str, alpn: &[&[u8]]) -> io::Result<Secured> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(ca_pem).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        let config = trusting(ca_pem, alpn);
         let name = ServerName::try_from(sni.to_owned()).unwrap();
-        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut session = ClientConnection::new(config, name).unwrap();
         let mut stream = self.stream;
         while session.is_handshaking() {
             session.complete_io(&mut stream)?;
