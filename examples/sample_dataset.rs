@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn row(writer: &Arc<Writer>, seq: u64) -> Row {
-    let refused = seq % 7 == 0;
+    let refused = seq.is_multiple_of(7);
     let event_time_us = START_US + seq as i64 * INTERVAL_US;
     let event_id = Uuid::from_u128((u128::from(writer.epoch) << 64) | u128::from(seq));
     Row {
@@ -51,7 +51,7 @@ fn row(writer: &Arc<Writer>, seq: u64) -> Row {
 
 fn intent(event_id: Uuid, event_time_us: i64, seq: u64, refused: bool) -> Intent {
     let host = if refused { "pastebin.example" } else { "hooks.slack.com" };
-    let deployment_id = (seq % 3 != 0).then(|| format!("deployment{}", seq % 5));
+    let deployment_id = (!seq.is_multiple_of(3)).then(|| format!("deployment{}", seq % 5));
     let product = "axios/1.7.2";
     let fragment = deployment_id
         .as_ref()
@@ -105,7 +105,7 @@ fn outcome(event_time_us: i64, seq: u64, refused: bool) -> Outcome {
         request_bytes: 512,
         upstream_ip: (!refused).then_some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))),
         upstream_port: (!refused).then_some(443),
-        upstream_reused: (!refused).then_some(seq % 2 == 0),
+        upstream_reused: (!refused).then_some(seq.is_multiple_of(2)),
         tls_version: (!refused).then(|| "TLSv1.3".to_owned()),
         tls_cipher: (!refused).then(|| "TLS13_AES_256_GCM_SHA384".to_owned()),
         upstream_cert_sha256: (!refused).then(|| format!("{:064x}", 7)),

@@ -63,13 +63,14 @@ impl FileError {
 }
 
 /// Writes `rows`, sorted by `event_time`, to `staged`, makes them durable and checks the file by opening it again.
-/// Returns its size in bytes. A file already at `staged` is replaced.
+/// Returns its size in bytes. A file already at `staged` is replaced; after an error there is none.
 pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Result<u64, FileError> {
-    let file = File::create(staged).map_err(FileError::io("creating", staged))?;
-    let file = write(file, staged, rows, row_group_rows)?;
-    file.sync_all().map_err(FileError::io("syncing", staged))?;
-    drop(file);
-    check(staged, rows.len())
+    let written = write(staged, rows, row_group_rows).and_then(|()| check(staged, rows.len()));
+    if written.is_err() {
+        // On a full disk the half-written file would take the room that the journal needs.
+        let _ = fs::remove_file(staged);
+    }
+    written
 }
 
 /// Renames a staged file to its place in the dataset, durably. `audit_dir` must exist.
@@ -91,7 +92,8 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
         .map_err(FileError::io("syncing directory", dir))
 }
 
-fn write(file: File, path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<File, FileError> {
+fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), FileError> {
+    let file = File::create(path).map_err(FileError::io("creating", path))?;
     let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
     let options = ArrowWriterOptions::new()
@@ -106,7 +108,8 @@ fn write(file: File, path: &Path, sorted: &[&Row], row_group_rows: usize) -> Res
         })?;
         writer.write(&batch).map_err(FileError::parquet(path))?;
     }
-    writer.into_inner().map_err(FileError::parquet(path))
+    let file = writer.into_inner().map_err(FileError::parquet(path))?;
+    file.sync_all().map_err(FileError::io("syncing", path))
 }
 
 fn check(path: &Path, expected: usize) -> Result<u64, FileError> {

@@ -105,7 +105,12 @@ fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result
     };
     let mut known = sealed_ids(&partition_dir, &range)?;
     rows.retain(|row| known.insert(row.intent.event_id));
-    let Some(name) = file_name(&rows)? else { return Ok(None) };
+    let Some(name) = file_name(&rows)? else {
+        // Whoever renamed those files may have died before the renames were durable.
+        file::sync_dir(&settings.audit_dir)?;
+        file::sync_dir(&partition_dir)?;
+        return Ok(None);
+    };
     refuse_taken(&partition_dir.join(name.to_string()))?;
 
     rows.sort_by_key(|row| (row.intent.event_time_us, row.seq));

@@ -22,6 +22,8 @@ type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
 
 /// First wait after a failure; doubled up to [`Settings::retry_max`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
+/// Shortest wait whatever the settings say, so that a failure never becomes a busy loop.
+const RETRY_FLOOR: Duration = Duration::from_millis(1);
 /// Longest sleep of the idle thread: how late it notices [`Sealer::finish`] while a channel end is still held.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 
@@ -35,8 +37,8 @@ enum SegmentError {
     Damaged,
     #[error(transparent)]
     Seal(#[from] SealError),
-    #[error("sealed, but not removed: {0}")]
-    Remove(#[from] FileError),
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// What the sealer has done since it started, for metrics.
@@ -76,6 +78,16 @@ struct Shared {
 struct Progress {
     status: Status,
     pending: Vec<PathBuf>,
+}
+
+impl Progress {
+    /// With nothing left to seal, the latest failure is over.
+    fn set_backlog(&mut self, backlog: usize) {
+        self.status.backlog = backlog;
+        if backlog == 0 {
+            self.status.last_error = None;
+        }
+    }
 }
 
 impl Shared {
@@ -194,7 +206,7 @@ impl Work {
     /// Tries each queued segment that is due, or every one when `all`, once.
     fn seal_due(&mut self, all: bool) {
         for _ in 0..self.queue.len() {
-            let Some(pending) = self.queue.pop_front() else { return };
+            let Some(pending) = self.queue.pop_front() else { break };
             if !all && pending.due > Instant::now() {
                 self.queue.push_back(pending);
                 continue;
@@ -203,12 +215,13 @@ impl Work {
                 Ok(()) => tracing::debug!(segment = %pending.segment.display(), "sealed"),
                 Err(error) => self.postpone(pending, &error),
             }
-            self.publish_queue();
+            self.shared.update(|progress| progress.set_backlog(self.queue.len()));
         }
+        self.publish_queue();
     }
 
     fn seal_segment(&self, segment: &Path) -> Result<(), SegmentError> {
-        if !segment.exists() {
+        if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
             return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
         }
         let contents = (self.read)(segment)?;
@@ -235,7 +248,7 @@ impl Work {
 
     fn postpone(&mut self, failed: Pending, error: &SegmentError) {
         let Pending { segment, wait, .. } = failed;
-        let wait = wait.min(self.settings.retry_max);
+        let wait = wait.min(self.settings.retry_max).max(RETRY_FLOOR);
         tracing::error!(segment = %segment.display(), %error, retry_in = ?wait, "segment not sealed; it is kept");
         self.shared.update(|progress| {
             progress.status.failures += 1;
@@ -251,10 +264,7 @@ impl Work {
     fn publish_queue(&self) {
         self.shared.update(|progress| {
             progress.pending = self.queue.iter().map(|pending| pending.segment.clone()).collect();
-            progress.status.backlog = progress.pending.len();
-            if progress.pending.is_empty() {
-                progress.status.last_error = None;
-            }
+            progress.set_backlog(self.queue.len());
         });
     }
 

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Overrides;
 use crate::record::Decision;
+use crate::search::HostFilter;
+use crate::search::time::{self, TimeError};
 
 /// Outbound proxy for Kibana connectors: judges every call and keeps evidence of it in Parquet.
 #[derive(Debug, Parser)]
@@ -84,7 +86,7 @@ pub struct SettingsArgs {
     /// Configuration file; without one, embedded defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address to listen on, instead of the file's listeners [default: 127.0.0.1:3128]
+    /// Listen here, not on the file's listeners; repeatable [default: 127.0.0.1:3128]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
     /// Address of metrics, health and console [default: none]
@@ -99,7 +101,7 @@ pub struct SettingsArgs {
     /// Interception CA key, PEM [default: certs/ca.key]
     #[arg(long, value_name = "FILE")]
     ca_key: Option<PathBuf>,
-    /// CA to trust for upstreams, beside the system's roots
+    /// CA to trust for upstreams beside the system's roots; repeatable
     #[arg(long, value_name = "FILE")]
     upstream_ca: Vec<PathBuf>,
     /// Policy file, instead of the configuration's policy
@@ -108,19 +110,19 @@ pub struct SettingsArgs {
     /// Refuse what the policy does not allow, whatever mode it has
     #[arg(long)]
     enforce: bool,
-    /// Enforce with these hosts, instead of the configuration's policy (`host`, `*.suffix`, `host:port`)
+    /// Enforce: allow this host, `*.suffix` or `host:port` and no other; repeatable
     #[arg(long, value_name = "PATTERN")]
     allow_host: Vec<String>,
-    /// Host that is never intercepted
+    /// Host that is never intercepted; repeatable
     #[arg(long, value_name = "PATTERN")]
     tunnel_host: Vec<String>,
-    /// Network that may be dialled although it is refused by default (private, loopback, ..)
+    /// Network that may be dialled although private, loopback, ..; repeatable
     #[arg(long, value_name = "CIDR")]
     allow_address: Vec<String>,
-    /// Use this address for a name instead of asking DNS
+    /// Use this address for a name instead of asking DNS; repeatable
     #[arg(long, value_name = "HOST=ADDR")]
     resolve: Vec<String>,
-    /// How durable evidence is before a call leaves: fsync survives power loss, write does not [default: fsync]
+    /// Evidence survives power loss, or only a crash [default: fsync]
     #[arg(long, value_name = "fsync|write")]
     durability: Option<String>,
     /// Worker threads [default: number of CPUs]
@@ -195,16 +197,16 @@ pub struct RecordsArgs {
     pub project: Option<String>,
     /// Calls to this host, or to the names below `*.suffix`
     #[arg(long, value_name = "PATTERN")]
-    pub host: Option<String>,
+    pub host: Option<HostFilter>,
     /// Calls with this verdict
     #[arg(long, value_name = "allow|deny|would_deny", value_parser = parse_decision)]
     pub decision: Option<Decision>,
     /// Calls that began at or after this time
-    #[arg(long, value_name = "T")]
-    pub since: Option<String>,
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub since: Option<i64>,
     /// Calls that began before this time
-    #[arg(long, value_name = "T")]
-    pub until: Option<String>,
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub until: Option<i64>,
     /// At most this many, the newest
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -215,6 +217,11 @@ pub struct RecordsArgs {
 
 fn parse_decision(code: &str) -> Result<Decision, String> {
     Decision::from_code(code).ok_or_else(|| "it is one of allow, deny, would_deny".to_owned())
+}
+
+/// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
+fn parse_time_us(text: &str) -> Result<i64, TimeError> {
+    time::parse(text, jiff::Timestamp::now().as_microsecond())
 }
 
 /// `tollgate kibana-config`

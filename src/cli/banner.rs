@@ -50,12 +50,21 @@ fn write_policy(out: &mut impl Write, config: &Config) -> io::Result<()> {
         }
         Mode::Enforce => {
             let source = policy_source(&config.policy_source);
-            let rules = config.policy.rule_count();
+            let rules = rules(config.policy.rule_count());
             writeln!(
                 out,
-                "Policy: ENFORCED, {rules} rules from {source}; everything else is refused."
+                "Policy: ENFORCED, {rules} from {source}; everything else is refused."
             )
         }
+    }
+}
+
+/// A number of rules, for people.
+pub(super) fn rules(count: usize) -> String {
+    if count == 1 {
+        "1 rule".to_owned()
+    } else {
+        format!("{count} rules")
     }
 }
 

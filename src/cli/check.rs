@@ -1,41 +1,71 @@
 //! `tollgate check`: every problem of a configuration, or a summary of what would run. Starts nothing, makes nothing.
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use super::CliError;
 use super::args::CheckArgs;
-use super::banner::policy_source;
-use crate::config::{Config, ConfigError, Listener};
+use super::banner::{policy_source, rules};
+use crate::config::{Config, Listener, Problem};
+use crate::intercept::authority::Authority;
+
+/// What was found wrong: settings, or the CA they name.
+struct Complaint {
+    place: String,
+    message: String,
+}
 
 /// Checks and prints; fails with [`CliError::Checked`] when there are problems.
 pub(super) fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let loaded = Config::load(args.settings.config.as_deref(), &args.settings.overrides());
-    match (&loaded, args.json) {
+    let checked = checked(args);
+    match (&checked, args.json) {
         (Ok(config), false) => write_summary(out, config)?,
-        (Err(error), false) => write_problems(out, error)?,
+        (Err(complaints), false) => write_complaints(out, complaints)?,
         (Ok(config), true) => writeln!(out, "{:#}", summary(config))?,
-        (Err(error), true) => writeln!(out, "{:#}", problems(error))?,
+        (Err(complaints), true) => writeln!(out, "{:#}", complaints_json(complaints))?,
     }
     out.flush()?;
-    loaded.map(drop).map_err(|_| CliError::Checked)
+    checked.map(drop).map_err(|_| CliError::Checked)
 }
 
-fn write_problems(out: &mut impl Write, error: &ConfigError) -> std::io::Result<()> {
-    for problem in &error.problems {
-        writeln!(out, "{problem}")?;
+fn checked(args: &CheckArgs) -> Result<Config, Vec<Complaint>> {
+    let loaded = Config::load(args.settings.config.as_deref(), &args.settings.overrides());
+    let config = loaded.map_err(|error| error.problems.iter().map(Complaint::from).collect::<Vec<_>>())?;
+    let authority = &config.interception.authority;
+    match Authority::load_existing(authority, SystemTime::now()) {
+        Ok(Some(_) | None) => Ok(config),
+        Err(error) => Err(vec![Complaint {
+            place: "interception".to_owned(),
+            message: error.to_string(),
+        }]),
     }
-    match error.problems.len() {
+}
+
+impl From<&Problem> for Complaint {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            place: problem.place.to_string(),
+            message: problem.kind.to_string(),
+        }
+    }
+}
+
+fn write_complaints(out: &mut impl Write, complaints: &[Complaint]) -> std::io::Result<()> {
+    for Complaint { place, message } in complaints {
+        writeln!(out, "{place}: {message}")?;
+    }
+    match complaints.len() {
         1 => writeln!(out, "1 problem"),
         count => writeln!(out, "{count} problems"),
     }
 }
 
-fn problems(error: &ConfigError) -> Value {
-    let problems = error.problems.iter();
+fn complaints_json(complaints: &[Complaint]) -> Value {
+    let problems = complaints.iter();
     let problems: Vec<Value> = problems
-        .map(|problem| json!({ "place": problem.place.to_string(), "message": problem.kind.to_string() }))
+        .map(|Complaint { place, message }| json!({ "place": place, "message": message }))
         .collect();
     json!({ "valid": false, "problems": problems })
 }
@@ -52,9 +82,9 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     let source = policy_source(&config.policy_source);
     writeln!(
         out,
-        "policy    {}, {} rules from {source}",
+        "policy    {}, {} from {source}",
         policy.mode().as_str(),
-        policy.rule_count()
+        rules(policy.rule_count())
     )?;
     writeln!(out, "          sha256 {}", policy.hash())?;
     writeln!(out, "data      {}", config.data_dir.root().display())?;

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::intercept::authority::AuthorityError;
+use crate::search::{Problem, SearchError};
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -32,6 +33,12 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
+    /// There is nothing to search.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A search could not read everything.
+    #[error("records may be missing above, not everything could be read:{}", lines(.0))]
+    Incomplete(Vec<Problem>),
     /// The proxy could not start, or failed while running.
     #[error("{0:#}")]
     Run(anyhow::Error),
@@ -43,7 +50,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Output(_) | Self::OutputExists(_) => EXIT_IO,
+            Self::Output(_) | Self::OutputExists(_) | Self::Search(_) | Self::Incomplete(_) => EXIT_IO,
             Self::Run(_) => EXIT_FAILURE,
         }
     }
@@ -52,4 +59,12 @@ impl CliError {
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::Checked) || self.exit_code() == 0
     }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("\n{problem}"))
+        .collect::<Vec<_>>()
+        .concat()
 }

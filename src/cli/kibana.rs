@@ -41,9 +41,9 @@ pub(super) fn kibana_config(args: &KibanaArgs, out: &mut impl Write) -> Result<(
         authenticated: !config.clients.is_empty(),
     };
     if args.json {
-        write_json(out, &facts)?
+        write_json(out, &facts)?;
     } else {
-        write_text(out, &facts)?
+        write_text(out, &facts)?;
     }
     out.flush()?;
     Ok(())

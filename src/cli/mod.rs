@@ -30,3 +30,6 @@ pub fn dispatch(cli: Cli, serve: Serve) -> Result<(), CliError> {
         Command::Ca(command) => ca::ca(command, stdout),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,43 @@
 //! `tollgate records`: from flags to a query, and from what it finds to stdout.
+//!
+//! What could not be read is named on stderr and by the exit code, so that nobody takes a part for the whole.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 
 use super::CliError;
 use super::args::RecordsArgs;
+use crate::search::{self, Query, print};
 
-pub(super) fn records(_args: &RecordsArgs, _out: &mut impl Write) -> Result<(), CliError> {
-    Ok(())
+/// Searches and prints; fails with [`CliError::Incomplete`] after printing when something could not be read.
+pub(super) fn records(args: &RecordsArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let found = search::run(&args.data_dir, &query(args))?;
+    if args.json {
+        print::json_lines(&found.rows, out)?;
+    } else {
+        print::table(&found.rows, terminal_width(), out)?;
+    }
+    out.flush()?;
+    if found.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Incomplete(found.problems))
+    }
+}
+
+pub(super) fn query(args: &RecordsArgs) -> Query {
+    Query {
+        deployment: args.deployment.clone(),
+        project: args.project.clone(),
+        host: args.host.clone(),
+        decision: args.decision,
+        since_us: args.since,
+        until_us: args.until,
+        limit: args.limit,
+    }
+}
+
+/// Columns of the terminal on stdout as the shell knows them; `None` when stdout is something else.
+fn terminal_width() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok()?.parse().ok();
+    columns.filter(|_| io::stdout().is_terminal())
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::args::SettingsArgs;
 use super::{CliError, banner, log};
-use crate::config::{Config, ConfigError, Warning};
+use crate::config::{Config, ConfigError};
 use crate::intercept::authority::Authority;
 use crate::policy::Policy;
 
@@ -38,7 +38,7 @@ pub(super) fn run(args: &SettingsArgs, serve: Serve) -> Result<(), CliError> {
     let config = Config::load(file.as_deref(), &overrides)?;
     log::init(&config.log);
     for warning in &config.warnings {
-        warn(warning);
+        tracing::warn!("{warning}");
     }
     let authority = Authority::load_or_create(&config.interception.authority, SystemTime::now())?;
     if authority.created() {
@@ -55,10 +55,6 @@ pub(super) fn run(args: &SettingsArgs, serve: Serve) -> Result<(), CliError> {
         announce,
     })
     .map_err(CliError::Run)
-}
-
-fn warn(warning: &Warning) {
-    tracing::warn!("{warning}");
 }
 
 /// Writes the banner. A stdout that is closed or full is no reason to stop serving.

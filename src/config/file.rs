@@ -8,12 +8,12 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::client::ClientSettings;
 
 use super::problem::{ConfigError, Problem, ProblemKind};
 use super::setting::{Place, Setting};
+use super::unknown::unknown_keys;
 
 /// A larger configuration file is a mistake.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,8 +31,8 @@ pub(super) struct ConfigFile {
     pub(super) interception: InterceptionFile,
     pub(super) upstream: UpstreamFile,
     pub(super) policy_file: Key<PathBuf>,
-    /// Only its position: the policy reads its own text, so that its errors have places too.
-    pub(super) policy: Key<IgnoredAny>,
+    /// The policy reads its own text, so that its errors have places too; this is what the text must mean.
+    pub(super) policy: Key<serde_json::Value>,
     pub(super) tunnel_hosts: Vec<Setting<String>>,
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
     pub(super) clients: Vec<Setting<ClientSettings>>,
@@ -121,8 +121,12 @@ pub(super) struct LogFile {
 /// Parses the text of the file at `path`; an empty text is a file without keys.
 ///
 /// # Errors
-/// One problem: the first place where the text is not the YAML of a [`ConfigFile`].
+/// All unknown keys, or the first place where the text is not the YAML of a [`ConfigFile`].
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
+    let problems = unknown_keys(path, text);
+    if !problems.is_empty() {
+        return Err(ConfigError { problems });
+    }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);
     parsed

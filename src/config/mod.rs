@@ -1,6 +1,6 @@
 //! The settings of one run, checked and typed: what every other module is given.
 //!
-//! Two stages: [`file`] is the YAML as written, [`Config`] is what came of it after every value was checked. All
+//! Two stages: `file` holds the YAML as written, [`Config`] is what came of it after every value was checked. All
 //! problems are reported at once, each with its place and its remedy. Nothing here opens a socket, makes a key or reads
 //! the clock; the files read are the configuration, the policy, and password files.
 
@@ -12,6 +12,7 @@ mod limits;
 mod overrides;
 mod problem;
 mod setting;
+mod unknown;
 mod warning;
 
 use std::collections::HashMap;

@@ -46,6 +46,9 @@ pub enum ProblemKind {
     /// `policy_file` and `policy`.
     #[error("policy_file and policy are both given; remove one")]
     TwoPolicies,
+    /// The policy's lines cannot be told apart from the rest of the file.
+    #[error("policy: write `mode:` and `rules:` on lines of their own below `policy:`, without anchors or aliases")]
+    UnclearPolicy,
     /// `--policy` and `--allow-host`.
     #[error("--policy is given too; add the host to the policy file, or leave --policy out")]
     AllowHostAndPolicy,
@@ -171,6 +174,14 @@ impl From<Problem> for ConfigError {
 }
 
 impl Problem {
+    /// Names a key that is not one of `known`.
+    pub(super) fn unknown_key(place: Place, key: &str, known: &[&'static str]) -> Self {
+        Self {
+            place,
+            kind: unknown_key(key, known),
+        }
+    }
+
     /// Puts an error of the YAML reader at its place in `file`.
     pub(super) fn from_yaml(file: &Path, error: &serde_saphyr::Error) -> Self {
         let place = error.location().map_or_else(
@@ -194,11 +205,7 @@ fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
     use serde_saphyr::Error;
 
     match error.without_snippet() {
-        Error::SerdeUnknownField { field, expected, .. } => ProblemKind::UnknownKey {
-            key: field.clone(),
-            near: nearest(field, expected),
-            known: expected.clone(),
-        },
+        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::DuplicateMappingKey { key: Some(key), .. } => ProblemKind::DuplicateKey { key: key.clone() },
         Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType {
             wanted: "a whole number without a unit",
@@ -233,6 +240,14 @@ fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
                 .to_owned();
             ProblemKind::Yaml { detail }
         }
+    }
+}
+
+fn unknown_key(key: &str, known: &[&'static str]) -> ProblemKind {
+    ProblemKind::UnknownKey {
+        key: key.to_owned(),
+        near: nearest(key, known),
+        known: known.to_vec(),
     }
 }
 

@@ -155,32 +155,34 @@ impl Authority {
     /// # Errors
     /// Every way in which the two files can be unusable; see [`AuthorityError`].
     pub fn load_or_create(settings: &Settings, now: SystemTime) -> Result<Self, AuthorityError> {
-        let cert_exists = files::exists(&settings.cert_file)?;
-        let key_exists = files::exists(&settings.key_file)?;
-        match (cert_exists, key_exists) {
-            (true, true) => Self::load(settings, now),
-            (false, false) => {
-                create(&settings.cert_file, &settings.key_file, now)?;
-                let mut authority = Self::load(settings, now)?;
-                authority.created = true;
-                Ok(authority)
-            }
-            (true, false) => Err(AuthorityError::Half {
-                present: settings.cert_file.clone(),
-                missing: settings.key_file.clone(),
-            }),
-            (false, true) => Err(AuthorityError::Half {
-                present: settings.key_file.clone(),
-                missing: settings.cert_file.clone(),
-            }),
+        if let Some(found) = Self::load_existing(settings, now)? {
+            return Ok(found);
         }
+        create(&settings.cert_file, &settings.key_file, now)?;
+        let mut authority = Self::load(settings, now)?;
+        authority.created = true;
+        Ok(authority)
     }
 
-    /// Loads the CA; never makes one.
+    /// Loads the CA; `None` when neither file exists. Never makes one.
     ///
     /// # Errors
     /// Every way in which the two files can be unusable; see [`AuthorityError`].
-    pub fn load(settings: &Settings, now: SystemTime) -> Result<Self, AuthorityError> {
+    pub fn load_existing(settings: &Settings, now: SystemTime) -> Result<Option<Self>, AuthorityError> {
+        let (cert_file, key_file) = (&settings.cert_file, &settings.key_file);
+        let half = |present: &Path, missing: &Path| AuthorityError::Half {
+            present: present.to_owned(),
+            missing: missing.to_owned(),
+        };
+        match (files::exists(cert_file)?, files::exists(key_file)?) {
+            (true, true) => Self::load(settings, now).map(Some),
+            (false, false) => Ok(None),
+            (true, false) => Err(half(cert_file, key_file)),
+            (false, true) => Err(half(key_file, cert_file)),
+        }
+    }
+
+    fn load(settings: &Settings, now: SystemTime) -> Result<Self, AuthorityError> {
         let (certificate, rest) = CaCertificate::read_chain(&settings.cert_file)?;
         certificate.check(now)?;
         let key = read_key(&settings.key_file)?;

@@ -61,7 +61,13 @@ impl<P: Platform> Log<P> {
             .iter()
             .map(|retired| rescue(retired, first_seq))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut tail = self.start_segment()?;
+        let tail = self.start_segment()?;
+        self.resume(tail, rescues);
+        Ok(())
+    }
+
+    /// Everything that was in memory is durable in `tail`.
+    fn resume(&mut self, mut tail: Tail, rescues: Vec<Rescue>) {
         let now_us = self.platform.now_us();
         tail.add_durable(self.pending.len() as u64, now_us);
         self.queue
@@ -88,7 +94,6 @@ impl<P: Platform> Log<P> {
         for row in pending {
             row.answer(Ok(()));
         }
-        Ok(())
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) struct Payload {
 
 /// Why a record could not be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EncodeError {
+pub enum EncodeError {
     #[error("the record takes {bytes} bytes, more than the {bytes_max} a journal frame may have")]
     TooLarge { bytes: usize, bytes_max: u32 },
     #[error("the record cannot be encoded: {0}")]

@@ -29,7 +29,7 @@ const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Why storage cannot be used now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     #[error(transparent)]
     Segment(#[from] SegmentError),
     #[error("cannot sync {}: {source}", path.display())]
@@ -154,10 +154,7 @@ impl<P: Platform> Log<P> {
             buffer: Vec::new(),
         };
         let first = log.check_space(Instant::now()).and_then(|()| log.start_segment());
-        log.tail = Some(first.map_err(|failure| OpenError::Storage {
-            dir,
-            reason: failure.to_string(),
-        })?);
+        log.tail = Some(first?);
         Ok(log)
     }
 
@@ -182,7 +179,7 @@ impl<P: Platform> Log<P> {
 
     /// One turn: closes the tail if it is due, and commits what is queued.
     pub(super) fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
-        if self.roll_at().is_some_and(|due| due <= Instant::now()) {
+        if self.roll_due() {
             self.roll()?;
         }
         match wake {
@@ -333,22 +330,28 @@ impl<P: Platform> Log<P> {
         })
     }
 
-    /// When the tail is to be closed: now or in the past if it is due, `None` if nothing makes it due but more rows.
+    /// Whether the tail is to be closed now. A segment without rows never is: all of it would be carried.
+    fn roll_due(&self) -> bool {
+        let Some((tail, (first_row, day))) = self.tail.as_ref().and_then(|tail| Some((tail, tail.first_row?))) else {
+            return false;
+        };
+        tail.segment.length() - tail.first_bytes >= self.settings.segment_bytes_max
+            || first_row.elapsed() >= self.settings.seal_after
+            || day_of(self.platform.now_us()) != day
+    }
+
+    /// When to look at [`roll_due`](Self::roll_due) again if nothing is queued before.
     fn roll_at(&self) -> Option<Instant> {
-        let tail = self.tail.as_ref()?;
-        let (first_row, day) = tail.first_row?;
+        let (first_row, _) = self.tail.as_ref()?.first_row?;
         let now = Instant::now();
-        let now_us = self.platform.now_us();
-        if tail.segment.length() - tail.first_bytes >= self.settings.segment_bytes_max || day_of(now_us) != day {
+        if self.roll_due() {
             return Some(now);
         }
-        let midnight = now + Duration::from_micros((US_PER_DAY - now_us.rem_euclid(US_PER_DAY)).unsigned_abs());
+        let to_midnight_us = US_PER_DAY - self.platform.now_us().rem_euclid(US_PER_DAY);
+        let midnight = now + Duration::from_micros(to_midnight_us.unsigned_abs());
         // A seal_after too long for the clock leaves midnight.
-        Some(
-            first_row
-                .checked_add(self.settings.seal_after)
-                .map_or(midnight, |due| due.min(midnight)),
-        )
+        let aged = first_row.checked_add(self.settings.seal_after);
+        Some(aged.map_or(midnight, |aged| aged.min(midnight)))
     }
 
     /// Starts the next segment with the open intents in it, then closes the old one and hands it over. In this order,
@@ -433,10 +436,7 @@ impl<P: Platform> Log<P> {
             .map_err(|failure| {
                 self.fail(&failure);
                 let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
-                CloseError::Storage {
-                    reason: failure.to_string(),
-                    frames_lost,
-                }
+                CloseError::Storage { failure, frames_lost }
             })
     }
 

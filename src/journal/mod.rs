@@ -1,12 +1,15 @@
 //! The write-ahead journal: evidence is here before the first byte goes upstream.
 //!
 //! An exchange is journaled in two steps, [`Journal::intend`] before traffic and [`Journal::settle`] after, or in one,
-//! [`Journal::record`], when nothing went upstream. One thread writes; everybody else queues. Segments are closed after a while
-//! and their paths handed to whoever opened the journal, to be sealed elsewhere: this module knows nothing of Parquet.
+//! [`Journal::record`], when nothing went upstream. One thread writes; everybody else queues. Segments are closed after
+//! a while and their paths handed to whoever opened the journal, to be sealed elsewhere: this module knows nothing of
+//! Parquet.
 //!
 //! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
-//! thread), `failover` (the writer when storage fails), `recover` (start-up). The data directory must be locked
-//! against a second process by the caller.
+//! thread), `failover` (the writer when storage fails), `recover` (start-up). Beside them: `gap` (rows for what was
+//! lost), `condense` (records too large for a frame), `platform` (system calls tests replace), `settings`.
+//!
+//! The caller must keep a second process from using the directory, and give each start a new epoch.
 
 mod condense;
 mod failover;
@@ -28,11 +31,12 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::record::{Intent, Outcome, Writer};
-use frame::{EncodeError, Payload};
+use frame::Payload;
 use platform::{Kernel, Platform};
 use queue::{Entry, Queue};
 
-pub use frame::HeaderFault;
+pub use frame::{EncodeError, HeaderFault};
+pub use log::Failure;
 pub use queue::{Counters, Health};
 pub use recover::{RecoverError, Recovery, Repair, recover};
 pub use settings::{Durability, Settings, SettingsError};
@@ -69,18 +73,18 @@ pub enum OpenError {
     Directory { dir: PathBuf, source: std::io::Error },
     #[error("journal directory {} already has segments of epoch {epoch}; every start needs a new epoch", dir.display())]
     EpochUsed { dir: PathBuf, epoch: u64 },
-    #[error("cannot start the journal: {reason}; check that {} is writable and has space", dir.display())]
-    Storage { dir: PathBuf, reason: String },
+    #[error("cannot start the journal: {0}; check that its directory is writable and has space")]
+    Storage(#[from] Failure),
     #[error("cannot start the journal's thread: {0}")]
     Thread(std::io::Error),
 }
 
 /// Why the journal could not be closed cleanly.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum CloseError {
     /// Storage failed and did not come back. What was durable before is recovered at the next start.
-    #[error("the audit journal could not be closed, {frames_lost} records were not written: {reason}")]
-    Storage { reason: String, frames_lost: usize },
+    #[error("the audit journal could not be closed, {frames_lost} records were not written: {failure}")]
+    Storage { failure: Failure, frames_lost: usize },
     #[error("the audit journal's thread ended unexpectedly")]
     Thread,
 }
@@ -123,8 +127,8 @@ impl Commit {
 }
 
 /// Creates the first segment and starts the writer thread. Run [`recover`] first. Paths of closed segments that have
-/// rows are sent to `closed`, each once, oldest first; nobody listening is not an error. Of such a segment only the rows
-/// count; its open intents are in a later one.
+/// rows are sent to `closed`, each once, oldest first; nobody listening is not an error. Of such a segment only the
+/// rows count; its open intents are in a later one.
 pub fn open(
     settings: Settings,
     writer: Writer,

@@ -52,7 +52,11 @@ pub enum Repair {
     #[error("cut {bytes} bytes of an unfinished append from {}", path.display())]
     CutTail { path: PathBuf, bytes: u64 },
     /// Bytes before the end had changed. Records that were in them are gap rows now.
-    #[error("left {bytes} damaged bytes out of {}, which cost {rows_lost} records; the original is {}", path.display(), copy.display())]
+    #[error(
+        "left {bytes} damaged bytes out of {}, which cost {rows_lost} records; the original is {}",
+        path.display(),
+        copy.display()
+    )]
     LeftOutDamage {
         path: PathBuf,
         copy: PathBuf,
@@ -75,16 +79,13 @@ pub enum RecoverError {
     },
     #[error(transparent)]
     Read(ReadError),
-    #[error("{} was written by another version of this program (journal format {found}); start that version once to seal it", path.display())]
+    #[error(
+        "{} was written by another version of this program (journal format {found}); run that version once to seal it",
+        path.display()
+    )]
     Version { path: PathBuf, found: u32 },
     #[error("cannot rewrite a journal segment: {0}")]
-    Rewrite(String),
-}
-
-impl From<SegmentError> for RecoverError {
-    fn from(error: SegmentError) -> Self {
-        Self::Rewrite(error.to_string())
-    }
+    Rewrite(#[from] SegmentError),
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoverError {

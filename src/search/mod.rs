@@ -111,7 +111,7 @@ impl Search<'_> {
             let segment = match read(&path) {
                 Ok(segment) => segment,
                 // Sealed since it was listed: its rows are in the dataset, which is read next.
-                Err(_) if !path.exists() => continue,
+                Err(_) if matches!(path.try_exists(), Ok(false)) => continue,
                 Err(error) => {
                     self.problems.push(Problem {
                         path,

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::{self, seal};
+use crate::journal;
 use crate::record::{Decision, Intent, Outcome, Writer};
 
 type Stored = (u64, Writer, Intent, Outcome);
@@ -163,7 +164,7 @@ fn naively_matches(query: &Query, row: &Row) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn finds_what_a_naive_filter_finds(
@@ -360,4 +361,42 @@ fn a_directory_without_audit_data_is_refused() {
     let error = run(dir.path(), &Query::default()).expect_err("refuses");
     assert!(matches!(&error, SearchError::NoDataDir { path } if path == dir.path()));
     assert!(error.to_string().contains("--data-dir"));
+}
+
+/// What the stand-ins leave out: a journal that is being written, sealed at shutdown.
+#[tokio::test]
+async fn rows_are_found_in_the_live_journal_and_after_it_was_sealed() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let journal_dir = dir.path().join("journal");
+    fs::create_dir(&journal_dir).expect("journal");
+    let (closed, arriving) = std::sync::mpsc::channel();
+    let sealer = archive::Sealer::start(archive::Settings::new(dir.path()), arriving).expect("starts");
+    let settings = journal::Settings::new(journal_dir.clone());
+    let (journal, thread) = journal::open(settings, (*samples::writer()).clone(), closed).expect("opens");
+
+    let rows = rows_at(1..=3);
+    for row in &rows {
+        journal.intend(&row.intent).await.expect("durable");
+    }
+    assert_eq!(
+        seqs(&run(dir.path(), &Query::default()).expect("searches")),
+        <[u64; 0]>::default()
+    );
+    for row in &rows {
+        journal
+            .settle(row.intent.event_id, &row.outcome)
+            .durable()
+            .await
+            .expect("durable");
+    }
+    let expected: Vec<Row> = rows.into_iter().rev().collect();
+    let live = run(dir.path(), &Query::default()).expect("searches");
+    assert_eq!((live.rows, live.problems.len()), (expected.clone(), 0));
+
+    thread.close().expect("closes");
+    let left = sealer.finish(std::time::Instant::now() + std::time::Duration::from_secs(60));
+    assert_eq!(left, archive::Unsealed::default());
+    assert_eq!(segments(&journal_dir).expect("lists"), <[PathBuf; 0]>::default());
+    let after = run(dir.path(), &Query::default()).expect("searches");
+    assert_eq!((after.rows, after.problems.len()), (expected, 0));
 }

@@ -272,3 +272,13 @@ fn preparing_removes_stale_staging_files_only() {
     prepare(&settings).expect("prepares");
     assert_eq!(tree(dir.path()), ["staging/notes.txt"]);
 }
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_nothing_in_staging() {
+    let (dir, settings) = dataset();
+    let mut rows = rows_at(1..=3);
+    rows[2].seq = u64::MAX; // Does not fit the column.
+    let error = seal(&settings, &rows).expect_err("refuses");
+    assert!(matches!(error, SealError::File(FileError::Encode { .. })));
+    assert_eq!(tree(dir.path()), <[String; 0]>::default());
+}

@@ -4,7 +4,7 @@
 use crate::config::setting::Origin;
 
 /// The text of the mapping that starts at `origin`, with line ends and spaces in front of it so that every character
-/// keeps its line and column. A wrong cut cannot make another valid value: what is missing or too much is a YAML error.
+/// keeps its line and column. Anchors and tags in front of a mapping can mislead it, so the caller compares what it means.
 pub(super) fn own_text(text: &str, origin: Origin) -> String {
     let Origin::File { line, column } = origin else {
         return String::new();
@@ -37,8 +37,7 @@ fn flow_mapping(text: &str) -> &str {
     let mut quote = None;
     for (position, c) in text.char_indices() {
         match (quote, c) {
-            (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
+            (Some(open), _) => quote = (c != open).then_some(open),
             (None, '"' | '\'') => quote = Some(c),
             (None, '{') => depth += 1,
             (None, '}') => depth = depth.saturating_sub(1),

@@ -63,9 +63,14 @@ impl Checker<'_> {
         (policy, PolicySource::File(path))
     }
 
-    fn policy_inline(&mut self, position: &Setting<serde::de::IgnoredAny>, text: &str) -> (Policy, PolicySource) {
+    fn policy_inline(&mut self, setting: &Setting<serde_json::Value>, text: &str) -> (Policy, PolicySource) {
         let path = self.file.unwrap_or(Path::new("")).to_owned();
-        let own = super::inline::own_text(text, position.origin);
+        let own = super::inline::own_text(text, setting.origin);
+        // A cut that loses lines could turn an enforcing policy into an empty one, which observes.
+        if serde_saphyr::from_str::<serde_json::Value>(&own).ok().as_ref() != Some(&setting.value) {
+            self.problem(setting.origin, ProblemKind::UnclearPolicy);
+            return (none(), PolicySource::Inline(path));
+        }
         let policy = Policy::parse(&own, &path.display().to_string()).unwrap_or_else(|invalid| {
             self.invalid_policy(&path, invalid);
             none()

@@ -53,12 +53,12 @@ impl CaCertificate {
         let rest = certificates
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| no_certificate())?;
-        Ok((Self::parse(path, first)?, rest))
+        Ok((Self::parse(path, &first)?, rest))
     }
 
-    fn parse(path: &Path, der: CertificateDer<'static>) -> Result<Self, AuthorityError> {
+    fn parse(path: &Path, der: &CertificateDer<'static>) -> Result<Self, AuthorityError> {
         let unreadable = || AuthorityError::UnreadableCertificate(path.to_owned());
-        let (_, x509) = parse_x509_certificate(&der).map_err(|_| unreadable())?;
+        let (_, x509) = parse_x509_certificate(der).map_err(|_| unreadable())?;
         let may_sign = may_sign(&x509).ok_or_else(unreadable)?;
         Ok(Self {
             path: path.to_owned(),

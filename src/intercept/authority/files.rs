@@ -29,7 +29,7 @@ pub(super) enum Secrecy {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Opening or reading failed.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("{path}: cannot be read: {source}; name a readable file (`tollgate run` makes a CA where there is none)")]
     Read {
         /// The file.
         path: PathBuf,

@@ -14,7 +14,7 @@ use crate::record::Row;
 
 /// Why a segment cannot be written.
 #[derive(Debug, thiserror::Error)]
-pub(in super::super) enum SegmentError {
+pub enum SegmentError {
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         action: &'static str,

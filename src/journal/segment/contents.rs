@@ -68,7 +68,7 @@ impl Damage {
 pub enum ReadError {
     #[error("cannot read journal segment {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("journal segment {} has {bytes} bytes, more than the {SEGMENT_BYTES_CEILING} that are read", path.display())]
+    #[error("journal segment {} has {bytes} bytes, more than the {SEGMENT_BYTES_CEILING} one can have", path.display())]
     TooLarge { path: PathBuf, bytes: u64 },
     #[error("{} is not a readable journal segment: {fault}", path.display())]
     Header { path: PathBuf, fault: HeaderFault },

@@ -6,9 +6,10 @@ mod contents;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use append::SegmentError;
 pub use contents::{Contents, Damage, Orphan, ReadError, SEGMENT_BYTES_CEILING, read};
 
-pub(super) use append::{Ending, Segment, SegmentError, create, replace, sync_dir, write_durable};
+pub(super) use append::{Ending, Segment, create, replace, sync_dir, write_durable};
 pub(super) use contents::parse;
 
 /// Extension of segment files.

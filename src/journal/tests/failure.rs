@@ -153,7 +153,7 @@ fn a_full_disk_refuses_until_there_is_space() {
         "{} has 999 bytes free, less than free_bytes_min = 1000; free some space",
         dir.path().display()
     );
-    assert!(matches!(refused, Err(OpenError::Storage { reason: found, .. }) if found == reason));
+    assert!(matches!(refused, Err(OpenError::Storage(failure)) if failure.to_string() == reason));
 
     platform.0.free_bytes.store(1_000, Ordering::SeqCst);
     let mut log = Stepped::new(settings, &platform);

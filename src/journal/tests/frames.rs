@@ -28,8 +28,8 @@ fn decode(bytes: &[u8]) -> Result<(Frame, usize), FrameFault> {
 }
 
 prop_compose! {
-    fn any_intent()(n in any::<u128>(), time in any::<i64>(), text in proptest::option::of(".{0,40}"), port in any::<u16>(),
-        v6 in any::<u128>(), allowed in any::<bool>()) -> Intent {
+    fn any_intent()(n in any::<u128>(), time in any::<i64>(), port in any::<u16>(),
+        text in proptest::option::of(".{0,40}"), v6 in any::<u128>(), allowed in any::<bool>()) -> Intent {
         let mut intent = bare_intent(id(n), time, std::net::Ipv6Addr::from_bits(v6).into());
         intent.client_port = port;
         intent.user_agent = text.clone();
@@ -52,7 +52,9 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(intent in any_intent(), outcome in any_outcome(), seq in 1..1_u64 << 60, more in any::<[u8; 5]>()) {
+    fn what_is_written_is_read(
+        intent in any_intent(), outcome in any_outcome(), seq in 1..1_u64 << 60, more in any::<[u8; 5]>()
+    ) {
         let (boxed_intent, boxed_outcome) = (Box::new(intent.clone()), Box::new(outcome.clone()));
         let event_id = intent.event_id;
         let cases = [

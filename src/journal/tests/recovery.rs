@@ -1,4 +1,5 @@
-//! Recovery: whatever the crash left, every durable row once, every open intent interrupted, and the same when run again.
+//! Recovery: whatever the crash left, every durable row once, every open intent interrupted, and the same when run
+//! again.
 
 use std::collections::BTreeMap;
 
@@ -346,7 +347,9 @@ proptest! {
     /// The journal against a `Vec`: after a crash that leaves the last segment cut at any byte it did not begin
     /// with, the rows are those whose frames are whole, in order, then the intents left open.
     #[test]
-    fn a_recovered_journal_equals_the_model(steps in steps(), segment_bytes_max in 100..2_000_u64, cut in any::<prop::sample::Index>()) {
+    fn a_recovered_journal_equals_the_model(
+        steps in steps(), segment_bytes_max in 100..2_000_u64, cut in any::<prop::sample::Index>()
+    ) {
         let dir = tempfile::tempdir().unwrap();
         let platform = Scripted::new();
         let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);

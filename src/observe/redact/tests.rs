@@ -152,8 +152,7 @@ fn the_fingerprint_is_the_hmac_of_the_url_as_people_write_it() {
 
 proptest! {
     #[test]
-    fn tokens_survive_nowhere(token in "[A-Za-z0-9]{20,64}|[0-9a-f]{20,64}|[a-z]{20,64}|[A-Za-z0-9+/]{24,64}={0,2}") {
-        prop_assume!(!token.contains('/'));
+    fn tokens_survive_nowhere(token in "[A-Za-z0-9]{20,64}|[0-9a-f]{20,64}|[a-z]{20,64}|[A-Za-z0-9_-]{24,64}|[A-Za-z0-9+]{24,64}={0,2}") {
         for path in [format!("/{token}"), format!("/api/{token}/close"), format!("/hook/a/{token}")] {
             prop_assert!(!redact_path(&path).contains(&token));
         }

@@ -10,6 +10,8 @@ const NAME_BYTES_MAX: usize = 40;
 const NUMBER_DIGITS_MAX: usize = 4;
 /// Words up to this length carry too little to be a secret, so their letters are not looked at.
 const SHORT_WORD_BYTES: usize = 4;
+/// From this length on, a text that is not plainly words counts as a token.
+const TOKEN_BYTES_MIN: usize = 20;
 /// Consonants in a row that words of a language rarely exceed.
 const CONSONANT_RUN_MAX: usize = 4;
 
@@ -145,17 +147,23 @@ pub(super) fn is_plain_name(name: &str) -> bool {
 }
 
 /// Whether a word of a free text looks like a token: long, or letters mixed with digits. Dots, colons and dashes
-/// separate, so that host names, addresses and versions stay readable.
+/// separate, so that host names, addresses and versions stay readable; but dashes do not take a long token apart.
 pub(super) fn looks_secret(word: &str) -> bool {
-    word.split(['.', ':', '-', '_', '[', ']', '!', '?']).any(|part| {
-        let has_digit = part.bytes().any(|byte| byte.is_ascii_digit());
-        let has_letter = part.bytes().any(|byte| byte.is_ascii_alphabetic());
-        let mixed_case =
-            part.bytes().any(|byte| byte.is_ascii_uppercase()) && part.bytes().any(|byte| byte.is_ascii_lowercase());
-        part.len() >= 20
-            || (has_digit && has_letter && (mixed_case || part.len() >= 8))
-            || (has_digit && part.len() >= 12)
+    word.split(['.', ':', '[', ']', '!', '?']).any(|part| {
+        let long = part.len() >= TOKEN_BYTES_MIN && !part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        long || part.split(['-', '_']).any(looks_random)
     })
+}
+
+fn looks_random(part: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| part.bytes().any(|byte| class(&byte));
+    let (digit, lower, upper) = (
+        has(u8::is_ascii_digit),
+        has(u8::is_ascii_lowercase),
+        has(u8::is_ascii_uppercase),
+    );
+    let mixed = digit && ((lower && upper) || ((lower || upper) && part.len() >= 8));
+    part.len() >= TOKEN_BYTES_MIN || mixed || (digit && part.len() >= 12)
 }
 
 /// Lower-case letters that read as a word.
