@@ -189,8 +189,9 @@ fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgra
             parts.headers.remove(name);
         }
     }
+    headers::name_host(&mut parts.headers, &proxied.host_raw);
     if parts.version == Version::HTTP_2 {
-        headers::from_http2(&mut parts.headers, &proxied.host_raw);
+        headers::from_http2(&mut parts.headers);
     }
     parts.version = Version::HTTP_11;
 }

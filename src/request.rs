@@ -91,7 +91,7 @@ impl ProxyRequest {
                 (authority.as_str().to_owned(), destination)
             }
             (None, Some(host)) => (host.clone(), inner_destination(host, tunnel, AuthoritySource::HostHeader)?),
-            (None, None) if parts.version == Version::HTTP_10 => (tunnel.host.to_string(), tunnel.clone()),
+            (None, None) if parts.version == Version::HTTP_10 => (tunnel.to_string(), tunnel.clone()),
             (None, None) => return Err(RequestError::NoHost),
         };
         if destination != *tunnel {

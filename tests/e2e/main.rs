@@ -12,3 +12,5 @@ mod identity;
 mod lifecycle;
 mod streaming;
 mod tunnels;
+mod upgrades;
+mod upstreams;

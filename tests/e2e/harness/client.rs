@@ -40,6 +40,20 @@ pub struct Client<IO = TcpStream> {
     buffered: Vec<u8>,
 }
 
+/// TLS settings of a client that trusts the CA in `ca_pem` and offers these protocols by ALPN.
+pub fn trusting(ca_pem: &Path, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca_pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
 /// A client inside an intercepted tunnel.
 pub type Secured = Client<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -80,34 +94,20 @@ impl Client {
 
     /// TLS whose ClientHello has no server name; the certificate must still be for `host`.
     pub fn secure_without_sni(self, ca_pem: &Path, host: &str) -> io::Result<Secured> {
-        let mut config = trusting(ca_pem, &[]);
+        let mut config = Arc::unwrap_or_clone(trusting(ca_pem, &[]));
         config.enable_sni = false;
-        self.handshake(config, host)
+        self.handshake(Arc::new(config), host)
     }
 
-    fn handshake(self, config: ClientConfig, name: &str) -> io::Result<Secured> {
+    fn handshake(self, config: Arc<ClientConfig>, name: &str) -> io::Result<Secured> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut session = ClientConnection::new(config, name).unwrap();
         let mut stream = self.stream;
         while session.is_handshaking() {
             session.complete_io(&mut stream)?;
         }
         Ok(Client::over(StreamOwned::new(session, stream)))
     }
-}
-
-/// A TLS configuration that trusts only the CA in `ca_pem`.
-pub(super) fn trusting(ca_pem: &Path, alpn: &[&[u8]]) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca_pem).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-    config
 }
 
 impl<IO: Read + Write> Client<IO> {

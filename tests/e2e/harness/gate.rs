@@ -10,7 +10,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Client, Origin, TestCa, eventually};
+use super::{Client, Origin, Secured, TestCa, eventually};
 
 /// One audit row, as `tollgate records --json` prints it.
 #[derive(Clone, Debug)]
@@ -193,6 +193,13 @@ impl Gate {
 
     pub fn client(&self) -> Client {
         Client::connect(self.address())
+    }
+
+    /// A client inside an intercepted tunnel to this host.
+    pub fn secured(&self, host: &str, port: u16) -> Secured {
+        let mut client = self.client();
+        assert_eq!(client.open(&format!("{host}:{port}")).status, 200);
+        client.secure(&self.ca_pem(), host).unwrap()
     }
 
     /// All rows so far, oldest first.

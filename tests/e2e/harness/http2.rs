@@ -1,7 +1,6 @@
 //! A client that speaks HTTP/2 inside an intercepted tunnel, one request at a time.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -13,8 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
 
-use super::client::trusting;
-use super::{Client, DEADLINE};
+use super::{Client, DEADLINE, trusting};
 
 /// An HTTP/2 connection. It makes progress only while a request is under way.
 pub struct Http2 {
@@ -31,7 +29,7 @@ impl Http2 {
         client.stream.set_nonblocking(true).unwrap();
         let sender = runtime.block_on(async {
             let stream = TcpStream::from_std(client.stream).unwrap();
-            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+            let stream = TlsConnector::from(config).connect(name, stream).await.unwrap();
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
             let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
             tokio::spawn(connection);

@@ -120,6 +120,17 @@ impl Origin {
         Self::accepting(move |stream, _| talk(stream))
     }
 
+    /// The same inside TLS.
+    pub fn raw_tls(
+        config: Arc<ServerConfig>,
+        talk: impl Fn(StreamOwned<ServerConnection, TcpStream>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::raw(move |stream| {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            talk(StreamOwned::new(session, stream));
+        })
+    }
+
     fn accepting(talk: impl Fn(TcpStream, &Mutex<Vec<Seen>>) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
