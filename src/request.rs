@@ -141,9 +141,14 @@ pub const fn version_code(version: Version) -> &'static str {
     }
 }
 
+/// The User-Agent field lines, in order.
+pub fn user_agents(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(USER_AGENT).iter().map(http::HeaderValue::as_bytes)
+}
+
 /// All User-Agent field lines joined by a space, or `None` when there are none.
 pub fn user_agent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = headers.get_all(USER_AGENT).iter().map(http::HeaderValue::as_bytes).collect();
+    let lines: Vec<&[u8]> = user_agents(headers).collect();
     if lines.is_empty() { None } else { Some(lines.join(&b' ')) }
 }
 
