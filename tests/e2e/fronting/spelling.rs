@@ -74,6 +74,7 @@ fn a_connect_to_something_that_is_not_plainly_a_host_and_port_is_refused() {
         assert!(["invalid_authority", "malformed_request"].contains(&reason.as_str()), "{authority}: {row:?}");
         assert_eq!(answer.json()["reason"], reason);
         assert_eq!(row.columns(["kind", "outcome", "method"]), ["connect", "denied", "CONNECT"], "{authority}");
+        assert_eq!(row.columns(["deployment_id", "user_agent_product"]), ["dep1", "axios/1.7.2"], "{authority}");
         assert!(!format!("{row:?}").contains("secret"), "{row:?}");
         if reason == "invalid_authority" && !authority.contains('@') {
             assert_eq!(row.columns(["host_raw", "connect_host"]), [authority.as_str(); 2]);
