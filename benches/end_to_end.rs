@@ -1,2 +1,4 @@
 //! What a call costs end to end.
-fn main() { println!("{}", env!("CARGO_BIN_EXE_tollgate")); }
+fn main() {
+    println!("{}", env!("CARGO_BIN_EXE_tollgate"));
+}
