@@ -187,6 +187,7 @@ impl Exchange {
             RequestError::NotAbsolute(_)
             | RequestError::HttpsWithoutConnect
             | RequestError::UnknownScheme(_)
+            | RequestError::SchemeDisagrees { .. }
             | RequestError::UserInfo
             | RequestError::NestedConnect
             | RequestError::NoHost => {}
