@@ -193,10 +193,9 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
 fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgrade: bool, scope: &Scope) {
     parts.uri = proxied.target.clone();
     headers::strip_request(&mut parts.headers, upgrade);
-    if scope.tunnel.is_none() {
-        for name in scope.gate.clients.credential_headers() {
-            parts.headers.remove(name);
-        }
+    // Inside a tunnel too: what names a client to Tollgate is a secret between the two, wherever it is sent.
+    for name in scope.gate.clients.credential_headers() {
+        parts.headers.remove(name);
     }
     headers::name_host(&mut parts.headers, &proxied.host_raw);
     if parts.version == Version::HTTP_2 {
