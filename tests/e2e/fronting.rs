@@ -193,6 +193,19 @@ fn an_absolute_url_of_another_host_inside_the_tunnel_is_refused_whatever_its_hos
 }
 
 #[test]
+fn an_absolute_url_with_another_scheme_than_the_tunnels_is_refused() {
+    for scheme in ["http", "ftp"] {
+        let at = Fronting::new();
+        let own = at.at("allowed.test");
+        let answer = at
+            .inside()
+            .ask(format!("GET {scheme}://{own}/x HTTP/1.1\r\nHost: {own}\r\n{AGENT}\r\n"));
+        assert_explained(&answer, 400, "unsupported_request");
+        at.refused_row("unsupported_request");
+    }
+}
+
+#[test]
 fn an_absolute_url_of_the_tunnels_own_host_reaches_the_origin_in_origin_form() {
     let at = Fronting::new();
     let own = at.at("allowed.test");
@@ -346,5 +359,39 @@ fn every_http2_stream_is_held_against_the_tunnels_host() {
     assert_eq!(
         rows[3].columns(["outcome", "path", "deployment_id"]),
         ["completed", "/two", "dep1"]
+    );
+}
+
+/// The same inside a tunnel that carries no TLS: HTTP/2 is recognised by its preface.
+#[test]
+fn plain_http2_inside_a_tunnel_is_held_against_the_tunnels_host() {
+    let origin = Origin::http();
+    let gate = Gate::builder()
+        .allow("allowed.test")
+        .allow("evil.test")
+        .resolve("allowed.test")
+        .start();
+    let (own, evil) = (
+        format!("allowed.test:{}", origin.port()),
+        format!("evil.test:{}", origin.port()),
+    );
+    let mut client = gate.client();
+    assert_eq!(client.open(&own).status, 200);
+    let mut client = Http2::in_the_clear(client);
+    assert_eq!(client.get(&format!("http://{evil}/"), &[]).0, 400);
+    assert_eq!(client.get(&format!("http://{own}/"), &[]), (200, "hello".to_owned()));
+    assert_eq!(origin.seen().len(), 1);
+    let rows = gate.rows_of(2);
+    assert_eq!(
+        rows[0].columns(["kind", "outcome", "deny_reason"]),
+        ["http", "denied", "host_mismatch"]
+    );
+    assert_eq!(
+        rows[1].columns(["kind", "outcome", "http_version"]),
+        ["http", "completed", "HTTP/2"]
+    );
+    assert_eq!(
+        rows[1].columns(["host", "connect_host", "sni"]),
+        ["allowed.test", &own, ""]
     );
 }

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
@@ -31,10 +32,16 @@ impl Http2 {
             let stream = TcpStream::from_std(client.stream).unwrap();
             let stream = TlsConnector::from(config).connect(name, stream).await.unwrap();
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-            tokio::spawn(connection);
-            sender
+            begin(stream).await
         });
+        Self { runtime, sender }
+    }
+
+    /// Without TLS, as a client does that knows the server speaks HTTP/2 (RFC 9113 section 3.3).
+    pub fn in_the_clear(client: Client) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        client.stream.set_nonblocking(true).unwrap();
+        let sender = runtime.block_on(async { begin(TcpStream::from_std(client.stream).unwrap()).await });
         Self { runtime, sender }
     }
 
@@ -65,4 +72,10 @@ impl Http2 {
             tokio::time::timeout(DEADLINE, answering).await.unwrap()
         })
     }
+}
+
+async fn begin<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: IO) -> SendRequest<Full<Bytes>> {
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }

@@ -199,7 +199,8 @@ fn a_header_on_the_connect_identifies_every_request_in_the_tunnel() {
     assert_eq!(client.answer_to("CONNECT").status, 200);
     let mut client = client.secure(&gate.ca_pem(), "a.test").unwrap();
     for (claim, status) in [("elastic (project:p1)", 200), ("", 200), ("elastic (project:p2)", 403)] {
-        let fields = agent(&format!("axios/1 {claim}"));
+        // Sent again inside, the credentials are still for the proxy alone.
+        let fields = agent(&format!("axios/1 {claim}")) + RIGHT + "X-Elastic-Client: kbn-1\r\n";
         let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n"));
         assert_eq!(answer.status, status, "{claim}");
     }
@@ -220,7 +221,7 @@ fn a_header_on_the_connect_identifies_every_request_in_the_tunnel() {
         origin
             .seen()
             .iter()
-            .all(|seen| seen.field("x-elastic-client").is_none())
+            .all(|seen| seen.field("x-elastic-client").is_none() && seen.field("proxy-authorization").is_none())
     );
 }
 
