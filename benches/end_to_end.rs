@@ -38,7 +38,10 @@ fn main() -> Result<()> {
         "{} requests a scenario by {} clients, durability {}\n",
         settings.requests, settings.clients, settings.durability
     );
-    println!("{:<40}{:>12}{:>12}{:>9}{:>10}{:>8}", "scenario", "CPU us/req", "median us", "ratio", "req/s", "rows");
+    println!(
+        "{:<40}{:>12}{:>12}{:>9}{:>10}{:>8}",
+        "scenario", "CPU us/req", "median us", "ratio", "req/s", "rows"
+    );
     for (secure, keep_alive) in [(true, false), (true, true), (false, true)] {
         let base = bench.measure(Way::Direct, secure, keep_alive, None)?;
         let gated: &[Way] = match (secure, keep_alive) {
@@ -61,7 +64,11 @@ struct Settings {
 
 impl Settings {
     fn from_args() -> Result<Self> {
-        let mut settings = Self { durability: "fsync", requests: 4000, clients: 8 };
+        let mut settings = Self {
+            durability: "fsync",
+            requests: 4000,
+            clients: 8,
+        };
         // Cargo adds --bench.
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
@@ -74,7 +81,10 @@ impl Settings {
                 _ => bail!("unknown: {flag} {value}"),
             }
         }
-        ensure!(settings.clients > 0 && settings.requests >= settings.clients, "at least one request a client");
+        ensure!(
+            settings.clients > 0 && settings.requests >= settings.clients,
+            "at least one request a client"
+        );
         Ok(settings)
     }
 }
@@ -97,7 +107,14 @@ fn title(way: Way, secure: bool, keep_alive: bool) -> String {
         (Way::Gate, true) => "intercepted",
         (Way::Gate, false) => "http",
     };
-    format!("{way}, {}", if keep_alive { "keep-alive" } else { "new connection each" })
+    format!(
+        "{way}, {}",
+        if keep_alive {
+            "keep-alive"
+        } else {
+            "new connection each"
+        }
+    )
 }
 
 /// The origins, and what clients need to trust.
@@ -113,7 +130,12 @@ impl Bench {
         let dir = tempfile::tempdir()?;
         let tls = origin_tls(&dir.path().join("origin-ca.pem"))?;
         let (secure_origin, plain_origin) = (serve(Some(tls))?, serve(None)?);
-        Ok(Self { settings, dir, secure_origin, plain_origin })
+        Ok(Self {
+            settings,
+            dir,
+            secure_origin,
+            plain_origin,
+        })
     }
 
     /// Runs one scenario and prints its line; returns the median latency of a call.
@@ -148,13 +170,24 @@ impl Bench {
         let rate = requests as f64 / elapsed.as_secs_f64();
         print!("{name:<40}");
         match gate {
-            None => println!("{:>12}{:>12}{ratio:>9.2}{rate:>10.0}{:>8}", "-", median.as_micros(), "-"),
+            None => println!(
+                "{:>12}{:>12}{ratio:>9.2}{rate:>10.0}{:>8}",
+                "-",
+                median.as_micros(),
+                "-"
+            ),
             Some(gate) => {
                 let cpu_us = (cpu_after - cpu_before) * 1e6 / requests as f64;
                 let rows = gate.stop_and_count_rows()?;
-                println!("{cpu_us:>12.0}{:>12}{ratio:>9.2}{rate:>10.0}{rows:>8}", median.as_micros());
+                println!(
+                    "{cpu_us:>12.0}{:>12}{ratio:>9.2}{rate:>10.0}{rows:>8}",
+                    median.as_micros()
+                );
                 let expected = requests + clients * WARM_UP;
-                ensure!(rows == expected, "{name}: {rows} rows of completed exchanges, but {expected} requests");
+                ensure!(
+                    rows == expected,
+                    "{name}: {rows} rows of completed exchanges, but {expected} requests"
+                );
             }
         }
         Ok(median)
@@ -178,11 +211,19 @@ impl Gate {
         command.args(["--durability", bench.settings.durability]);
         command.arg("--upstream-ca").arg(bench.dir.path().join("origin-ca.pem"));
         command.arg("--data-dir").arg(path("data"));
-        command.arg("--ca-cert").arg(path("ca.pem")).arg("--ca-key").arg(path("ca.key"));
+        command
+            .arg("--ca-cert")
+            .arg(path("ca.pem"))
+            .arg("--ca-key")
+            .arg(path("ca.key"));
         if way == Way::Tunnel {
             command.args(["--tunnel-host", &format!("{HOST}:{origin_port}")]);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
         let mut banner = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let line = banner.next().context("the gate did not start")??;
         let address = line.rsplit_once("://").context("no address in the banner")?.1.parse()?;
@@ -195,7 +236,12 @@ impl Gate {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let fields = stat.rsplit_once(')').context("no command name")?.1;
         // Fields 14 and 15, counted from the third behind the command name (proc_pid_stat(5)).
-        let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<u64>)
+            .sum::<Result<_, _>>()?;
         Ok(ticks as f64 / TICKS_PER_S)
     }
 
@@ -206,12 +252,24 @@ impl Gate {
         ensure!(status.success(), "the gate ended with {status}");
         let data_dir = self.dir.path().join("data");
         let mut records = Command::new(GATE);
-        records.args(["records", "--json", "--limit", "100000000", "--data-dir"]).arg(data_dir);
+        records
+            .args(["records", "--json", "--limit", "100000000", "--data-dir"])
+            .arg(data_dir);
         let output = records.output()?;
-        ensure!(output.status.success(), "records: {}", String::from_utf8_lossy(&output.stderr));
-        let rows = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        ensure!(
+            output.status.success(),
+            "records: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let rows = output
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         let rows: Vec<serde_json::Value> = rows.map(serde_json::from_slice).collect::<Result<_, _>>()?;
-        ensure!(rows.iter().all(|row| row["outcome"] == "completed"), "not every exchange was completed");
+        ensure!(
+            rows.iter().all(|row| row["outcome"] == "completed"),
+            "not every exchange was completed"
+        );
         Ok(rows.len())
     }
 }
@@ -234,7 +292,11 @@ fn origin_tls(ca_pem: &Path) -> Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key)?))
+    Ok(Arc::new(
+        config
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)?,
+    ))
 }
 
 fn client_tls(cas: &[PathBuf]) -> Result<Arc<ClientConfig>> {
@@ -284,11 +346,7 @@ trait Stream: Read + Write {}
 impl<IO: Read + Write> Stream for IO {}
 
 /// Reads until `found` is content with what arrived.
-fn read_until<T>(
-    stream: &mut impl Read,
-    buffered: &mut Vec<u8>,
-    found: impl Fn(&[u8]) -> Option<T>,
-) -> Result<T> {
+fn read_until<T>(stream: &mut impl Read, buffered: &mut Vec<u8>, found: impl Fn(&[u8]) -> Option<T>) -> Result<T> {
     let mut chunk = [0; 4096];
     loop {
         let read = stream.read(&mut chunk)?;
@@ -312,7 +370,9 @@ impl Caller {
     fn open(&self) -> Result<Box<dyn Stream>> {
         let mut stream = TcpStream::connect(self.proxy.unwrap_or(self.origin))?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
         if self.proxy.is_some() {
             let authority = format!("{HOST}:{}", self.origin.port());
             stream.write_all(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").as_bytes())?;
@@ -324,7 +384,11 @@ impl Caller {
 
     fn request(&self) -> Vec<u8> {
         let authority = format!("{HOST}:{}", self.origin.port());
-        let target = if self.tls.is_none() && self.proxy.is_some() { format!("http://{authority}") } else { String::new() };
+        let target = if self.tls.is_none() && self.proxy.is_some() {
+            format!("http://{authority}")
+        } else {
+            String::new()
+        };
         let head = format!(
             "POST {target}/api/events HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
              User-Agent: bench/1.0 elastic (deployment:bench)\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
@@ -355,7 +419,11 @@ impl Caller {
 fn expect(stream: &mut impl Read, start: &[u8], end: &[u8]) -> Result<()> {
     let mut answer = Vec::new();
     read_until(stream, &mut answer, |bytes| bytes.ends_with(end).then_some(()))?;
-    ensure!(answer.starts_with(start), "answered {:?}", String::from_utf8_lossy(&answer));
+    ensure!(
+        answer.starts_with(start),
+        "answered {:?}",
+        String::from_utf8_lossy(&answer)
+    );
     Ok(())
 }
 

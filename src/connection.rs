@@ -59,7 +59,11 @@ where
         let answered = service(Arc::clone(&scope), request);
         async move { Ok::<_, Infallible>(answered.await) }
     });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(inspected), serving).with_upgrades());
+    let mut connection = std::pin::pin!(
+        builder
+            .serve_connection(TokioIo::new(inspected), serving)
+            .with_upgrades()
+    );
     let end = tokio::select! {
         end = connection.as_mut() => end,
         () = stopped(&scope) => {
@@ -126,12 +130,15 @@ pub async fn answer(scope: Arc<Scope>, request: Request<Incoming>) -> Response<P
     }
 }
 
-/// Ends an exchange that is not relayed. The caller is told only when the row is as durable as configured.
+/// Ends an exchange that is not relayed. The caller is told when the row is as durable as configured; without storage it is
+/// told at once that nothing is served, and the row waits in memory until there is some again.
 pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payload> {
     refusal.note(&mut exchange);
     let addressee = Addressee::of(&mut exchange);
-    let commit = exchange.settle(refusal.outcome(), Some(refusal.to_string()));
-    match commit.durable().await {
+    match exchange
+        .settle_durably(refusal.outcome(), Some(refusal.to_string()))
+        .await
+    {
         Ok(()) => respond::refused(&refusal, &addressee),
         Err(no_evidence) => respond::refused(&Refusal::NoEvidence(no_evidence), &addressee),
     }
@@ -174,8 +181,10 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
     pass_on_interim_responses(&mut request, scope, proxied.version);
 
     let evidence = exchange.intend().await?;
-    let forwarded =
-        gate.upstream.forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut()).await;
+    let forwarded = gate
+        .upstream
+        .forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut())
+        .await;
     let response = forwarded.map_err(|error| blame(error, scope))?;
     Ok(Relayed { response, client_side })
 }
@@ -223,11 +232,16 @@ struct Relayed {
 
 impl Relayed {
     fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
-        let Self { mut response, client_side } = self;
+        let Self {
+            mut response,
+            client_side,
+        } = self;
         let outcome = exchange.outcome_mut();
         outcome.status = Some(response.status().as_u16());
-        outcome.response_content_type =
-            response.headers().get(http::header::CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+        outcome.response_content_type = response
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .map(|value| lossy(value.as_bytes()));
         let idle_timeout = scope.gate.limits.idle_timeout;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::strip_response(response.headers_mut(), switched);
@@ -254,9 +268,9 @@ async fn relay_upgraded(
 ) {
     let traffic = Arc::clone(exchange.traffic());
     let (outcome, error) = match tokio::try_join!(client_side, upstream_side) {
-        Ok((client, upstream)) => {
-            relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout).await.columns()
-        }
+        Ok((client, upstream)) => relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout)
+            .await
+            .columns(),
         Err(error) => (crate::record::OutcomeKind::ClientAborted, Some(error.to_string())),
     };
     drop(exchange.settle(outcome, error));

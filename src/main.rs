@@ -34,10 +34,18 @@ fn usage(message: &clap::Error) -> ExitCode {
 }
 
 fn serve(start: Start) -> anyhow::Result<()> {
-    let Start { config, authority, reload, announce } = start;
+    let Start {
+        config,
+        authority,
+        reload,
+        announce,
+    } = start;
     let reload = Box::new(move || reload().map_err(|error| error.to_string()));
     server::run(config, authority, reload, |started| {
-        announce(&Bound { listeners: started.listeners.clone(), admin: started.admin });
+        announce(&Bound {
+            listeners: started.listeners.clone(),
+            admin: started.admin,
+        });
     })?;
     Ok(())
 }

@@ -90,18 +90,30 @@ impl ProxyRequest {
                 agree(host_header.as_deref(), &destination, authority.as_str())?;
                 (authority.as_str().to_owned(), destination)
             }
-            (None, Some(host)) => (host.clone(), inner_destination(host, tunnel, AuthoritySource::HostHeader)?),
+            (None, Some(host)) => (
+                host.clone(),
+                inner_destination(host, tunnel, AuthoritySource::HostHeader)?,
+            ),
             (None, None) if parts.version == Version::HTTP_10 => (tunnel.to_string(), tunnel.clone()),
             (None, None) => return Err(RequestError::NoHost),
         };
         if destination != *tunnel {
-            return Err(RequestError::NotTheTunnels { named: destination, tunnel: tunnel.clone() });
+            return Err(RequestError::NotTheTunnels {
+                named: destination,
+                tunnel: tunnel.clone(),
+            });
         }
         Ok(Self::assemble(parts, scheme, destination, raw))
     }
 
     fn assemble(parts: &Parts, scheme: Scheme, destination: Destination, host_raw: String) -> Self {
-        Self { scheme, destination, host_raw, target: origin_form(&parts.uri), version: parts.version }
+        Self {
+            scheme,
+            destination,
+            host_raw,
+            target: origin_form(&parts.uri),
+            version: parts.version,
+        }
     }
 
     /// The path as received; `*` for `OPTIONS *`.
@@ -116,13 +128,18 @@ impl ProxyRequest {
 
     /// Path and query as received: with scheme and destination, what the URL fingerprint covers.
     pub fn path_and_query(&self) -> &[u8] {
-        self.target.path_and_query().map_or(b"/", |target| target.as_str().as_bytes())
+        self.target
+            .path_and_query()
+            .map_or(b"/", |target| target.as_str().as_bytes())
     }
 }
 
 /// The destination of a CONNECT and the authority as it was spelled (RFC 9110 section 9.3.6: the port is mandatory).
 pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestError> {
-    let raw = parts.uri.authority().map_or_else(|| path_only(&parts.uri), |authority| authority.as_str().to_owned());
+    let raw = parts
+        .uri
+        .authority()
+        .map_or_else(|| path_only(&parts.uri), |authority| authority.as_str().to_owned());
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
@@ -143,8 +160,16 @@ pub const fn version_code(version: Version) -> &'static str {
 
 /// All User-Agent field lines joined by a space, or `None` when there are none.
 pub fn user_agent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = headers.get_all(USER_AGENT).iter().map(http::HeaderValue::as_bytes).collect();
-    if lines.is_empty() { None } else { Some(lines.join(&b' ')) }
+    let lines: Vec<&[u8]> = headers
+        .get_all(USER_AGENT)
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .collect();
+    if lines.is_empty() {
+        None
+    } else {
+        Some(lines.join(&b' '))
+    }
 }
 
 /// Bytes from the wire as text for a column.
@@ -160,7 +185,11 @@ fn host_header(headers: &HeaderMap) -> Option<String> {
 fn origin_form(uri: &Uri) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.path_and_query = uri.path_and_query().cloned();
-    if parts.path_and_query.as_ref().is_none_or(|target| target.as_str().is_empty()) {
+    if parts
+        .path_and_query
+        .as_ref()
+        .is_none_or(|target| target.as_str().is_empty())
+    {
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     }
     Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
@@ -175,8 +204,10 @@ fn authority_destination(raw: &str, scheme: Scheme) -> Result<Destination, Reque
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
-    Destination::with_default_port(raw, scheme.default_port())
-        .map_err(|error| RequestError::Authority { raw: raw.to_owned(), error })
+    Destination::with_default_port(raw, scheme.default_port()).map_err(|error| RequestError::Authority {
+        raw: raw.to_owned(),
+        error,
+    })
 }
 
 /// Which part of an inner request named its destination, for the error.
@@ -188,31 +219,34 @@ enum AuthoritySource {
 
 /// The destination an inner authority names. One without a port means the tunnel's port: no client library that omits
 /// the port from Host means another one, and the connection it is about is the tunnel's anyway.
-fn inner_destination(
-    raw: &str,
-    tunnel: &Destination,
-    source: AuthoritySource,
-) -> Result<Destination, RequestError> {
+fn inner_destination(raw: &str, tunnel: &Destination, source: AuthoritySource) -> Result<Destination, RequestError> {
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
     Destination::with_default_port(raw, tunnel.port).map_err(|error| match source {
-        AuthoritySource::Uri => RequestError::Authority { raw: raw.to_owned(), error },
-        AuthoritySource::HostHeader => RequestError::HostHeader { raw: raw.to_owned(), error },
+        AuthoritySource::Uri => RequestError::Authority {
+            raw: raw.to_owned(),
+            error,
+        },
+        AuthoritySource::HostHeader => RequestError::HostHeader {
+            raw: raw.to_owned(),
+            error,
+        },
     })
 }
 
 /// Host, where present, must name what the URI names (RFC 9112 section 3.2.2 lets a proxy ignore Host; refusing is safer).
-fn agree(
-    host_header: Option<&str>,
-    destination: &Destination,
-    authority: &str,
-) -> Result<(), RequestError> {
+fn agree(host_header: Option<&str>, destination: &Destination, authority: &str) -> Result<(), RequestError> {
     let Some(raw) = host_header else { return Ok(()) };
-    let named = Destination::with_default_port(raw, destination.port)
-        .map_err(|error| RequestError::HostHeader { raw: raw.to_owned(), error })?;
+    let named = Destination::with_default_port(raw, destination.port).map_err(|error| RequestError::HostHeader {
+        raw: raw.to_owned(),
+        error,
+    })?;
     if named == *destination {
         return Ok(());
     }
-    Err(RequestError::HostDisagrees { host_header: raw.to_owned(), authority: authority.to_owned() })
+    Err(RequestError::HostDisagrees {
+        host_header: raw.to_owned(),
+        authority: authority.to_owned(),
+    })
 }

@@ -96,17 +96,33 @@ impl Refusal {
     fn remedy(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Policy(deny) => return Cow::Owned(deny.remedy()),
-            Self::Request(_) | Self::Wire(_) => "The client sent a request that a proxy must not guess about; correct the client.",
-            Self::Client(_) => "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders.",
+            Self::Request(_) | Self::Wire(_) => {
+                "The client sent a request that a proxy must not guess about; correct the client."
+            }
+            Self::Client(_) => {
+                "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders."
+            }
             Self::Upstream(UpstreamError::AddressRefused(_)) => {
                 "If this internal address is meant to be reached, add it to upstream.allow_addresses."
             }
-            Self::Upstream(UpstreamError::OwnListener(_)) => "Correct the connector's URL: it points at the proxy itself.",
+            Self::Upstream(UpstreamError::OwnListener(_)) => {
+                "Correct the connector's URL: it points at the proxy itself."
+            }
             Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
-            Self::NoEvidence(_) => "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later.",
+            Self::NoEvidence(_) => {
+                "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later."
+            }
             Self::Overloaded(_) => "Retry later, or raise the limit named in the message.",
             Self::Stopping => "Retry later.",
         })
+    }
+
+    /// Whether the connection cannot go on: its framing is in doubt, or nothing on it would be served.
+    const fn closes_connection(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::Wire(_) | Self::Client(_) | Self::Overloaded(_) | Self::Stopping => true,
+            Self::Policy(_) | Self::Upstream(_) | Self::NoEvidence(_) => false,
+        }
     }
 
     /// Writes the refusal into the exchange's columns.
@@ -139,10 +155,12 @@ const fn upstream_status(error: &UpstreamError) -> StatusCode {
     }
 }
 
-/// What a refused caller is told. `message` is the field Kibana's webhook connector shows.
+/// What a refused caller is told. `message` is the field Kibana's webhook connector shows; the OpenAI SDK and the
+/// connectors around language models look for the same text in `error.message`.
 #[derive(Serialize)]
 struct Explanation<'a> {
-    message: String,
+    message: &'a str,
+    error: ErrorObject<'a>,
     event_id: String,
     reason: &'a str,
     rule: Option<&'a str>,
@@ -151,8 +169,17 @@ struct Explanation<'a> {
     remedy: &'a str,
 }
 
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'a str,
+}
+
 /// Who a refused exchange was for, for its message.
 pub struct Addressee {
+    is_connect: bool,
     event_id: uuid::Uuid,
     host: Option<String>,
     port: Option<u16>,
@@ -167,6 +194,7 @@ impl Addressee {
         let intent = exchange.intent_mut();
         let denied = intent.decision == Some(Decision::Deny);
         Self {
+            is_connect: intent.method.as_deref() == Some("CONNECT"),
             event_id: intent.event_id,
             host: intent.host.clone(),
             port: intent.port,
@@ -184,19 +212,33 @@ impl Addressee {
     }
 }
 
-/// The answer to a refused exchange: one small body with its length, and the connection is closed after it.
+/// The answer to a refused exchange: one small body with its length. After a refused CONNECT the connection is closed,
+/// because what the client has sent behind it is not for us (RFC 9110 section 9.3.6).
 pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let status = refusal.status();
     let remedy = refusal.remedy();
-    let verb = if refusal.deny_reason().is_some() { "refused" } else { "could not reach" };
+    let verb = if refusal.deny_reason().is_some() {
+        "refused"
+    } else {
+        "could not reach"
+    };
+    let message = format!(
+        "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
+        addressee.destination(),
+        addressee.event_id
+    );
+    let reason = refusal
+        .deny_reason()
+        .map_or_else(|| refusal.outcome().code(), DenyReason::code);
     let explanation = Explanation {
-        message: format!(
-            "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
-            addressee.destination(),
-            addressee.event_id
-        ),
+        message: &message,
+        error: ErrorObject {
+            message: &message,
+            kind: "tollgate_refused",
+            code: reason,
+        },
         event_id: addressee.event_id.to_string(),
-        reason: refusal.deny_reason().map_or_else(|| refusal.outcome().code(), DenyReason::code),
+        reason,
         rule: addressee.rule.as_deref(),
         deployment: addressee.deployment.as_deref(),
         project: addressee.project.as_deref(),
@@ -215,14 +257,18 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if addressee.is_connect || refusal.closes_connection() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
 /// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
 pub fn established() -> Response<Payload> {
     let mut response = Response::new(Payload::Own(Full::default()));
-    response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
+    response
+        .extensions_mut()
+        .insert(ReasonPhrase::from_static(b"Connection established"));
     response
 }
 
@@ -231,7 +277,12 @@ pub fn interim(status: StatusCode, headers: &http::HeaderMap) -> Option<Vec<u8>>
     if matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
         return None;
     }
-    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
+    let mut head = format!(
+        "HTTP/1.1 {} {}\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    )
+    .into_bytes();
     for (name, value) in headers {
         if *name != CONNECTION {
             head.extend_from_slice(name.as_str().as_bytes());

@@ -52,7 +52,16 @@ impl Scope {
         permit: Arc<dyn std::any::Any + Send + Sync>,
     ) -> Self {
         let opening = Exchange::begin(&gate.recorder, Kind::Connect, client);
-        Self { gate, client, listener, turned_away, tunnel: None, wire: None, opening: Mutex::new(Some(opening)), permit }
+        Self {
+            gate,
+            client,
+            listener,
+            turned_away,
+            tunnel: None,
+            wire: None,
+            opening: Mutex::new(Some(opening)),
+            permit,
+        }
     }
 
     /// The connection inside a tunnel of this one. `opening` is the exchange of its CONNECT.
@@ -75,8 +84,13 @@ impl Scope {
             opening.superseded();
         }
         let kind = match &self.tunnel {
-            Some(Tunnel { scheme: Scheme::Https, .. }) => Kind::Intercepted,
-            Some(Tunnel { scheme: Scheme::Http, .. }) | None => Kind::Http,
+            Some(Tunnel {
+                scheme: Scheme::Https, ..
+            }) => Kind::Intercepted,
+            Some(Tunnel {
+                scheme: Scheme::Http, ..
+            })
+            | None => Kind::Http,
         };
         let mut exchange = Exchange::begin(&self.gate.recorder, kind, self.client);
         if let Some(tunnel) = &self.tunnel {
@@ -118,18 +132,30 @@ impl Scope {
             (None, _) => {}
             (Some(opening), HttpEnd::Malformed(text)) => self.malformed(opening, text),
             (Some(opening), HttpEnd::TimedOut) => {
-                broken(opening, OutcomeKind::TimedOut, "no request arrived (limits.keep_alive_timeout_s)".to_owned());
+                broken(
+                    opening,
+                    OutcomeKind::TimedOut,
+                    "no request arrived (limits.keep_alive_timeout_s)".to_owned(),
+                );
             }
             (Some(opening), HttpEnd::Closed(_)) if self.is_intercepted() => {
                 let text = "the client closed right after its TLS handshake, without a request: clients on Node.js do so \
-                            when they do not trust the interception CA; see NODE_EXTRA_CA_CERTS in certs/README.md";
+                            when they do not trust the interception CA; `tollgate kibana-config` prints the remedy";
                 broken(opening, OutcomeKind::ClientRejectedCa, text.to_owned());
             }
             (Some(opening), HttpEnd::Closed(None)) => {
-                broken(opening, OutcomeKind::ClientAborted, "closed before a request".to_owned());
+                broken(
+                    opening,
+                    OutcomeKind::ClientAborted,
+                    "closed before a request".to_owned(),
+                );
             }
             (Some(opening), HttpEnd::Closed(Some(text))) => {
-                broken(opening, OutcomeKind::ClientAborted, format!("closed before a request: {text}"));
+                broken(
+                    opening,
+                    OutcomeKind::ClientAborted,
+                    format!("closed before a request: {text}"),
+                );
             }
         }
     }

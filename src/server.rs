@@ -5,6 +5,7 @@
 
 mod accept;
 mod listener;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -28,6 +29,7 @@ use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
 
 pub use listener::ListenError;
+use signals::Signals;
 
 /// How often idle upstream connections are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -110,7 +112,12 @@ impl Evidence {
         let archive_settings = archive::Settings::new(config.data_dir.root());
         let sealer = Sealer::start(archive_settings, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
-        Ok(Self { installation, journal, thread, sealer })
+        Ok(Self {
+            installation,
+            journal,
+            thread,
+            sealer,
+        })
     }
 
     fn close(self) -> Result<(), RunError> {
@@ -132,6 +139,7 @@ async fn serve(
     evidence: &Evidence,
     started: impl FnOnce(&Started),
 ) -> Result<(), RunError> {
+    let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
         Some(address) => Some(listener::bind(address).await?),
@@ -153,12 +161,25 @@ async fn serve(
     }
     let own = listeners.iter().copied().chain(admin_address).collect();
     let drain_timeout = config.limits.drain_timeout;
-    let gate = Arc::new(open_gate(config, authority, evidence, Arc::clone(&metrics), own, stopping)?);
+    let gate = Arc::new(open_gate(
+        config,
+        authority,
+        evidence,
+        Arc::clone(&metrics),
+        own,
+        stopping,
+    )?);
     let accepting = accept::Accepting::start(&gate, bound, metrics);
-    started(&Started { listeners, admin: admin_address });
+    started(&Started {
+        listeners,
+        admin: admin_address,
+    });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
-    until_told_to_stop(&gate, &reload).await;
-    tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
+    signals.until_told_to_stop(&gate, &reload).await;
+    tracing::info!(
+        drain_timeout_s = drain_timeout.as_secs(),
+        "stopping: finishing what is under way"
+    );
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
@@ -176,6 +197,7 @@ fn open_gate(
 ) -> Result<Gate, RunError> {
     let limits = config.limits;
     let outbound = config.upstream;
+    let wait_max = config.audit.journal.wait_max;
     let upstream = Upstream::new(upstream::Settings {
         resolver: ResolverSettings {
             pinned: outbound.resolve,
@@ -184,7 +206,10 @@ fn open_gate(
             cache_entries: outbound.dns_cache_entries,
             in_flight_max: outbound.dns_in_flight_max,
         },
-        tls: TlsSettings { system_roots: outbound.system_roots, ca_files: outbound.ca_files },
+        tls: TlsSettings {
+            system_roots: outbound.system_roots,
+            ca_files: outbound.ca_files,
+        },
         allow_addresses: outbound.allow_addresses,
         own_listeners,
         dial_timeout: limits.dial_timeout,
@@ -200,9 +225,13 @@ fn open_gate(
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,
         clients: config.clients,
-        interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
+        interceptor: Interceptor::new(
+            authority,
+            config.interception.leaf_cache_entries,
+            limits.handshake_timeout,
+        )?,
         upstream,
-        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, metrics)),
+        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, metrics, wait_max)),
         limits,
         stopping,
     })
@@ -213,29 +242,5 @@ async fn sweep(gate: Arc<Gate>) {
     loop {
         tick.tick().await;
         gate.upstream.sweep();
-    }
-}
-
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads the policy and goes on. A policy that does not load changes nothing.
-async fn until_told_to_stop(gate: &Gate, reload: &Reload) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        tracing::error!("signals cannot be received; stop this process with SIGKILL, nothing recorded is lost");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hang_up.recv() => match reload() {
-                Ok(policy) => {
-                    tracing::info!(old = %gate.policy.load().hash(), new = %policy.hash(), "policy reloaded");
-                    gate.policy.store(policy);
-                }
-                Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
-            },
-        }
     }
 }

@@ -62,12 +62,20 @@ enum Granted {
 async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Parts) -> Result<Granted, Refusal> {
     let (destination, connect_host) = connect_target(parts).inspect_err(|error| exchange.saw_request_error(error))?;
     exchange.saw_connect(&destination, &connect_host);
-    let identity = scope.gate.identify(&scope.listener, scope.client.ip(), &parts.headers)?;
+    let identity = scope
+        .gate
+        .identify(&scope.listener, scope.client.ip(), &parts.headers)?;
     exchange.saw_client(identity.as_ref().map(ClientIdentity::name));
     scope.turned_away()?;
     if !scope.gate.is_tunnel(&destination) {
         let scheme = Scheme::Https;
-        return Ok(Granted::Intercept(Tunnel { destination, connect_host, scheme, sni: None, identity }));
+        return Ok(Granted::Intercept(Tunnel {
+            destination,
+            connect_host,
+            scheme,
+            sni: None,
+            identity,
+        }));
     }
     exchange.is(Kind::Tunnel);
     let permit = judge(scope, exchange, &destination, identity.as_ref(), &parts.headers)?;
@@ -93,7 +101,11 @@ async fn dial(scope: &Scope, exchange: &mut Exchange, permit: Permit) -> Result<
     exchange.permitted_by(&permit);
     let route = scope.gate.upstream.route(permit, exchange.outcome_mut()).await?;
     let evidence = exchange.intend().await?;
-    Ok(scope.gate.upstream.open_tunnel(&route, &evidence, exchange.outcome_mut()).await?)
+    Ok(scope
+        .gate
+        .upstream
+        .open_tunnel(&route, &evidence, exchange.outcome_mut())
+        .await?)
 }
 
 /// Takes over the client's connection after the answer.
@@ -101,7 +113,9 @@ async fn carry<IO>(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, gr
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(stream) = take_over::<IO>(upgrade).await else { return };
+    let Some(stream) = take_over::<IO>(upgrade).await else {
+        return;
+    };
     match granted {
         Granted::Intercept(tunnel) => look_inside(&scope, exchange, stream, tunnel).await,
         Granted::Relay(upstream) => relay_settled(&scope, exchange, stream, upstream).await,
@@ -116,7 +130,11 @@ where
     let upgraded = upgrade.await.ok()?;
     let parts = upgraded.downcast::<TokioIo<Inspected<IO>>>().ok()?;
     let (stream, held) = parts.io.into_inner().into_inner();
-    let early = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
+    let early = if parts.read_buf.is_empty() {
+        held
+    } else {
+        [parts.read_buf, held].concat().into()
+    };
     Some(Rewound::new(stream, early))
 }
 
@@ -127,7 +145,9 @@ where
 {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
     let traffic = Arc::clone(exchange.traffic());
-    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout).await.columns();
+    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout)
+        .await
+        .columns();
     drop(exchange.settle(outcome, error));
 }
 
@@ -139,11 +159,23 @@ where
     match sniffed(scope, &mut stream).await {
         Ok(Sniffed::Tls) => intercept(scope, exchange, stream, tunnel).await,
         Ok(Sniffed::Http1) => {
-            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
+            let inside = scope.inside(
+                Tunnel {
+                    scheme: Scheme::Http,
+                    ..tunnel
+                },
+                exchange,
+            );
             inspect(inside, stream).await;
         }
         Ok(Sniffed::Http2Preface) => {
-            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
+            let inside = scope.inside(
+                Tunnel {
+                    scheme: Scheme::Http,
+                    ..tunnel
+                },
+                exchange,
+            );
             speak_http2(Arc::new(inside), stream).await;
         }
         Ok(Sniffed::Unknown) => unknown_protocol(scope, exchange, stream, &tunnel).await,
@@ -166,7 +198,10 @@ where
             let mut chunk = [0; SNIFF_BYTES_MAX];
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => {
-                    return Err((OutcomeKind::ClientAborted, "closed before anything came through".to_owned()));
+                    return Err((
+                        OutcomeKind::ClientAborted,
+                        "closed before anything came through".to_owned(),
+                    ));
                 }
                 Ok(read) => seen.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             }
@@ -188,7 +223,11 @@ async fn intercept<IO>(scope: &Scope, mut exchange: Exchange, stream: Rewound<IO
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let accepted = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni).await;
+    let accepted = scope
+        .gate
+        .interceptor
+        .accept(stream, &tunnel.destination.host, &mut tunnel.sni)
+        .await;
     exchange.intent_mut().sni.clone_from(&tunnel.sni);
     match accepted {
         Ok(Intercepted { stream, http2: false }) => inspect(scope.inside(tunnel, exchange), stream).await,
@@ -229,8 +268,12 @@ where
     exchange.is(Kind::Tunnel);
     let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
     exchange.attributed_to(&subject);
-    let tolerated =
-        scope.gate.policy.load().tolerate(&tunnel.destination, DenyReason::UnknownProtocol).map_err(Refusal::from);
+    let tolerated = scope
+        .gate
+        .policy
+        .load()
+        .tolerate(&tunnel.destination, DenyReason::UnknownProtocol)
+        .map_err(Refusal::from);
     let dialled = match tolerated {
         Ok(permit) => dial(scope, &mut exchange, permit).await,
         Err(refusal) => Err(refusal),

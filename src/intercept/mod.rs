@@ -28,7 +28,9 @@ const ALERT_UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 pub enum InterceptError {
     #[error("the TLS server name {sni:?} is not the CONNECT target {host}")]
     SniMismatch { sni: String, host: Host },
-    #[error("the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; see NODE_EXTRA_CA_CERTS in certs/README.md")]
+    #[error(
+        "the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; `tollgate kibana-config` prints the remedy"
+    )]
     ClientRejectedCa(String),
     #[error("the TLS handshake with the client failed: {0}")]
     Handshake(io::Error),
@@ -93,14 +95,20 @@ impl Interceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(InterceptError::Handshake)?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream)
+            .await
+            .map_err(InterceptError::Handshake)?;
         *sni = hello.client_hello().server_name().map(str::to_owned);
         if let Err(mismatch) = agree(sni.as_deref(), host) {
             refuse(hello.io).await;
             return Err(mismatch);
         }
         let leaf = self.leaves.get_or_insert_with(host, || self.make_leaf(host))?;
-        let config = if offers_alpn(&hello.client_hello()) { leaf.negotiating } else { leaf.silent };
+        let config = if offers_alpn(&hello.client_hello()) {
+            leaf.negotiating
+        } else {
+            leaf.silent
+        };
         let stream = hello.into_stream(config).await.map_err(handshake_error)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Intercepted { stream, http2 })
@@ -116,7 +124,10 @@ impl Interceptor {
         silent.ticketer = Arc::clone(&self.ticketer);
         let mut negotiating = silent.clone();
         negotiating.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Leaf { silent: Arc::new(silent), negotiating: Arc::new(negotiating) })
+        Ok(Leaf {
+            silent: Arc::new(silent),
+            negotiating: Arc::new(negotiating),
+        })
     }
 }
 
@@ -139,7 +150,9 @@ impl ResolvesServerCert for OneLeaf {
 }
 
 fn offers_alpn(hello: &ClientHello<'_>) -> bool {
-    hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == b"h2" || protocol == b"http/1.1"))
+    hello
+        .alpn()
+        .is_some_and(|mut offered| offered.any(|protocol| protocol == b"h2" || protocol == b"http/1.1"))
 }
 
 /// SNI may be absent (RFC 6066 forbids it for addresses); where present it names the CONNECT target.
@@ -148,7 +161,10 @@ fn agree(sni: Option<&str>, host: &Host) -> Result<(), InterceptError> {
     if Host::from_sni(sni).is_ok_and(|named| named == *host) {
         return Ok(());
     }
-    Err(InterceptError::SniMismatch { sni: sni.to_owned(), host: host.clone() })
+    Err(InterceptError::SniMismatch {
+        sni: sni.to_owned(),
+        host: host.clone(),
+    })
 }
 
 /// Tells the client why, as far as TLS can. Best effort: the connection is closed either way.
@@ -157,19 +173,31 @@ async fn refuse<IO: AsyncWrite + Unpin>(mut stream: IO) {
     let _ = stream.shutdown().await;
 }
 
-/// An alert about our certificate is the one failure an operator can mend.
+/// An alert about our certificate is the one failure an operator can mend. A client that has seen the certificate and
+/// then closes or resets says the same in a shorter way: Node.js judges a certificate only after the handshake.
 fn handshake_error(error: io::Error) -> InterceptError {
     use rustls::AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRevoked, CertificateUnknown, DecryptError,
         UnknownCA, UnsupportedCertificate,
     };
+    let closed = matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    );
     let alert = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => *alert,
-        _ => return InterceptError::Handshake(error),
+        None if closed => return InterceptError::ClientRejectedCa("closed after seeing it".to_owned()),
+        Some(_) | None => return InterceptError::Handshake(error),
     };
     match alert {
-        UnknownCA | BadCertificate | CertificateUnknown | CertificateExpired | CertificateRevoked | AccessDenied
-        | UnsupportedCertificate | DecryptError => InterceptError::ClientRejectedCa(format!("{alert:?}")),
+        UnknownCA
+        | BadCertificate
+        | CertificateUnknown
+        | CertificateExpired
+        | CertificateRevoked
+        | AccessDenied
+        | UnsupportedCertificate
+        | DecryptError => InterceptError::ClientRejectedCa(format!("{alert:?}")),
         _ => InterceptError::Handshake(error),
     }
 }

@@ -7,14 +7,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONTENT_TYPE, HOST};
 use uuid::Uuid;
 
 use crate::attribution::Subject;
 use crate::destination::Destination;
-use crate::journal::{Commit, Journal, NoEvidence};
+use crate::journal::{Commit, Health, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
 use crate::record::{DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind};
 use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
@@ -23,21 +23,49 @@ use crate::wire::SeenHead;
 
 use super::redact::{self, FingerprintKey};
 
+/// How often a wait for a row looks whether storage has failed meanwhile.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
+
 /// What every exchange needs to leave a row. Shared by all connections.
 pub struct Recorder {
     journal: Journal,
     fingerprint: FingerprintKey,
     metrics: Arc<Metrics>,
+    /// Longest wait for a row to be durable.
+    wait_max: Duration,
     cut_off: AtomicBool,
 }
 
 impl Recorder {
-    pub fn new(journal: Journal, fingerprint: FingerprintKey, metrics: Arc<Metrics>) -> Self {
-        Self { journal, fingerprint, metrics, cut_off: AtomicBool::new(false) }
+    pub fn new(journal: Journal, fingerprint: FingerprintKey, metrics: Arc<Metrics>, wait_max: Duration) -> Self {
+        Self {
+            journal,
+            fingerprint,
+            metrics,
+            wait_max,
+            cut_off: AtomicBool::new(false),
+        }
     }
 
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Waits until a row is durable, but not while storage fails: the row is kept in memory then, and waiting would only
+    /// keep its caller from an answer.
+    async fn until_durable(&self, commit: Commit) -> Result<(), NoEvidence> {
+        let deadline = Instant::now() + self.wait_max;
+        let mut durable = std::pin::pin!(commit.durable());
+        loop {
+            if matches!(self.journal.health(), Health::Failed { .. }) {
+                return Err(NoEvidence::Failed);
+            }
+            match tokio::time::timeout(HEALTH_INTERVAL, durable.as_mut()).await {
+                Ok(result) => return result,
+                Err(_) if Instant::now() >= deadline => return Err(NoEvidence::TimedOut),
+                Err(_) => {}
+            }
+        }
     }
 
     /// From now on an unsettled exchange was ended by this process, not by its client.
@@ -181,8 +209,11 @@ impl Exchange {
         intent.project_id = subject.project.as_ref().map(|id| id.as_str().to_owned());
         intent.id_assurance = subject.assurance;
         intent.client_identity = subject.client.as_deref().map(str::to_owned);
-        intent.user_agent_product =
-            intent.user_agent.as_deref().and_then(crate::attribution::product).map(str::to_owned);
+        intent.user_agent_product = intent
+            .user_agent
+            .as_deref()
+            .and_then(crate::attribution::product)
+            .map(str::to_owned);
     }
 
     pub fn permitted_by(&mut self, permit: &Permit) {
@@ -219,6 +250,12 @@ impl Exchange {
         self.write(outcome, error)
     }
 
+    /// Ends the exchange and waits until its row is as durable as configured. At once with an error while storage fails.
+    pub async fn settle_durably(mut self, outcome: OutcomeKind, error: Option<String>) -> Result<(), NoEvidence> {
+        let commit = self.write(outcome, error);
+        self.recorder.until_durable(commit).await
+    }
+
     /// Ends the exchange without a row of its own, because what followed on its connection has rows.
     pub fn superseded(mut self) {
         self.settled = true;
@@ -249,7 +286,10 @@ impl Drop for Exchange {
         let (outcome, error) = if self.recorder.cut_off.load(Ordering::Acquire) {
             (OutcomeKind::Interrupted, "Tollgate stopped before the exchange ended")
         } else {
-            (OutcomeKind::ClientAborted, "the client closed the connection before the exchange ended")
+            (
+                OutcomeKind::ClientAborted,
+                "the client closed the connection before the exchange ended",
+            )
         };
         drop(self.write(outcome, Some(error.to_owned())));
     }
@@ -322,5 +362,7 @@ pub fn micros(start: Instant) -> i64 {
 
 /// The wall clock in microseconds since the Unix epoch; 0 for a clock set before 1970.
 pub fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as i64)
 }

@@ -23,7 +23,10 @@ pub(super) async fn dial(
         match tokio::time::timeout(share, connect(peer)).await {
             Ok(Ok(stream)) => return Ok((stream, peer)),
             Ok(Err(error)) => {
-                last = UpstreamError::Unreachable { destination: destination.clone(), reason: error.to_string() };
+                last = UpstreamError::Unreachable {
+                    destination: destination.clone(),
+                    reason: error.to_string(),
+                };
             }
             Err(_) => last = UpstreamError::DialTimedOut(destination.clone()),
         }
@@ -32,7 +35,11 @@ pub(super) async fn dial(
 }
 
 async fn connect(peer: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if peer.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     let stream = socket.connect(peer).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -41,10 +41,9 @@ impl UpstreamError {
     pub const fn outcome(&self) -> OutcomeKind {
         match self {
             Self::AddressRefused(_) | Self::OwnListener(_) => OutcomeKind::Denied,
-            Self::ResolveTimedOut { .. }
-            | Self::DialTimedOut(_)
-            | Self::TlsTimedOut(_)
-            | Self::ResponseTimedOut(_) => OutcomeKind::TimedOut,
+            Self::ResolveTimedOut { .. } | Self::DialTimedOut(_) | Self::TlsTimedOut(_) | Self::ResponseTimedOut(_) => {
+                OutcomeKind::TimedOut
+            }
             Self::ClientBroke(_) => OutcomeKind::ClientAborted,
             Self::Unresolved { .. }
             | Self::ResolverBusy

@@ -32,8 +32,8 @@ use crate::observe::{CountedRequest, Evidence};
 use crate::policy::Permit;
 use crate::record::Outcome;
 
-use own::OwnListeners;
 use connection::{Connection, SendError};
+use own::OwnListeners;
 use pool::{Key, Pool, PoolSettings};
 use resolve::Resolver;
 
@@ -118,10 +118,17 @@ impl Upstream {
         let answers = self.resolver.resolve(&destination.host).await;
         learned.dns_us = Some(micros(started));
         let addresses = address::judge(&answers?, &self.allow_addresses)?;
-        if addresses.iter().any(|address| self.own.contains(SocketAddr::new(*address, destination.port))) {
+        if addresses
+            .iter()
+            .any(|address| self.own.contains(SocketAddr::new(*address, destination.port)))
+        {
             return Err(UpstreamError::OwnListener(destination.clone()));
         }
-        Ok(Route { permit, addresses, dial_deadline: started + self.settings.dial })
+        Ok(Route {
+            permit,
+            addresses,
+            dial_deadline: started + self.settings.dial,
+        })
     }
 
     /// Sends a request whose intent is durable, on a pooled connection if one is alive, and returns the response head.
@@ -141,13 +148,17 @@ impl Upstream {
         while let Some(pooled) = self.pool.take(&key) {
             pooled.facts().note(true, learned);
             match self.send(pooled, &key, request, learned).await {
-                Err(SendError { unsent: Some(returned), .. }) => request = *returned,
+                Err(SendError {
+                    unsent: Some(returned), ..
+                }) => request = *returned,
                 Err(SendError { error, .. }) => return Err(error),
                 Ok(response) => return Ok(response),
             }
         }
         let fresh = self.connect(route, scheme, learned).await?;
-        self.send(fresh, &key, request, learned).await.map_err(|failed| failed.error)
+        self.send(fresh, &key, request, learned)
+            .await
+            .map_err(|failed| failed.error)
     }
 
     /// Opens a plain connection for a tunnel whose intent is durable.
@@ -189,12 +200,7 @@ impl Upstream {
         Ok(response)
     }
 
-    async fn connect(
-        &self,
-        route: &Route,
-        scheme: Scheme,
-        learned: &mut Outcome,
-    ) -> Result<Connection, UpstreamError> {
+    async fn connect(&self, route: &Route, scheme: Scheme, learned: &mut Outcome) -> Result<Connection, UpstreamError> {
         let stream = self.dial(route, learned).await?;
         let limits = connection::HeadLimits {
             fields_max: self.settings.header_fields_max,

@@ -17,7 +17,10 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(scheme: Scheme, destination: &Destination) -> Self {
-        Self { scheme, destination: destination.clone() }
+        Self {
+            scheme,
+            destination: destination.clone(),
+        }
     }
 }
 
@@ -46,7 +49,10 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(settings: PoolSettings) -> Self {
-        Self { settings, shelf: Mutex::default() }
+        Self {
+            settings,
+            shelf: Mutex::default(),
+        }
     }
 
     /// The most recently used live connection, if any. Dead and over-aged ones met on the way are dropped.
@@ -101,7 +107,10 @@ impl Pool {
         }
         let queue = shelf.by_key.entry(key).or_default();
         if queue.len() < self.settings.idle_per_destination_max {
-            queue.push_back(Idle { connection, since: Instant::now() });
+            queue.push_back(Idle {
+                connection,
+                since: Instant::now(),
+            });
             shelf.count += 1;
         }
     }

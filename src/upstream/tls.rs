@@ -66,16 +66,30 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, stream: TcpStream, host: &Host) -> Result<Secured, UpstreamError> {
-        let failed = |reason: String| UpstreamError::Tls { destination: host.to_string(), reason };
+        let failed = |reason: String| UpstreamError::Tls {
+            destination: host.to_string(),
+            reason,
+        };
         let name = match host {
-            Host::Name(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|error| failed(error.to_string()))?,
+            Host::Name(name) => {
+                ServerName::try_from(name.as_str().to_owned()).map_err(|error| failed(error.to_string()))?
+            }
             Host::Ip(address) => ServerName::from(*address),
         };
         let peer = stream.peer_addr().map_err(|error| failed(error.to_string()))?;
         let (socket, pulse) = Socket::new(stream);
-        let stream = self.0.connect(name, socket).await.map_err(|error| failed(error.to_string()))?;
+        let stream = self
+            .0
+            .connect(name, socket)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let facts = facts(stream.get_ref().1);
-        Ok(Secured { stream, pulse, facts, peer })
+        Ok(Secured {
+            stream,
+            pulse,
+            facts,
+            peer,
+        })
     }
 }
 
@@ -89,7 +103,10 @@ fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsConfigError> {
         roots.add_parsable_certificates(found.certs);
     }
     for file in &settings.ca_files {
-        let unreadable = |reason: String| TlsConfigError::CaFile { file: file.clone(), reason };
+        let unreadable = |reason: String| TlsConfigError::CaFile {
+            file: file.clone(),
+            reason,
+        };
         let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
@@ -99,7 +116,11 @@ fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsConfigError> {
             return Err(TlsConfigError::Empty { file: file.clone() });
         }
     }
-    if roots.is_empty() { Err(TlsConfigError::NoRoots) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(TlsConfigError::NoRoots)
+    } else {
+        Ok(roots)
+    }
 }
 
 fn facts(session: &rustls::ClientConnection) -> TlsFacts {
@@ -110,7 +131,9 @@ fn facts(session: &rustls::ClientConnection) -> TlsFacts {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "unknown",
         },
-        cipher: session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
+        cipher: session
+            .negotiated_cipher_suite()
+            .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
         certificate_sha256: leaf.map(|leaf| hex(digest::digest(&digest::SHA256, leaf).as_ref())),
     }
 }
@@ -118,8 +141,10 @@ fn facts(session: &rustls::ClientConnection) -> TlsFacts {
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

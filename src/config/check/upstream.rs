@@ -89,7 +89,10 @@ impl Checker<'_> {
         let mut by_flag: HashMap<Host, Vec<IpAddr>> = HashMap::new();
         for given in &overrides.resolve {
             let Some((host, addresses)) = given.split_once('=') else {
-                self.problem(Origin::Flag("--resolve"), ProblemKind::ResolveSyntax { given: given.clone() });
+                self.problem(
+                    Origin::Flag("--resolve"),
+                    ProblemKind::ResolveSyntax { given: given.clone() },
+                );
                 continue;
             };
             if let Some((host, addresses)) = self.pin(host, &Setting::flag("--resolve", addresses.to_owned())) {
@@ -103,11 +106,22 @@ impl Checker<'_> {
     /// One name and its addresses, separated by commas.
     fn pin(&mut self, host: &str, addresses: &Setting<String>) -> Option<(Host, Vec<IpAddr>)> {
         let key = "upstream.resolve";
-        let parsed: Result<Vec<IpAddr>, _> = addresses.value.split(',').map(|address| address.trim().parse()).collect();
+        let parsed: Result<Vec<IpAddr>, _> = addresses
+            .value
+            .split(',')
+            .map(|address| address.trim().parse())
+            .collect();
         let kind = match (Host::parse(host), parsed) {
             (Ok(host), Ok(parsed)) => return Some((host, parsed)),
-            (Err(source), _) => ProblemKind::ResolveHost { key, given: host.to_owned(), source },
-            (Ok(_), Err(_)) => ProblemKind::ResolveAddress { key, given: addresses.value.clone() },
+            (Err(source), _) => ProblemKind::ResolveHost {
+                key,
+                given: host.to_owned(),
+                source,
+            },
+            (Ok(_), Err(_)) => ProblemKind::ResolveAddress {
+                key,
+                given: addresses.value.clone(),
+            },
         };
         self.problem(addresses.origin, kind);
         None

@@ -68,6 +68,7 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
         }
     );
     let limits = Limits {
+        http2_streams_max: 100,
         header_bytes_max: 65_536,
         header_fields_max: 100,
         connections_max: 10_000,
@@ -140,7 +141,7 @@ fn every_key_about_traffic_reaches_its_setting() {
     let networks: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "10.1.2.3/32".parse().unwrap()];
     assert_eq!(config.upstream.allow_addresses, networks);
     let pinned = config.upstream.resolve.get(&Host::parse("hooks.slack.com").unwrap());
-    assert_eq!(pinned, Some(&"203.0.113.7".parse().unwrap()));
+    assert_eq!(pinned, Some(&vec!["203.0.113.7".parse().unwrap()]));
     assert_eq!(
         (
             config.upstream.pool_idle_per_destination_max,

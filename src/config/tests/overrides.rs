@@ -42,7 +42,7 @@ audit: { durability: write }
     assert_eq!(config.interception.authority.cert_file, Path::new("c.pem"));
     assert_eq!(config.tunnel.hosts.len(), 2);
     assert_eq!(config.upstream.allow_addresses.len(), 2);
-    let pinned = |name: &str| config.upstream.resolve[&Host::parse(name).unwrap()].to_string();
+    let pinned = |name: &str| config.upstream.resolve[&Host::parse(name).unwrap()][0].to_string();
     assert_eq!(
         (pinned("a.example"), pinned("b.example")),
         ("192.0.2.1".to_owned(), "2001:db8::1".to_owned())

@@ -1,0 +1,83 @@
+# Tollgate: build, run, test. `make` alone lists the targets. Nothing here needs root.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+PYTHON ?= python3
+# Flags for `make run`, e.g. make run ARGS='--allow-host hooks.slack.com'
+ARGS ?=
+
+# Written by the installers, so that removing what they installed runs them again.
+NODE_INSTALLED := tests/interop/node_modules/.package-lock.json
+PYTHON_INSTALLED := .venv/installed
+DEBUG_BINARY := target/debug/tollgate
+INTEROP_DATA := target/interop
+VENV_PYTHON := .venv/bin/python
+# Quiet and complete whether or not a terminal is attached.
+export CARGO_TERM_PROGRESS_WHEN := never
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: prerequisites-run ## Build and start the proxy on 127.0.0.1:3128 (flags: ARGS='...')
+	$(CARGO) build --release --locked
+	target/release/tollgate run $(ARGS)
+
+.PHONY: test
+test: prerequisites ## Everything: Rust tests, the real npm clients, the Parquet readers
+	@tests/all.sh
+
+.PHONY: test-rust
+test-rust: ## Unit, property and end-to-end tests
+	$(CARGO) test --locked
+
+.PHONY: test-interop
+test-interop: $(NODE_INSTALLED) ## The HTTP, SMTP and WebSocket clients of Kibana through a running proxy
+	$(CARGO) build --locked
+	cd tests/interop && TOLLGATE_BIN=$(abspath $(DEBUG_BINARY)) TOLLGATE_INTEROP_DIR=$(abspath $(INTEROP_DATA)) npm test
+
+.PHONY: test-readers
+test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow and Polars over what the last test-interop recorded
+	@datasets=$$(find $(INTEROP_DATA) -type d -name audit 2>/dev/null | sort); \
+	[ -n "$$datasets" ] || { echo 'no dataset below $(INTEROP_DATA): run `make test-interop` first' >&2; exit 1; }; \
+	for dataset in $$datasets; do echo "== $$dataset"; $(VENV_PYTHON) tests/readers/check.py "$$dataset"; done
+
+.PHONY: bench
+bench: prerequisites-run ## Benchmarks, end to end included
+	$(CARGO) bench --locked
+
+.PHONY: lint
+lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'cargo-deny is missing: cargo install cargo-deny --locked' >&2; exit 1; }
+	$(CARGO) deny --locked check bans licenses sources
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+
+.PHONY: check-samples
+check-samples: ## `tollgate check` over the samples in deploy/
+	$(CARGO) build --locked
+	$(DEBUG_BINARY) check --config deploy/tollgate.yml
+
+.PHONY: clean
+clean: ## Remove what was built and installed here; keeps certs/ and tollgate-data/
+	rm -rf target .venv tests/interop/node_modules
+
+.PHONY: prerequisites prerequisites-run
+prerequisites:
+	@tests/prerequisites.sh rust node python
+prerequisites-run:
+	@tests/prerequisites.sh rust
+
+$(NODE_INSTALLED): tests/interop/package.json tests/interop/package-lock.json
+	cd tests/interop && npm ci
+
+$(PYTHON_INSTALLED): tests/readers/requirements.txt
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

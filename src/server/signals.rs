@@ -1,0 +1,51 @@
+//! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::gate::Gate;
+
+use super::Reload;
+
+/// The signals of this process, from now on handled here.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    /// A file-size limit is a storage failure like any other: without a handler its signal would end the process.
+    _file_size: Signal,
+}
+
+impl Signals {
+    pub(super) fn register() -> io::Result<Self> {
+        let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            _file_size: signal(file_size)?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy and goes on; a policy that does not load changes nothing.
+    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload_policy(gate, reload),
+            }
+        }
+    }
+}
+
+fn reload_policy(gate: &Gate, reload: &Reload) {
+    match reload() {
+        Ok(policy) => {
+            tracing::info!(old = %gate.policy.load().hash(), new = %policy.hash(), "policy reloaded");
+            gate.policy.store(policy);
+        }
+        Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
+    }
+}
