@@ -140,7 +140,7 @@ impl Scope {
             }
             (Some(opening), HttpEnd::Closed(_)) if self.is_intercepted() => {
                 let text = "the client closed right after its TLS handshake, without a request: clients on Node.js do so \
-                            when they do not trust the interception CA; `tollgate kibana-config` prints the remedy";
+                            when they do not trust the interception CA; set NODE_EXTRA_CA_CERTS, as `tollgate kibana-config` prints";
                 broken(opening, OutcomeKind::ClientRejectedCa, text.to_owned());
             }
             (Some(opening), HttpEnd::Closed(None)) => {

@@ -29,7 +29,7 @@ pub enum InterceptError {
     #[error("the TLS server name {sni:?} is not the CONNECT target {host}")]
     SniMismatch { sni: String, host: Host },
     #[error(
-        "the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; `tollgate kibana-config` prints the remedy"
+        "the client rejected Tollgate's certificate ({0}): it does not trust the interception CA; set NODE_EXTRA_CA_CERTS, as `tollgate kibana-config` prints"
     )]
     ClientRejectedCa(String),
     #[error("the TLS handshake with the client failed: {0}")]

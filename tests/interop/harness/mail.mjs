@@ -47,6 +47,9 @@ async function countConnections(port) {
     client.on('data', (data) => (count.received += data.length)).on('error', () => upstream.destroy());
     upstream.on('data', (data) => (count.sent += data.length)).on('error', () => client.destroy());
     client.pipe(upstream).pipe(client);
+    // A pipe stops reading when its other end closes first, and would then never see this end close.
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.end().resume());
     await Promise.all([client, upstream].map((socket) => new Promise((resolve) => socket.on('close', resolve))));
     wire.push(count);
   });
