@@ -125,11 +125,12 @@ where
     Some(Rewound::new(stream, early))
 }
 
-async fn relay_settled<C, U>(scope: &Scope, exchange: Exchange, client: C, upstream: U)
+async fn relay_settled<C, U>(scope: &Scope, mut exchange: Exchange, client: C, upstream: U)
 where
     C: AsyncRead + AsyncWrite,
     U: AsyncRead + AsyncWrite,
 {
+    exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
     let traffic = Arc::clone(exchange.traffic());
     let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout)
         .await

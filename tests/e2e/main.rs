@@ -5,6 +5,7 @@
 mod harness;
 
 mod addresses;
+mod certificates;
 mod evidence;
 mod exchange;
 mod fronting;

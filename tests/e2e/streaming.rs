@@ -193,13 +193,13 @@ fn a_client_that_waits_for_100_is_refused_before_its_body() {
     let gate = Gate::builder().resolve(HOST).allow("elsewhere.test").start();
     let port = origin.port();
     let head = format!("Host: {HOST}:{port}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    let answer = gate
-        .client()
-        .ask(format!("POST http://{HOST}:{port}/ HTTP/1.1\r\n{head}"));
+    let mut client = gate.client();
+    let answer = client.ask(format!("POST http://{HOST}:{port}/ HTTP/1.1\r\n{head}"));
     assert_eq!(
         (answer.status, answer.json()["reason"].as_str()),
         (403, Some("host_not_allowed"))
     );
+    assert_eq!(client.rest(), b"", "closed: nobody knows whether the body follows");
     gate.assert_untouched(&origin);
     let row = gate.row();
     assert_eq!(
@@ -268,4 +268,24 @@ fn an_http_1_0_client_gets_a_body_that_ends_with_the_connection() {
             .columns(["kind", "http_version", "outcome", "response_bytes"]),
         ["http", "HTTP/1.0", "completed", "6"]
     );
+}
+
+#[test]
+fn the_body_of_a_refused_request_is_never_taken_for_a_request() {
+    let origin = Origin::http();
+    let port = origin.port();
+    let gate = Gate::builder().resolve(HOST).allow(HOST).start();
+    let get = |path: &str| format!("GET http://{HOST}:{port}{path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n");
+    let hidden = get("/hidden");
+    let fields = format!("Host: denied.test\r\nContent-Length: {}\r\n\r\n", hidden.len());
+    let mut client = gate.client();
+    client.send(format!("POST http://denied.test/ HTTP/1.1\r\n{fields}{hidden}"));
+    assert_eq!(client.answer_to("POST").status, 403);
+    assert_eq!(client.ask(get("/next")).body, "hello");
+
+    let rows = gate.rows_of(2);
+    assert_eq!(rows[0].columns(["outcome", "host"]), ["denied", "denied.test"]);
+    assert_eq!(rows[1].columns(["outcome", "path"]), ["completed", "/next"]);
+    let targets: Vec<_> = origin.seen().into_iter().map(|seen| seen.target).collect();
+    assert_eq!(targets, ["/next"]);
 }
