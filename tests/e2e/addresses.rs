@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Client, Gate, GateBuilder, Origin, Row, TestCa};
+use crate::harness::{Answer, Client, GateBuilder, Origin, Row, TestCa};
 
 const AGENT: &str = "User-Agent: axios/1.7.2 elastic (deployment:dep1)\r\n";
 

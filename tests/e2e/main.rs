@@ -2,6 +2,12 @@
 //!
 //! Every test asserts the rows as well as the responses. `harness` holds the gate, the origins and the clients.
 
+#![cfg(test)]
+#![expect(
+    unreachable_pub,
+    reason = "`pub` marks what the harness offers; nothing outside this binary can reach it"
+)]
+
 mod harness;
 
 mod addresses;

@@ -1,7 +1,7 @@
 //! Requests with more than one reading, or none: 400 or 431, closed, and a row that still says whose they were.
 
 use super::{AGENT, Fronting, assert_explained, assert_refused};
-use crate::harness::Gate;
+use crate::harness::{Gate, Origin};
 
 /// A head that is refused, and why.
 struct Case {
@@ -147,9 +147,16 @@ fn a_violation_in_the_second_request_leaves_the_first_answered_and_is_recorded_w
     );
 }
 
+/// So many field lines.
+fn fields(count: usize) -> String {
+    (0..count).fold(String::new(), |lines, number| {
+        lines + "X-" + &number.to_string() + ": y\r\n"
+    })
+}
+
 #[test]
 fn a_head_over_the_limits_is_refused_with_431() {
-    let many: String = (0..120).map(|number| format!("X-{number}: y\r\n")).collect();
+    let many = fields(120);
     let long = format!("X-Long: {}\r\n", "y".repeat(70_000));
     for fields in [many, long] {
         let at = Fronting::new();
@@ -164,16 +171,23 @@ fn a_head_over_the_limits_is_refused_with_431() {
 
 #[test]
 fn a_limit_in_the_configuration_is_the_limit() {
-    let gate = Gate::builder().config("limits: {header_fields_max: 32}").start();
-    let fields: String = (0..32).map(|number| format!("X-{number}: y\r\n")).collect();
-    let answer = gate
-        .client()
-        .ask(format!("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"));
+    let origin = Origin::http();
+    let gate = Gate::builder()
+        .config("limits: {header_fields_max: 32}")
+        .resolve("a.test")
+        .start();
+    let authority = format!("a.test:{}", origin.port());
+    let with = |fields: &str| format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n");
+    assert_eq!(gate.client().ask(with(&fields(31))).status, 200);
+    let answer = gate.client().ask(with(&fields(32)));
     assert_explained(&answer, 431, "head_too_large");
+    let rows = gate.rows_of(2);
+    assert_eq!(rows[0].columns(["outcome", "status"]), ["completed", "200"]);
     assert_eq!(
-        gate.row().columns(["outcome", "deny_reason"]),
+        rows[1].columns(["outcome", "deny_reason"]),
         ["denied", "head_too_large"]
     );
+    assert_eq!(origin.seen().len(), 1);
 }
 
 #[test]

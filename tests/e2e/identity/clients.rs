@@ -254,7 +254,7 @@ clients: [{name: kibana-one, listener: one, deployments: [d1]}, {name: kibana-tw
     let origin = Origin::http();
     let gate = gate(&format!("{config}{ENFORCING}")).start();
     let fields = agent("axios/1 elastic (deployment:d1)");
-    let mut ask = |listener: usize| {
+    let ask = |listener: usize| {
         ask(
             &mut Client::connect(gate.listener(listener)),
             "a.test",

@@ -217,3 +217,16 @@ fn a_rule_for_a_deployment_and_a_project_admits_either_but_no_deployment_named_l
     }
     assert_eq!(origin.seen().len(), 2);
 }
+
+#[test]
+fn the_flag_enforces_a_policy_whose_file_only_observes() {
+    let origin = Origin::http();
+    let gate = gate("observe").enforce().start();
+    let authority = format!("one.test:{}", origin.port());
+    let answer = gate
+        .client()
+        .ask(request(&format!("http://{authority}/"), &authority, "d2"));
+    assert_refused_by(&answer, "one", "d2");
+    gate.assert_untouched(&origin);
+    assert_row(&gate.row(), "one", "d2", false);
+}
