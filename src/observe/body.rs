@@ -130,6 +130,10 @@ impl Body for RelayedResponse {
         Poll::Ready(match polled {
             Some(Ok(frame)) => {
                 self.saw(&frame);
+                if frame.is_trailers() {
+                    // The last frame of a body: hyper does not poll again.
+                    self.settle(OutcomeKind::Completed, None);
+                }
                 Some(Ok(frame))
             }
             Some(Err(error)) => {

@@ -26,11 +26,15 @@ pub fn strip_request(headers: &mut HeaderMap, upgrade: bool) {
     }
 }
 
-/// Makes an HTTP/2 request's fields fit for HTTP/1.1: Host from `:authority`, and one Cookie line (RFC 9113 section 8.2.3).
-pub fn from_http2(headers: &mut HeaderMap, authority: &str) {
+/// Adds the Host field that HTTP/1.1 requires (RFC 9112 section 3.2) to a request whose URI or version made it optional.
+pub fn name_host(headers: &mut HeaderMap, authority: &str) {
     if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::try_from(authority)) {
         headers.insert(HOST, host);
     }
+}
+
+/// Makes an HTTP/2 request's fields fit for HTTP/1.1: one Cookie line (RFC 9113 section 8.2.3).
+pub fn from_http2(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let (2.., Ok(cookie)) = (crumbs.len(), HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))) {
         headers.insert(COOKIE, cookie);
@@ -179,7 +183,9 @@ mod tests {
     #[test]
     fn http_2_fields_become_http_1_fields() {
         let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
-        from_http2(&mut map, "api.example.com");
+        from_http2(&mut map);
+        name_host(&mut map, "api.example.com");
+        name_host(&mut map, "other.example.com");
         assert_eq!(
             (map["host"].as_bytes(), map["cookie"].as_bytes()),
             (&b"api.example.com"[..], &b"a=1; b=2"[..])

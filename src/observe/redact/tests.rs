@@ -87,6 +87,10 @@ fn error_texts_stay_readable() {
         ("type application/json, not HTML", "type application/json, not HTML"),
         ("password: winter; retry", "password: {redacted}; retry"),
         ("bad HTTP/1.1 response", "bad HTTP/1.1 response"),
+        (
+            "too slow (limits.response_head_timeout_s)",
+            "too slow (limits.response_head_timeout_s)",
+        ),
         ("sent /services/T0/B0", "sent /services/{redacted}/{redacted}"),
         ("\"xoxb-1234567890123-abc\"", "\"{redacted}\""),
     ];

@@ -147,11 +147,12 @@ pub(super) fn is_plain_name(name: &str) -> bool {
 }
 
 /// Whether a word of a free text looks like a token: long, or letters mixed with digits. Dots, colons and dashes
-/// separate, so that host names, addresses and versions stay readable; but dashes do not take a long token apart.
+/// separate, so that host names, addresses and versions stay readable; but dashes do not take a long token apart. Lower-case
+/// words behind them may be long together: our own messages name configuration keys.
 pub(super) fn looks_secret(word: &str) -> bool {
     word.split(['.', ':', '[', ']', '!', '?']).any(|part| {
         let long = part.len() >= TOKEN_BYTES_MIN && !part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        long || part.split(['-', '_']).any(looks_random)
+        (long && !is_plain_segment(part)) || part.split(['-', '_']).any(looks_random)
     })
 }
 

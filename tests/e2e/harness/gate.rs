@@ -10,7 +10,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Client, Origin, TestCa, eventually};
+use super::{Client, Origin, Secured, TestCa, eventually};
 
 /// One audit row, as `tollgate records --json` prints it.
 #[derive(Clone, Debug)]
@@ -212,6 +212,13 @@ impl Gate {
         Client::connect(self.address())
     }
 
+    /// A client inside an intercepted tunnel to this host.
+    pub fn secured(&self, host: &str, port: u16) -> Secured {
+        let mut client = self.client();
+        assert_eq!(client.open(&format!("{host}:{port}")).status, 200);
+        client.secure(&self.ca_pem(), host).unwrap()
+    }
+
     /// All rows so far, oldest first.
     pub fn rows(&self) -> Vec<Row> {
         let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -248,6 +255,7 @@ impl Gate {
     }
 
     /// Whether nothing at all reached this origin.
+    #[expect(clippy::unused_self, reason = "it reads as what this gate did not do")]
     pub fn assert_untouched(&self, origin: &Origin) {
         assert_eq!(
             (origin.connections(), origin.seen().len()),

@@ -50,9 +50,8 @@ impl TestCa {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, "Test origin CA");
+        let name = format!("Test origin CA {}", uuid::Uuid::new_v4());
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
             issuer: Issuer::new(params, key),
@@ -129,6 +128,20 @@ impl Origin {
     /// Gives each connection to `talk`, for protocols that are not HTTP.
     pub fn raw(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         Self::accepting(move |stream, _| talk(stream))
+    }
+
+    /// The same inside TLS, which is ended as it should be.
+    pub fn raw_tls(
+        config: Arc<ServerConfig>,
+        talk: impl Fn(&mut StreamOwned<ServerConnection, TcpStream>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::raw(move |stream| {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(session, stream);
+            talk(&mut stream);
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        })
     }
 
     fn accepting(talk: impl Fn(TcpStream, &Mutex<Vec<Seen>>) + Send + Sync + 'static) -> Self {

@@ -1,0 +1,266 @@
+//! Upstream connections: used again, closed meanwhile, broken off, and silent.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+
+use crate::harness::{DEADLINE, Gate, Origin, TestCa, eventually, respond, turnstile};
+
+const HOST: &str = "api.test";
+
+fn gate() -> Gate {
+    Gate::builder().resolve(HOST).start()
+}
+
+fn post(origin: &Origin, body: &str) -> String {
+    let (port, length) = (origin.port(), body.len());
+    format!("POST http://{HOST}:{port}/calls HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// Reads one request with a short body as far as its empty line; `false` when the connection was closed instead.
+fn read_head(stream: &mut BufReader<TcpStream>) -> bool {
+    stream.lines().map_while(Result::ok).any(|line| line.is_empty())
+}
+
+#[test]
+fn a_second_request_uses_the_same_upstream_connection() {
+    let ca = TestCa::new();
+    let origin = Origin::https(&ca, &[HOST]);
+    let gate = Gate::builder().resolve(HOST).upstream_ca(&ca).start();
+    let request = format!("GET /again HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+    for _ in 0..2 {
+        // A tunnel each, as Kibana's clients open one: only the upstream side is kept.
+        assert_eq!(gate.secured(HOST, origin.port()).ask(&request).body, "hello");
+    }
+
+    let rows = gate.rows_of(2);
+    assert_eq!(
+        [rows[0].get("upstream_reused"), rows[1].get("upstream_reused")],
+        ["false", "true"]
+    );
+    assert_eq!(rows[0].columns(["outcome", "tls_version"]), ["completed", "TLSv1.3"]);
+    assert_eq!(rows[1].get("connect_us"), "", "nothing was connected for the second");
+    let session = [
+        "tls_version",
+        "tls_cipher",
+        "upstream_cert_sha256",
+        "upstream_ip",
+        "upstream_port",
+    ];
+    assert_eq!(rows[0].columns(session), rows[1].columns(session));
+    assert_eq!((origin.connections(), origin.seen().len()), (1, 2));
+}
+
+#[test]
+fn a_pooled_connection_that_the_upstream_closed_loses_no_request_and_doubles_none() {
+    let (closed, wait_closed) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.get_mut().write_all(&respond(200, "once")).unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        drop(stream);
+        closed.send(()).unwrap();
+    });
+    let gate = gate();
+    let mut client = gate.client();
+    for _ in 0..10 {
+        let answer = client.ask(post(&origin, "body"));
+        assert_eq!((answer.status, answer.body.as_str()), (200, "once"));
+        wait_closed.recv_timeout(DEADLINE).unwrap();
+    }
+
+    for row in gate.rows_of(10) {
+        assert_eq!(
+            row.columns(["outcome", "status", "upstream_reused"]),
+            ["completed", "200", "false"]
+        );
+    }
+    assert_eq!(origin.connections(), 10);
+}
+
+#[test]
+fn a_request_that_may_have_been_processed_is_never_sent_twice() {
+    let (processed, arrivals) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        let mut answers = [Some(respond(200, "first")), None].into_iter();
+        while read_head(&mut stream) {
+            stream.read_exact(&mut [0; 4]).unwrap();
+            processed.send(()).unwrap();
+            match answers.next().flatten() {
+                Some(answer) => stream.get_mut().write_all(&answer).unwrap(),
+                None => return,
+            }
+        }
+    });
+    let gate = gate();
+    let mut client = gate.client();
+    assert_eq!(client.ask(post(&origin, "1234")).body, "first");
+    let failed = client.ask(post(&origin, "5678"));
+    assert_eq!(
+        (failed.status, failed.json()["reason"].as_str()),
+        (502, Some("upstream_failed"))
+    );
+
+    let rows = gate.rows_of(2);
+    assert_eq!(
+        rows[1].columns(["outcome", "status", "upstream_reused", "request_bytes"]),
+        ["upstream_failed", "502", "true", "4"]
+    );
+    assert_eq!((arrivals.try_iter().count(), origin.connections()), (2, 1));
+}
+
+#[test]
+fn a_client_that_leaves_a_download_is_recorded_with_what_was_passed_on() {
+    let (let_through, wait) = turnstile();
+    let (ended, upstream_end) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        stream
+            .get_mut()
+            .write_all(format!("{head}{}", "x".repeat(1000)).as_bytes())
+            .unwrap();
+        wait();
+        ended.send(stream.read(&mut [0]).unwrap_or(0)).unwrap();
+    });
+    let port = origin.port();
+    let gate = gate();
+    let mut client = gate.client();
+    client.send(format!(
+        "GET http://{HOST}:{port}/big HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"
+    ));
+    client.until(b"\r\n\r\n");
+    client.exactly(1000);
+    drop(client);
+
+    let row = gate.row();
+    assert_eq!(
+        row.columns(["outcome", "status", "response_bytes"]),
+        ["client_aborted", "200", "1000"]
+    );
+    assert_eq!(
+        row.get("error"),
+        "the client closed the connection before the exchange ended"
+    );
+    let_through.send(()).unwrap();
+    assert_eq!(
+        upstream_end.recv_timeout(DEADLINE),
+        Ok(0),
+        "the upstream connection was closed, not kept"
+    );
+}
+
+#[test]
+fn a_client_that_leaves_an_upload_is_recorded_and_its_upstream_connection_dropped() {
+    let (ended, upstream_end) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        let mut body = Vec::new();
+        let _ = stream.read_to_end(&mut body);
+        ended.send(body.len()).unwrap();
+    });
+    let port = origin.port();
+    let gate = gate();
+    let mut client = gate.client();
+    let head = format!("PUT http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Length: 1000\r\n\r\n");
+    client.send(head + &"x".repeat(400));
+    eventually("the upload begins", || (origin.connections() == 1).then_some(()));
+    drop(client);
+
+    let row = gate.row();
+    assert_eq!(
+        row.columns(["outcome", "request_bytes", "response_bytes"]),
+        ["client_aborted", "400", "0"]
+    );
+    assert!(upstream_end.recv_timeout(DEADLINE).unwrap() <= 400);
+}
+
+/// Asks an origin that sends this and closes; what the client received after the head, and the row.
+fn broken_off(response: &'static str) -> (Vec<u8>, crate::harness::Row) {
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.get_mut().write_all(response.as_bytes()).unwrap();
+    });
+    let port = origin.port();
+    let gate = gate();
+    let mut client = gate.client();
+    client.send(format!(
+        "GET http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"
+    ));
+    client.until(b"\r\n\r\n");
+    (client.rest(), gate.row())
+}
+
+#[test]
+fn a_response_that_breaks_off_before_its_length_is_recorded_and_never_looks_whole() {
+    let (body, row) = broken_off("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nten bytes.");
+    assert_eq!(body, b"ten bytes.");
+    assert_eq!(
+        row.columns(["outcome", "status", "response_bytes"]),
+        ["upstream_failed", "200", "10"]
+    );
+}
+
+#[test]
+fn a_chunked_response_that_breaks_off_has_no_last_chunk() {
+    let (body, row) = broken_off("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\nten bytes.\r\n");
+    assert_eq!(
+        String::from_utf8(body).unwrap().to_ascii_uppercase(),
+        "A\r\nTEN BYTES.\r\n"
+    );
+    assert_eq!(
+        row.columns(["outcome", "status", "response_bytes"]),
+        ["upstream_failed", "200", "10"]
+    );
+}
+
+#[test]
+fn an_upstream_that_does_not_speak_http_is_a_502() {
+    let origin = Origin::raw(|mut stream| stream.write_all(b"220 mail.test ESMTP\r\n").unwrap());
+    let gate = gate();
+    let answer = gate.client().ask(post(&origin, ""));
+    assert_eq!(
+        (answer.status, answer.json()["reason"].as_str()),
+        (502, Some("upstream_failed"))
+    );
+    let row = gate.row();
+    assert_eq!(row.columns(["outcome", "status"]), ["upstream_failed", "502"]);
+}
+
+#[test]
+fn an_upstream_that_never_answers_is_a_504() {
+    let (ended, upstream_end) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.read_exact(&mut [0; 4]).unwrap();
+        ended.send(stream.read(&mut [0]).unwrap_or(0)).unwrap();
+    });
+    let gate = Gate::builder()
+        .resolve(HOST)
+        .config("limits:\n  response_head_timeout_s: 1\n")
+        .start();
+    let answer = gate.client().ask(post(&origin, "body"));
+    assert_eq!(
+        (answer.status, answer.json()["reason"].as_str()),
+        (504, Some("timed_out"))
+    );
+
+    let row = gate.row();
+    assert_eq!(
+        row.columns(["outcome", "status", "decision", "request_bytes"]),
+        ["timed_out", "504", "would_deny", "4"]
+    );
+    assert!(row.get("error").contains("limits.response_head_timeout_s"), "{row:?}");
+    assert_eq!(
+        upstream_end.recv_timeout(DEADLINE),
+        Ok(0),
+        "the silent connection was closed, not kept"
+    );
+    assert_eq!(origin.connections(), 1);
+}
