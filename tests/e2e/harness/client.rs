@@ -66,7 +66,7 @@ impl Client {
 
     /// Sends a CONNECT and reads its answer.
     pub fn open(&mut self, authority: &str) -> Answer {
-        self.send(&format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+        self.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
         self.answer_to("CONNECT")
     }
 
