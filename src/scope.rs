@@ -65,6 +65,7 @@ impl Scope {
     }
 
     /// The connection inside a tunnel of this one. `opening` is the exchange of its CONNECT.
+    #[must_use]
     pub fn inside(&self, tunnel: Tunnel, opening: Exchange) -> Self {
         Self {
             gate: Arc::clone(&self.gate),
@@ -128,9 +129,9 @@ impl Scope {
     pub fn ended(&self, end: &HttpEnd) {
         let broken = |exchange: Exchange, outcome, text: String| drop(exchange.settle(outcome, Some(text)));
         match (self.take_opening(), end) {
-            (None, HttpEnd::Malformed(text)) => self.malformed(self.begin(), text),
+            (None, HttpEnd::Malformed(text)) => malformed(self.begin(), text),
             (None, _) => {}
-            (Some(opening), HttpEnd::Malformed(text)) => self.malformed(opening, text),
+            (Some(opening), HttpEnd::Malformed(text)) => malformed(opening, text),
             (Some(opening), HttpEnd::TimedOut) => {
                 broken(
                     opening,
@@ -173,12 +174,13 @@ impl Scope {
     fn is_intercepted(&self) -> bool {
         matches!(&self.tunnel, Some(tunnel) if tunnel.scheme == Scheme::Https)
     }
+}
 
-    fn malformed(&self, mut exchange: Exchange, text: &str) {
-        exchange.refused_for(DenyReason::MalformedRequest);
-        exchange.outcome_mut().status = Some(http::StatusCode::BAD_REQUEST.as_u16());
-        drop(exchange.settle(OutcomeKind::Denied, Some(text.to_owned())));
-    }
+/// hyper has answered already; the row says with what.
+fn malformed(mut exchange: Exchange, text: &str) {
+    exchange.refused_for(DenyReason::MalformedRequest);
+    exchange.outcome_mut().status = Some(http::StatusCode::BAD_REQUEST.as_u16());
+    drop(exchange.settle(OutcomeKind::Denied, Some(text.to_owned())));
 }
 
 /// How an HTTP connection with a client ended.

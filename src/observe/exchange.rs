@@ -136,7 +136,7 @@ impl Exchange {
     }
 
     pub fn saw_client(&mut self, identity: Option<&Arc<str>>) {
-        self.intent.client_identity = identity.map(|name| name.to_string());
+        self.intent.client_identity = identity.map(ToString::to_string);
     }
 
     /// A CONNECT named its target.
@@ -218,7 +218,7 @@ impl Exchange {
 
     pub fn permitted_by(&mut self, permit: &Permit) {
         self.intent.decision = Some(permit.decision());
-        self.intent.policy_rule = permit.rule().map(|rule| rule.to_string());
+        self.intent.policy_rule = permit.rule().map(ToString::to_string);
         self.intent.policy_hash = Some(permit.policy_hash().to_string());
         self.intent.deny_reason = permit.would_deny();
     }

@@ -1,6 +1,7 @@
 //! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -43,8 +44,8 @@ impl Signals {
 fn reload_policy(gate: &Gate, reload: &Reload) {
     match reload() {
         Ok(policy) => {
-            tracing::info!(old = %gate.policy.load().hash(), new = %policy.hash(), "policy reloaded");
-            gate.policy.store(policy);
+            let old = gate.policy.swap(Arc::clone(&policy));
+            tracing::info!(old = %old.hash(), new = %policy.hash(), "policy reloaded");
         }
         Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
     }

@@ -36,10 +36,8 @@ pub fn name_host(headers: &mut HeaderMap, authority: &str) {
 /// Makes an HTTP/2 request's fields fit for HTTP/1.1: one Cookie line (RFC 9113 section 8.2.3).
 pub fn from_http2(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() > 1 {
-        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-            headers.insert(COOKIE, cookie);
-        }
+    if let (2.., Ok(cookie)) = (crumbs.len(), HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))) {
+        headers.insert(COOKIE, cookie);
     }
 }
 

@@ -98,9 +98,9 @@ impl Upstream {
             own: OwnListeners::new(settings.own_listeners),
             tls: tls::Connector::new(&settings.tls)?,
             pool: Arc::new(Pool::new(PoolSettings {
-                idle_timeout: settings.pool_idle_timeout,
-                idle_per_destination_max: settings.pool_idle_per_destination_max,
-                idle_max: settings.pool_idle_max,
+                timeout: settings.pool_idle_timeout,
+                per_destination_max: settings.pool_idle_per_destination_max,
+                total_max: settings.pool_idle_max,
             })),
             settings: Timeouts {
                 dial: settings.dial_timeout,

@@ -26,9 +26,9 @@ impl Key {
 
 /// Bounds of the pool.
 pub(super) struct PoolSettings {
-    pub(super) idle_timeout: Duration,
-    pub(super) idle_per_destination_max: usize,
-    pub(super) idle_max: usize,
+    pub(super) timeout: Duration,
+    pub(super) per_destination_max: usize,
+    pub(super) total_max: usize,
 }
 
 struct Idle {
@@ -37,21 +37,21 @@ struct Idle {
 }
 
 #[derive(Default)]
-struct Shelf {
+struct IdleConnections {
     by_key: HashMap<Key, VecDeque<Idle>>,
     count: usize,
 }
 
 pub(super) struct Pool {
     settings: PoolSettings,
-    shelf: Mutex<Shelf>,
+    idle: Mutex<IdleConnections>,
 }
 
 impl Pool {
     pub(super) fn new(settings: PoolSettings) -> Self {
         Self {
             settings,
-            shelf: Mutex::default(),
+            idle: Mutex::default(),
         }
     }
 
@@ -59,7 +59,7 @@ impl Pool {
     pub(super) fn take(&self, key: &Key) -> Option<Connection> {
         loop {
             let idle = self.pop(key)?;
-            if idle.since.elapsed() < self.settings.idle_timeout && idle.connection.is_reusable() {
+            if idle.since.elapsed() < self.settings.timeout && idle.connection.is_reusable() {
                 return Some(idle.connection);
             }
         }
@@ -80,42 +80,42 @@ impl Pool {
 
     /// Drops what is over age or closed.
     pub(super) fn sweep(&self) {
-        let mut shelf = self.lock();
-        let idle_timeout = self.settings.idle_timeout;
-        for queue in shelf.by_key.values_mut() {
-            queue.retain(|idle| idle.since.elapsed() < idle_timeout && idle.connection.is_reusable());
+        let mut idle = self.lock();
+        let timeout = self.settings.timeout;
+        for queue in idle.by_key.values_mut() {
+            queue.retain(|kept| kept.since.elapsed() < timeout && kept.connection.is_reusable());
         }
-        shelf.by_key.retain(|_, queue| !queue.is_empty());
-        shelf.count = shelf.by_key.values().map(VecDeque::len).sum();
+        idle.by_key.retain(|_, queue| !queue.is_empty());
+        idle.count = idle.by_key.values().map(VecDeque::len).sum();
     }
 
     pub(super) fn clear(&self) {
-        *self.lock() = Shelf::default();
+        *self.lock() = IdleConnections::default();
     }
 
     fn pop(&self, key: &Key) -> Option<Idle> {
-        let mut shelf = self.lock();
-        let idle = shelf.by_key.get_mut(key)?.pop_back()?;
-        shelf.count -= 1;
-        Some(idle)
+        let mut idle = self.lock();
+        let latest = idle.by_key.get_mut(key)?.pop_back()?;
+        idle.count -= 1;
+        Some(latest)
     }
 
     fn put(&self, key: Key, connection: Connection) {
-        let mut shelf = self.lock();
-        if shelf.count >= self.settings.idle_max {
+        let mut idle = self.lock();
+        if idle.count >= self.settings.total_max {
             return;
         }
-        let queue = shelf.by_key.entry(key).or_default();
-        if queue.len() < self.settings.idle_per_destination_max {
+        let queue = idle.by_key.entry(key).or_default();
+        if queue.len() < self.settings.per_destination_max {
             queue.push_back(Idle {
                 connection,
                 since: Instant::now(),
             });
-            shelf.count += 1;
+            idle.count += 1;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, IdleConnections> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
