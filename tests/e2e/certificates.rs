@@ -95,7 +95,7 @@ fn an_upstream_with_an_expired_certificate_gets_nothing() {
     let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2020, 2, 1);
-    let (answer, row) = distrusted(ca.server_with(params), &ca);
+    let (answer, row) = distrusted(ca.server_with(&params), &ca);
     says(&answer, &row, "certificate expired");
 }
 

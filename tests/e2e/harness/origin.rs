@@ -66,11 +66,11 @@ impl TestCa {
     /// A server configuration with a certificate for these names.
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        self.server_with(params)
+        self.server_with(&params)
     }
 
     /// A server configuration with a certificate made from `params`.
-    pub fn server_with(&self, params: CertificateParams) -> Arc<ServerConfig> {
+    pub fn server_with(&self, params: &CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
