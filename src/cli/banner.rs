@@ -15,7 +15,7 @@ use crate::server::Listening;
 ///
 /// # Errors
 /// Whatever writing to `out` fails with.
-pub fn write(out: &mut impl Write, config: &Config, bound: &Listening) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, config: &Config, bound: &Listening) -> io::Result<()> {
     for (listener, address) in config.listeners.iter().zip(&bound.listeners) {
         writeln!(out, "tollgate: listening on {}", proxy_url(listener, *address))?;
     }

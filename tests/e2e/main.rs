@@ -1,14 +1,6 @@
 //! End to end: the real binary, real sockets, and the audit rows it leaves.
 //!
 //! Every test asserts the rows as well as the responses. `harness` holds the gate, the origins and the clients.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    reason = "a test fails by panicking, and its helpers too; `pub` in the harness says what tests use"
-)]
-
 #![cfg(test)]
 #![expect(
     unreachable_pub,
