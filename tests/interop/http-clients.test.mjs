@@ -193,9 +193,9 @@ for (const [label, nodeOptions] of [
     const { error } = await runClient('axios.mjs', call, { trust: scene.authority.certFile, nodeOptions });
     assert.equal(error.code, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
     const row = await scene.gate.row(host);
-    const outcome = { outcome: 'client_rejected_ca', method: null, path: null, status: null };
+    const outcome = { outcome: 'client_rejected_ca', method: 'CONNECT', path: null, status: null };
     assertRow(row, { ...outcome, kind: 'connect', host, port: scene.secure.port });
-    assert.match(row.error, /NODE_EXTRA_CA_CERTS/);
+    assert.match(row.error, /NODE_EXTRA_CA_CERTS in certs\/README\.md/);
   });
 }
 
