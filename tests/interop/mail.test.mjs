@@ -11,7 +11,7 @@ import { ALLOWED, DENIED, DOWN } from './harness/verdicts.mjs';
 const TUNNEL = {
   kind: 'tunnel',
   id_assurance: 'absent',
-  method: null,
+  method: 'CONNECT',
   path: null,
   user_agent: null,
   tls_version: null,
