@@ -147,7 +147,6 @@ impl ProxyRequest {
 }
 
 /// The destination of a CONNECT and the authority as it was spelled (RFC 9110 section 9.3.6: the port is mandatory).
-/// Its Host must name the same, where it may leave out the port: Kibana's agents do.
 pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestError> {
     let raw = parts
         .uri
@@ -157,10 +156,7 @@ pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestErr
         return Err(RequestError::UserInfo);
     }
     match Destination::from_connect(&raw) {
-        Ok(destination) => {
-            agree(host_header(&parts.headers).as_deref(), &destination, &raw)?;
-            Ok((destination, raw))
-        }
+        Ok(destination) => Ok((destination, raw)),
         Err(error) => Err(RequestError::Authority { raw, error }),
     }
 }

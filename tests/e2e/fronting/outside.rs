@@ -122,27 +122,6 @@ fn the_connect_of_kibanas_agent_opens_a_tunnel_that_stays_open() {
     );
 }
 
-#[test]
-fn a_connect_whose_host_header_names_another_host_is_refused() {
-    let at = Fronting::allowing(&["allowed.test", "evil.test"]);
-    let own = at.at("allowed.test");
-    for (number, host) in [at.at("evil.test"), "evil.test".to_owned(), "allowed.test:1".to_owned()]
-        .iter()
-        .enumerate()
-    {
-        let mut client = at.gate.client();
-        client.send(format!("CONNECT {own} HTTP/1.1\r\nHost: {host}\r\n{AGENT}\r\n"));
-        assert_explained(&client.answer_to("CONNECT"), 400, "host_mismatch");
-        let row = at.gate.rows_of(number + 1).pop().unwrap();
-        assert_refused(&row, "host_mismatch");
-        assert_eq!(
-            row.columns(["kind", "connect_host", "host_header"]),
-            ["connect", &own, host]
-        );
-    }
-    at.gate.assert_untouched(&at.origin);
-}
-
 /// P11
 #[test]
 fn a_server_that_speaks_first_is_heard_through_a_tunnel_that_is_not_looked_into() {
