@@ -148,3 +148,34 @@ fn a_server_that_speaks_first_is_heard_through_a_tunnel_that_is_not_looked_into(
         ["mail.test", &mail, "21"]
     );
 }
+
+/// Node.js names the proxy there when a CONNECT is made with `http.request`. Nobody upstream ever sees this Host, and what
+/// is asked for inside the tunnel is held against the CONNECT target.
+#[test]
+fn the_host_of_a_connect_is_recorded_and_routes_nothing() {
+    let ca = TestCa::new();
+    let origin = Origin::https(&ca, &["allowed.test"]);
+    let gate = Gate::builder()
+        .allow("allowed.test")
+        .resolve("allowed.test")
+        .upstream_ca(&ca)
+        .start();
+    let authority = format!("allowed.test:{}", origin.port());
+    let mut client = gate.client();
+    client.send(format!(
+        "CONNECT {authority} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        gate.address()
+    ));
+    assert_eq!(client.answer_to("CONNECT").status, 200);
+    let mut client = client.secure(&gate.ca_pem(), "allowed.test").unwrap();
+    assert_eq!(
+        client
+            .ask(format!("GET / HTTP/1.1\r\nHost: {authority}\r\n\r\n"))
+            .status,
+        200
+    );
+    assert_eq!(
+        gate.row().columns(["host", "connect_host", "outcome"]),
+        ["allowed.test", &authority, "completed"]
+    );
+}
