@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{AGENT, Fronting, assert_explained, assert_refused};
-use crate::harness::{Gate, Origin};
+use crate::harness::{Gate, Origin, TestCa};
 
 /// P20
 #[test]
