@@ -294,3 +294,32 @@ pub fn interim(status: StatusCode, headers: &http::HeaderMap) -> Option<Vec<u8>>
     head.extend_from_slice(b"\r\n");
     Some(head)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operating_guide_explains_every_reason() {
+        let guide = include_str!("../docs/operating.md");
+        for reason in DenyReason::ALL {
+            assert!(
+                guide.contains(&format!("| `{reason}` |")),
+                "{reason} is not in docs/operating.md"
+            );
+        }
+    }
+
+    #[test]
+    fn interim_responses_are_complete_heads() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("link", HeaderValue::from_static("</style.css>; rel=preload"));
+        let hints = interim(StatusCode::EARLY_HINTS, &headers).unwrap();
+        assert_eq!(
+            hints,
+            b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
+        );
+        assert_eq!(interim(StatusCode::CONTINUE, &headers), None);
+        assert_eq!(interim(StatusCode::SWITCHING_PROTOCOLS, &headers), None);
+    }
+}
