@@ -8,7 +8,6 @@
     unreachable_pub,
     reason = "a test fails by panicking, and its helpers too; `pub` in the harness says what tests use"
 )]
-
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
