@@ -264,3 +264,30 @@ fn an_upstream_that_never_answers_is_a_504() {
     );
     assert_eq!(origin.connections(), 1);
 }
+
+#[test]
+fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
+    let (let_through, wait) = turnstile();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.get_mut().write_all(&respond(413, "too large")).unwrap();
+        wait();
+    });
+    let port = origin.port();
+    let gate = gate();
+    let mut client = gate.client();
+    let head = format!("PUT http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Length: 67108864\r\n\r\n");
+    client.send(head);
+    let mut uploading = client.stream.try_clone().unwrap();
+    // More than all buffers on the way hold; it ends with an error when the connection is closed.
+    let upload = std::thread::spawn(move || uploading.write_all(&vec![b'x'; 64 * 1024 * 1024]).is_err());
+    let answer = client.answer_to("PUT");
+    assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
+    let_through.send(()).unwrap();
+    assert!(upload.join().unwrap(), "the upload ends with the upstream connection");
+    assert_eq!(
+        gate.row().columns(["outcome", "status", "response_bytes"]),
+        ["completed", "413", "9"]
+    );
+}
