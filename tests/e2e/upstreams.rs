@@ -57,17 +57,18 @@ fn a_pooled_connection_that_the_upstream_closed_loses_no_request_and_doubles_non
     let origin = Origin::raw(move |stream| {
         let mut stream = BufReader::new(stream);
         assert!(read_head(&mut stream));
-        stream.get_mut().write_all(&respond(200, "once")).unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
-        drop(stream);
-        closed.send(()).unwrap();
+        stream.get_mut().write_all(&respond(200, "once")).unwrap();
+        stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        // The end has arrived when the gate ends its side too.
+        closed.send(stream.read(&mut [0]).unwrap()).unwrap();
     });
     let gate = gate();
     let mut client = gate.client();
     for _ in 0..10 {
         let answer = client.ask(post(&origin, "body"));
         assert_eq!((answer.status, answer.body.as_str()), (200, "once"));
-        wait_closed.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(wait_closed.recv_timeout(DEADLINE), Ok(0));
     }
 
     for row in gate.rows_of(10) {
