@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::attribution::attribute;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
+use crate::record::{Kind, OutcomeKind};
 use crate::relay::relay;
 use crate::request::{ProxyRequest, lossy};
 use crate::respond::{self, Addressee, Refusal};
@@ -148,27 +149,26 @@ pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payloa
 async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>) -> Result<Relayed, Refusal> {
     let gate = &scope.gate;
     if let Some(violation) = scope.wire.as_ref().and_then(|wire| wire.violation(&request)) {
+        if scope.tunnel.is_none() && violation.seen.method().as_deref() == Some(Method::CONNECT.as_str()) {
+            exchange.is(Kind::Connect);
+        }
         exchange.saw_violation(&violation.seen);
         exchange.attributed_to(&attribute(violation.seen.values("user-agent"), scope.tunnel_identity()));
         return Err(Refusal::Wire(violation.reason));
     }
     let (mut parts, body) = request.into_parts();
     exchange.saw_head(&parts);
-    let user_agents = parts.headers.get_all(http::header::USER_AGENT);
-    let identity = match &scope.tunnel {
-        Some(tunnel) => tunnel.identity.clone(),
-        None => gate.identify(&scope.listener, scope.client.ip(), &parts.headers)?,
-    };
-    let subject = attribute(user_agents.iter().map(HeaderValue::as_bytes), identity.as_ref());
-    exchange.attributed_to(&subject);
-    scope.turned_away()?;
-
     let proxied = match &scope.tunnel {
         Some(tunnel) => ProxyRequest::inside(&parts, &tunnel.destination, tunnel.scheme),
         None => ProxyRequest::absolute(&parts),
     };
-    let proxied = proxied.inspect_err(|error| exchange.saw_request_error(error))?;
-    exchange.saw_request(&proxied);
+    match &proxied {
+        Ok(proxied) => exchange.saw_request(proxied),
+        Err(error) => exchange.saw_request_error(error),
+    }
+    let (_, subject) = scope.recognise(exchange, &parts.headers)?;
+    scope.turned_away()?;
+    let proxied = proxied?;
 
     let permit = gate.policy.load().decide(&subject, &proxied.destination)?;
     exchange.permitted_by(&permit);
@@ -196,10 +196,9 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
 fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgrade: bool, scope: &Scope) {
     parts.uri = proxied.target.clone();
     headers::strip_request(&mut parts.headers, upgrade);
-    if scope.tunnel.is_none() {
-        for name in scope.gate.clients.credential_headers() {
-            parts.headers.remove(name);
-        }
+    // Inside a tunnel too: what names a client to Tollgate is a secret between the two, wherever it is sent.
+    for name in scope.gate.clients.credential_headers() {
+        parts.headers.remove(name);
     }
     headers::name_host(&mut parts.headers, &proxied.host_raw);
     if parts.version == Version::HTTP_2 {
@@ -274,7 +273,7 @@ async fn relay_upgraded(
         Ok((client, upstream)) => relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout)
             .await
             .columns(),
-        Err(error) => (crate::record::OutcomeKind::ClientAborted, Some(error.to_string())),
+        Err(error) => (OutcomeKind::ClientAborted, Some(error.to_string())),
     };
     drop(exchange.settle(outcome, error));
 }

@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tollgate::cli::{self, Bound, Cli, EXIT_USAGE, Start};
-use tollgate::server;
+use tollgate::cli::{self, Cli, EXIT_USAGE};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match cli::dispatch(cli, serve) {
+    match cli::dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_silent() {
@@ -31,21 +30,4 @@ fn usage(message: &clap::Error) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
-}
-
-fn serve(start: Start) -> anyhow::Result<()> {
-    let Start {
-        config,
-        authority,
-        reload,
-        announce,
-    } = start;
-    let reload = Box::new(move || reload().map_err(|error| error.to_string()));
-    server::run(config, authority, reload, |started| {
-        announce(&Bound {
-            listeners: started.listeners.clone(),
-            admin: started.admin,
-        });
-    })?;
-    Ok(())
 }

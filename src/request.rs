@@ -20,6 +20,8 @@ pub enum RequestError {
     HttpsWithoutConnect,
     #[error("the scheme {0:?} is not http")]
     UnknownScheme(String),
+    #[error("the request URI's scheme {named:?} is not that of the tunnel, which carries {tunnel}")]
+    SchemeDisagrees { named: String, tunnel: &'static str },
     #[error("the request URI has user information before its host")]
     UserInfo,
     #[error("CONNECT inside a tunnel is not served")]
@@ -40,9 +42,11 @@ impl RequestError {
     /// The audit column's code.
     pub const fn reason(&self) -> DenyReason {
         match self {
-            Self::NotAbsolute(_) | Self::HttpsWithoutConnect | Self::UnknownScheme(_) | Self::NestedConnect => {
-                DenyReason::UnsupportedRequest
-            }
+            Self::NotAbsolute(_)
+            | Self::HttpsWithoutConnect
+            | Self::UnknownScheme(_)
+            | Self::SchemeDisagrees { .. }
+            | Self::NestedConnect => DenyReason::UnsupportedRequest,
             Self::UserInfo | Self::Authority { .. } | Self::HostHeader { .. } | Self::NoHost => {
                 DenyReason::InvalidAuthority
             }
@@ -82,6 +86,14 @@ impl ProxyRequest {
     pub fn inside(parts: &Parts, tunnel: &Destination, scheme: Scheme) -> Result<Self, RequestError> {
         if parts.method == Method::CONNECT {
             return Err(RequestError::NestedConnect);
+        }
+        if let Some(named) = parts
+            .uri
+            .scheme_str()
+            .filter(|named| Scheme::parse(named) != Some(scheme))
+        {
+            let (named, tunnel) = (named.to_owned(), scheme.as_str());
+            return Err(RequestError::SchemeDisagrees { named, tunnel });
         }
         let host_header = host_header(&parts.headers);
         let (raw, destination) = match (parts.uri.authority(), &host_header) {
@@ -158,13 +170,14 @@ pub const fn version_code(version: Version) -> &'static str {
     }
 }
 
+/// The User-Agent field lines, in order.
+pub fn user_agents(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(USER_AGENT).iter().map(http::HeaderValue::as_bytes)
+}
+
 /// All User-Agent field lines joined by a space, or `None` when there are none.
 pub fn user_agent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = headers
-        .get_all(USER_AGENT)
-        .iter()
-        .map(http::HeaderValue::as_bytes)
-        .collect();
+    let lines: Vec<&[u8]> = user_agents(headers).collect();
     if lines.is_empty() {
         None
     } else {

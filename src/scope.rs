@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderMap;
+
+use crate::attribution::{Subject, attribute};
 use crate::client::ClientIdentity;
 use crate::destination::{Destination, Scheme};
 use crate::gate::Gate;
 use crate::journal::Health;
 use crate::observe::Exchange;
 use crate::record::{DenyReason, Kind, OutcomeKind};
+use crate::request::user_agents;
 use crate::respond::Refusal;
 use crate::wire::WireHandle;
 
@@ -159,6 +163,22 @@ impl Scope {
                 );
             }
         }
+    }
+
+    /// Who a request is from, and for whom. The exchange has its claim also when the client is refused.
+    pub fn recognise(
+        &self,
+        exchange: &mut Exchange,
+        headers: &HeaderMap,
+    ) -> Result<(Option<ClientIdentity>, Subject), Refusal> {
+        let identity = match &self.tunnel {
+            Some(tunnel) => Ok(tunnel.identity.clone()),
+            None => self.gate.identify(&self.listener, self.client.ip(), headers),
+        };
+        let known = identity.as_ref().ok().and_then(Option::as_ref);
+        let subject = attribute(user_agents(headers), known);
+        exchange.attributed_to(&subject);
+        Ok((identity?, subject))
     }
 
     /// Takes the exchange that stands for the connection itself.

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::archive::{self, Sealer};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
 use crate::intercept::Interceptor;
@@ -61,22 +61,23 @@ pub enum RunError {
     Unsealed(usize),
 }
 
-/// Where a started proxy listens: a configured port 0 has become a port.
-pub struct Started {
+/// Where a running proxy listens: a configured port 0 has become a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
     /// In the order of the configuration.
     pub listeners: Vec<SocketAddr>,
     pub admin: Option<SocketAddr>,
 }
 
 /// How the policy is loaded again when asked for.
-pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, ConfigError> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
 pub fn run(
     config: Config,
     authority: Authority,
     reload: Reload,
-    started: impl FnOnce(&Started),
+    started: impl FnOnce(&Listening),
 ) -> Result<(), RunError> {
     let evidence = Evidence::open(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -137,7 +138,7 @@ async fn serve(
     authority: Authority,
     reload: Reload,
     evidence: &Evidence,
-    started: impl FnOnce(&Started),
+    started: impl FnOnce(&Listening),
 ) -> Result<(), RunError> {
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
@@ -170,7 +171,7 @@ async fn serve(
         stopping,
     )?);
     let accepting = accept::Accepting::start(&gate, bound, metrics);
-    started(&Started {
+    started(&Listening {
         listeners,
         admin: admin_address,
     });

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -14,9 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::attribution::attribute;
-use crate::client::ClientIdentity;
 use crate::connection::{answer, refuse, speak_http1, speak_http2};
-use crate::destination::{Destination, Scheme};
+use crate::destination::Scheme;
 use crate::intercept::{InterceptError, Intercepted};
 use crate::observe::{Exchange, Payload};
 use crate::policy::Permit;
@@ -60,13 +59,14 @@ enum Granted {
 
 /// Everything that can be refused before the answer.
 async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Parts) -> Result<Granted, Refusal> {
-    let (destination, connect_host) = connect_target(parts).inspect_err(|error| exchange.saw_request_error(error))?;
-    exchange.saw_connect(&destination, &connect_host);
-    let identity = scope
-        .gate
-        .identify(&scope.listener, scope.client.ip(), &parts.headers)?;
-    exchange.saw_client(identity.as_ref().map(ClientIdentity::name));
+    let target = connect_target(parts);
+    match &target {
+        Ok((destination, connect_host)) => exchange.saw_connect(destination, connect_host),
+        Err(error) => exchange.saw_connect_error(error),
+    }
+    let (identity, subject) = scope.recognise(exchange, &parts.headers)?;
     scope.turned_away()?;
+    let (destination, connect_host) = target?;
     if !scope.gate.is_tunnel(&destination) {
         let scheme = Scheme::Https;
         return Ok(Granted::Intercept(Tunnel {
@@ -78,22 +78,9 @@ async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Pa
         }));
     }
     exchange.is(Kind::Tunnel);
-    let permit = judge(scope, exchange, &destination, identity.as_ref(), &parts.headers)?;
+    // The subject is known by the client, and by a User-Agent in the rare case that one is sent.
+    let permit = scope.gate.policy.load().decide(&subject, &destination)?;
     dial(scope, exchange, permit).await.map(Granted::Relay)
-}
-
-/// Judges a tunnel by what its CONNECT shows: the client, and a User-Agent in the rare case that one is sent.
-fn judge(
-    scope: &Scope,
-    exchange: &mut Exchange,
-    destination: &Destination,
-    identity: Option<&ClientIdentity>,
-    headers: &HeaderMap,
-) -> Result<Permit, Refusal> {
-    let user_agents = headers.get_all(http::header::USER_AGENT);
-    let subject = attribute(user_agents.iter().map(http::HeaderValue::as_bytes), identity);
-    exchange.attributed_to(&subject);
-    Ok(scope.gate.policy.load().decide(&subject, destination)?)
 }
 
 /// Resolves, makes the intent durable, and connects.

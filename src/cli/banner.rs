@@ -6,16 +6,16 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::run::Bound;
 use crate::config::{Config, Listener, PolicySource};
 use crate::policy::Mode;
+use crate::server::Listening;
 
 /// Writes the whole banner; stdout is flushed after the listening lines, so that whoever waits for them need not wait
 /// for a buffer to fill.
 ///
 /// # Errors
 /// Whatever writing to `out` fails with.
-pub fn write(out: &mut impl Write, config: &Config, bound: &Bound) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, config: &Config, bound: &Listening) -> io::Result<()> {
     for (listener, address) in config.listeners.iter().zip(&bound.listeners) {
         writeln!(out, "tollgate: listening on {}", proxy_url(listener, *address))?;
     }

@@ -5,6 +5,7 @@ use std::io;
 use crate::config::ConfigError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
+use crate::server::RunError;
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -40,8 +41,8 @@ pub enum CliError {
     #[error("records may be missing above, not everything could be read:{}", lines(.0))]
     Incomplete(Vec<Problem>),
     /// The proxy could not start, or failed while running.
-    #[error("{0:#}")]
-    Run(anyhow::Error),
+    #[error(transparent)]
+    Run(#[from] RunError),
 }
 
 impl CliError {

@@ -1,29 +1,28 @@
 //! The command line: one module a subcommand, and the one place where errors become exit codes.
 
 mod args;
-pub mod banner;
+mod banner;
 mod ca;
 mod check;
 mod error;
 mod kibana;
 mod log;
 mod records;
-pub mod run;
+mod run;
 
 use std::io;
 
 pub use args::{Cli, Command};
 pub use error::{CliError, EXIT_USAGE};
-pub use run::{Bound, Serve, Start};
 
 /// Does what the command line asks. Results go to stdout, everything else to stderr.
 ///
 /// # Errors
 /// Whatever kept it from doing so; [`CliError::exit_code`] is the process's exit code.
-pub fn dispatch(cli: Cli, serve: Serve) -> Result<(), CliError> {
+pub fn dispatch(cli: Cli) -> Result<(), CliError> {
     let stdout = &mut io::stdout();
     match cli.command {
-        Command::Run(settings) => run::run(&settings, serve),
+        Command::Run(settings) => run::run(&settings),
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),

@@ -147,6 +147,12 @@ impl Exchange {
         self.intent.connect_host = Some(spelled.to_owned());
     }
 
+    /// A CONNECT named something that is not a valid target.
+    pub fn saw_connect_error(&mut self, error: &RequestError) {
+        self.saw_request_error(error);
+        self.intent.connect_host.clone_from(&self.intent.host_raw);
+    }
+
     /// A request head arrived; whether it can be served is not known yet.
     pub fn saw_head(&mut self, parts: &http::request::Parts) {
         let intent = &mut self.intent;
@@ -181,6 +187,7 @@ impl Exchange {
             RequestError::NotAbsolute(_)
             | RequestError::HttpsWithoutConnect
             | RequestError::UnknownScheme(_)
+            | RequestError::SchemeDisagrees { .. }
             | RequestError::UserInfo
             | RequestError::NestedConnect
             | RequestError::NoHost => {}

@@ -34,6 +34,7 @@ pub(super) async fn dial(
     Err(last)
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one door outward")]
 async fn connect(peer: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = if peer.is_ipv4() {
         TcpSocket::new_v4()?

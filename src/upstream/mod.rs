@@ -8,6 +8,7 @@ mod connection;
 mod dial;
 mod error;
 mod own;
+mod pinned;
 pub mod headers;
 mod pool;
 mod resolve;

@@ -65,6 +65,7 @@ impl Resolver {
         Ok(addresses)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for names")]
     async fn look_up(&self, name: &HostName) -> Result<Arc<[IpAddr]>, UpstreamError> {
         let _slot = self
             .in_flight

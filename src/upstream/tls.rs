@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::pki_types::pem::PemObject;
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -14,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 use crate::destination::Host;
 
 use super::UpstreamError;
+use super::pinned::WebPkiOrPinned;
 use super::socket::{Pulse, Socket};
 
 /// Where trust in upstreams comes from.
@@ -27,9 +29,9 @@ pub struct TlsSettings {
 /// Why upstreams could not be verified at all.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
-    #[error("{file}: no certificate could be read ({reason}); give a PEM file of CA certificates")]
+    #[error("{}: no certificate could be read ({reason}); give a PEM file of CA certificates", file.display())]
     CaFile { file: PathBuf, reason: String },
-    #[error("{file}: holds no certificate; give a PEM file of CA certificates")]
+    #[error("{}: holds no certificate; give a PEM file of CA certificates", file.display())]
     Empty { file: PathBuf },
     #[error("no trusted root: the system's store is empty; install ca-certificates or give upstream.ca_files")]
     NoRoots,
@@ -57,9 +59,16 @@ pub(super) struct Secured {
 
 impl Connector {
     pub(super) fn new(settings: &TlsSettings) -> Result<Self, TlsConfigError> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        let own = own_roots(settings)?;
+        let roots = Arc::new(roots(settings, &own)?);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .map_err(|_| TlsConfigError::NoRoots)?;
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(settings)?)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(WebPkiOrPinned::new(webpki, own)))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(TlsConnector::from(Arc::new(config))))
@@ -93,7 +102,26 @@ impl Connector {
     }
 }
 
-fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsConfigError> {
+/// The operator's own roots, from PEM files.
+fn own_roots(settings: &TlsSettings) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let mut own = Vec::new();
+    for file in &settings.ca_files {
+        let unreadable = |error: pem::Error| TlsConfigError::CaFile {
+            file: file.clone(),
+            reason: error.to_string(),
+        };
+        let before = own.len();
+        for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+            own.push(certificate.map_err(unreadable)?);
+        }
+        if own.len() == before {
+            return Err(TlsConfigError::Empty { file: file.clone() });
+        }
+    }
+    Ok(own)
+}
+
+fn roots(settings: &TlsSettings, own: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsConfigError> {
     let mut roots = RootCertStore::empty();
     if settings.system_roots {
         let found = rustls_native_certs::load_native_certs();
@@ -102,19 +130,8 @@ fn roots(settings: &TlsSettings) -> Result<RootCertStore, TlsConfigError> {
         }
         roots.add_parsable_certificates(found.certs);
     }
-    for file in &settings.ca_files {
-        let unreadable = |reason: String| TlsConfigError::CaFile {
-            file: file.clone(),
-            reason,
-        };
-        let before = roots.len();
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(TlsConfigError::Empty { file: file.clone() });
-        }
+    for certificate in own {
+        roots.add(certificate.clone())?;
     }
     if roots.is_empty() {
         Err(TlsConfigError::NoRoots)

@@ -114,7 +114,9 @@ fn nothing_reached_the_upstream_without_a_row_after_twenty_kills_under_load() {
         eventually("load", || (origin.seen().len() >= goal).then_some(()));
         gate.kill();
         stop.store(true, Ordering::Relaxed);
-        load.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in load {
+            thread.join().unwrap();
+        }
         gate.spawn();
     }
     assert_eq!(gate.stop(), Some(0));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Client, Gate, Origin, TestCa};
+use crate::harness::{Client, Gate, Origin, Row, TestCa};
 
 const DEPLOYMENT_UA: &str = "axios/1.7.2 elastic (deployment:0763c7f3a5cf4fc78981d801d2b8af6a)";
 
@@ -38,8 +38,11 @@ fn an_http_call_passes_and_its_row_is_complete() {
     assert_eq!(seen[0].field("host"), Some(authority.as_str()));
     assert_eq!(seen[0].field("user-agent"), Some(DEPLOYMENT_UA));
 
-    let row = gate.row();
-    let port = origin.port().to_string();
+    assert_complete(&gate.row(), &authority, &origin.port().to_string());
+}
+
+/// Every column that applies to a plain call.
+fn assert_complete(row: &Row, authority: &str, port: &str) {
     assert_eq!(
         row.columns([
             "kind",
@@ -57,8 +60,8 @@ fn an_http_call_passes_and_its_row_is_complete() {
             "http",
             "POST",
             "hub.test",
-            &port,
-            &authority,
+            port,
+            authority,
             "/conn/elastic",
             "x={redacted}",
             "HTTP/1.1"
@@ -95,7 +98,7 @@ fn an_http_call_passes_and_its_row_is_complete() {
     );
     assert_eq!(
         row.columns(["upstream_ip", "upstream_port", "upstream_reused"]),
-        ["127.0.0.1", &port, "false"]
+        ["127.0.0.1", port, "false"]
     );
     for column in ["policy_hash", "url_fingerprint"] {
         assert_eq!(row.get(column).len(), 64, "{column}");

@@ -15,15 +15,20 @@ use crate::harness::{Client, Gate, Origin, TestCa, respond, trusting, turnstile}
 const HOST: &str = "api.test";
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
-/// Reads a request head, switches protocols, greets, and echoes until the end.
-fn switch_and_echo(stream: &mut (impl Read + Write)) {
+/// A request head in lower case.
+fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         head.push(byte[0]);
     }
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+/// Reads a request head, switches protocols, greets, and echoes until the end.
+fn switch_and_echo(stream: &mut (impl Read + Write)) {
+    let head = read_head(stream);
     for kept in [
         "\r\nupgrade: websocket\r\n",
         "\r\nconnection: upgrade\r\n",
@@ -104,7 +109,7 @@ fn an_upgrade_that_the_origin_declines_stays_http() {
 #[test]
 fn an_upstream_that_switches_protocols_unasked_is_a_502() {
     let origin = Origin::raw(|mut stream| {
-        stream.read(&mut [0; 1024]).unwrap();
+        read_head(&mut stream);
         stream.write_all(format!("{SWITCHING}hi").as_bytes()).unwrap();
     });
     let gate = Gate::builder().resolve(HOST).start();

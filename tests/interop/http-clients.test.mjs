@@ -195,7 +195,7 @@ for (const [label, nodeOptions] of [
     const row = await scene.gate.row(host);
     const outcome = { outcome: 'client_rejected_ca', method: 'CONNECT', path: null, status: null };
     assertRow(row, { ...outcome, kind: 'connect', host, port: scene.secure.port });
-    assert.match(row.error, /NODE_EXTRA_CA_CERTS/);
+    assert.match(row.error, /set NODE_EXTRA_CA_CERTS, as `tollgate kibana-config` prints/);
   });
 }
 

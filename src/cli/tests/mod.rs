@@ -117,7 +117,7 @@ fn each_kind_of_failure_has_its_exit_code() {
         (CliError::OutputExists("x".into()), 74),
         (CliError::Search(search), 74),
         (CliError::Incomplete(Vec::new()), 74),
-        (CliError::Run(anyhow::anyhow!("no")), 1),
+        (CliError::Run(crate::server::RunError::Unsealed(1)), 1),
     ] {
         assert_eq!(error.exit_code(), code, "{error}");
         assert_eq!(

@@ -5,6 +5,7 @@ use std::fs;
 use super::*;
 use crate::config::Config;
 use crate::intercept::authority::Authority;
+use crate::server::Listening;
 
 /// Writes a configuration into a new directory.
 fn config_in(directory: &Path, text: &str) -> std::path::PathBuf {
@@ -53,7 +54,7 @@ interception: { ca_cert_file: my ca.pem, ca_key_file: ca.key }
 #[test]
 fn the_banner_says_where_what_and_how() {
     let (directory, config) = load(TLS_AND_ADMIN);
-    let bound = Bound {
+    let bound = Listening {
         listeners: vec!["0.0.0.0:40000".parse().unwrap(), "127.0.0.1:3130".parse().unwrap()],
         admin: Some("127.0.0.1:3129".parse().unwrap()),
     };
@@ -91,7 +92,7 @@ See the record at once, or in DuckDB after 10 s:
 #[test]
 fn the_banner_is_loud_when_nothing_is_refused() {
     let config = Config::load(None, &Overrides::default()).unwrap();
-    let bound = Bound {
+    let bound = Listening {
         listeners: vec!["127.0.0.1:3128".parse().unwrap()],
         admin: None,
     };

@@ -216,7 +216,7 @@ impl Checker<'_> {
         let Some(Setting { value, origin }) = setting else {
             return defaults::LOG_LEVEL.to_owned();
         };
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(value) {
+        if let Err(error) = value.parse::<tracing_subscriber::filter::Targets>() {
             let kind = ProblemKind::LogLevel {
                 given: value.clone(),
                 reason: error.to_string(),

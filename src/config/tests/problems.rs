@@ -63,7 +63,7 @@ log: { format: xml, level: 'a=b=c' }
             "conf/tollgate.yml:22:19: limits.dial_timeout_s: 31 is outside 1 to 30: a CONNECT must be answered well before Kibana's response timeout of 60 s",
             "conf/tollgate.yml:24:19: limits.idle_timeout_s: 599 is outside 600 to 86400: established streams are quiet for up to 10 minutes",
             "conf/tollgate.yml:25:16: log.format: \"xml\" is not one of text, json",
-            "conf/tollgate.yml:25:28: log.level: \"a=b=c\" is not a log filter (error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5); write info, or tollgate=debug",
+            "conf/tollgate.yml:25:28: log.level: \"a=b=c\" is not a log filter (invalid filter directive: too many '=' in filter directive, expected 0 or 1); write info, or tollgate=debug",
             "--resolve: \"novalue\" is not HOST=ADDR; write --resolve hooks.slack.com=203.0.113.7",
             "--tunnel-host: host \"https://x.example/\" is a URL; write only its host: \"x.example\"",
         ]

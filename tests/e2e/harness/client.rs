@@ -1,13 +1,14 @@
 //! Clients that send exactly the bytes a test gives them.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::DEADLINE;
 
@@ -58,7 +59,18 @@ pub type Secured = Client<StreamOwned<ClientConnection, TcpStream>>;
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::ready(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connects from one address of this machine, such as 127.0.0.2.
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::ready(socket.into())
+    }
+
+    fn ready(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self::over(stream)
@@ -77,8 +89,18 @@ impl Client {
 
     /// The same, offering protocols by ALPN.
     pub fn secure_with(self, ca_pem: &Path, sni: &str, alpn: &[&[u8]]) -> io::Result<Secured> {
-        let config = trusting(ca_pem, alpn);
-        let name = ServerName::try_from(sni.to_owned()).unwrap();
+        self.handshake(trusting(ca_pem, alpn), sni)
+    }
+
+    /// TLS whose ClientHello has no server name; the certificate must still be for `host`.
+    pub fn secure_without_sni(self, ca_pem: &Path, host: &str) -> io::Result<Secured> {
+        let mut config = Arc::unwrap_or_clone(trusting(ca_pem, &[]));
+        config.enable_sni = false;
+        self.handshake(Arc::new(config), host)
+    }
+
+    fn handshake(self, config: Arc<ClientConfig>, name: &str) -> io::Result<Secured> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut session = ClientConnection::new(config, name).unwrap();
         let mut stream = self.stream;
         while session.is_handshaking() {

@@ -3,10 +3,12 @@
 
 mod client;
 mod gate;
+mod http2;
 mod origin;
 
 pub use client::{Answer, Client, Secured, trusting};
 pub use gate::{Gate, GateBuilder, Row};
+pub use http2::Http2;
 pub use origin::{Origin, Seen, TestCa, respond};
 
 use std::sync::{Mutex, mpsc};

@@ -29,6 +29,7 @@ export async function setScene({ name, names, routes, args = [], configure, poli
     startOrigin({ routes }),
     closedPort(),
   ]);
+  const closeOrigins = () => Promise.all([secure.close(), plain.close()]);
   const gate = await startGate({
     directory,
     upstreamCa: authority.certFile,
@@ -37,10 +38,13 @@ export async function setScene({ name, names, routes, args = [], configure, poli
     policy,
     listeners,
     args: [...(policy ? [] : ['--allow-host', '*.allowed.test', '--allow-host', '*.down.test']), ...args],
+  }).catch(async (error) => {
+    await closeOrigins(); // Listening servers would keep the failed test running.
+    throw error;
   });
   const stop = async () => {
     await gate.stop();
-    await Promise.all([secure.close(), plain.close()]);
+    await closeOrigins();
   };
   return { directory, authority, tls, secure, plain, deadPort, gate, trust: gate.caFile, stop };
 }
