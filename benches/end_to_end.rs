@@ -6,6 +6,11 @@
 //!
 //! `cargo bench --bench end_to_end -- [--durability fsync|write] [--requests N]`. Linux only: reads /proc.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the load comes from outside the program: its clients open their own connections"
+)]
+
 #[path = "end_to_end/load.rs"]
 mod load;
 

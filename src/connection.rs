@@ -186,6 +186,9 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
         .forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut())
         .await;
     let response = forwarded.map_err(|error| blame(error, scope))?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && client_side.is_none() {
+        return Err(Refusal::Upstream(UpstreamError::SwitchedUnasked));
+    }
     Ok(Relayed { response, client_side })
 }
 

@@ -151,7 +151,8 @@ const fn upstream_status(error: &UpstreamError) -> StatusCode {
         UpstreamError::Unresolved { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::Tls { .. }
-        | UpstreamError::Exchange(_) => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Exchange(_)
+        | UpstreamError::SwitchedUnasked => StatusCode::BAD_GATEWAY,
     }
 }
 

@@ -30,6 +30,9 @@ pub enum UpstreamError {
     TlsTimedOut(Destination),
     #[error("the upstream closed the connection or broke HTTP before its response: {0}")]
     Exchange(String),
+    /// RFC 9110 section 7.8: a server must not switch to a protocol that the client did not offer.
+    #[error("the upstream switched protocols (101) although the client did not ask for it")]
+    SwitchedUnasked,
     #[error("the upstream sent no response head for {0:?} (limits.response_head_timeout_s)")]
     ResponseTimedOut(Duration),
     #[error("the client's request body broke off: {0}")]
@@ -49,7 +52,8 @@ impl UpstreamError {
             | Self::ResolverBusy
             | Self::Unreachable { .. }
             | Self::Tls { .. }
-            | Self::Exchange(_) => OutcomeKind::UpstreamFailed,
+            | Self::Exchange(_)
+            | Self::SwitchedUnasked => OutcomeKind::UpstreamFailed,
         }
     }
 
@@ -66,6 +70,7 @@ impl UpstreamError {
             | Self::Tls { .. }
             | Self::TlsTimedOut(_)
             | Self::Exchange(_)
+            | Self::SwitchedUnasked
             | Self::ResponseTimedOut(_)
             | Self::ClientBroke(_) => None,
         }

@@ -155,6 +155,26 @@ fn trailers_pass_both_ways_when_the_client_accepts_them() {
 }
 
 #[test]
+fn trailers_that_nobody_asked_for_are_left_out_and_the_call_is_complete() {
+    let (gate, origin) = intercepted(|_, stream| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Verdict\r\n\r\n";
+        stream
+            .write_all(format!("{head}2\r\nok\r\n0\r\nX-Verdict: clean\r\n\r\n").as_bytes())
+            .is_ok()
+    });
+    let mut client = gate.secured(HOST, origin.port());
+    for _ in 0..2 {
+        client.send(request("GET", "/scan", ""));
+        client.until(b"\r\n\r\n");
+        assert_eq!(client.until(b"0\r\n\r\n"), b"2\r\nok\r\n0\r\n\r\n");
+    }
+    for row in gate.rows_of(2) {
+        assert_eq!(row.columns(["outcome", "response_bytes"]), ["completed", "2"]);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn early_hints_are_passed_on_before_the_final_response() {
     let (gate, origin, let_through) = origin_in_pieces(&[
         "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
@@ -288,4 +308,17 @@ fn the_body_of_a_refused_request_is_never_taken_for_a_request() {
     assert_eq!(rows[1].columns(["outcome", "path"]), ["completed", "/next"]);
     let targets: Vec<_> = origin.seen().into_iter().map(|seen| seen.target).collect();
     assert_eq!(targets, ["/next"]);
+}
+
+#[test]
+fn an_http_1_0_request_inside_a_tunnel_gets_the_tunnels_host() {
+    let (gate, origin) = intercepted(|_, stream| stream.write_all(&respond(200, "old")).is_ok());
+    let answer = gate.secured(HOST, origin.port()).ask("GET /old HTTP/1.0\r\n\r\n");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "old"));
+    let authority = format!("{HOST}:{}", origin.port());
+    assert_eq!(origin.seen()[0].field("host"), Some(authority.as_str()));
+    assert_eq!(
+        gate.row().columns(["kind", "http_version", "outcome", "host_header"]),
+        ["intercepted", "HTTP/1.0", "completed", ""]
+    );
 }

@@ -10,20 +10,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{Client, Gate, Origin, TestCa, respond, trusting};
+use crate::harness::{Client, Gate, Origin, TestCa, respond, trusting, turnstile};
 
 const HOST: &str = "api.test";
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
-/// Reads a request head, switches protocols, greets, and echoes until the end.
-fn switch_and_echo(stream: &mut (impl Read + Write)) {
+/// A request head in lower case.
+fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         head.push(byte[0]);
     }
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+/// Reads a request head, switches protocols, greets, and echoes until the end.
+fn switch_and_echo(stream: &mut (impl Read + Write)) {
+    let head = read_head(stream);
     for kept in [
         "\r\nupgrade: websocket\r\n",
         "\r\nconnection: upgrade\r\n",
@@ -99,6 +104,24 @@ fn an_upgrade_that_the_origin_declines_stays_http() {
         assert_eq!(row.columns(["outcome", "status"]), ["completed", "200"]);
     }
     assert_eq!(origin.seen().len(), 2);
+}
+
+#[test]
+fn an_upstream_that_switches_protocols_unasked_is_a_502() {
+    let origin = Origin::raw(|mut stream| {
+        read_head(&mut stream);
+        stream.write_all(format!("{SWITCHING}hi").as_bytes()).unwrap();
+    });
+    let gate = Gate::builder().resolve(HOST).start();
+    let host = format!("{HOST}:{}", origin.port());
+    let answer = gate
+        .client()
+        .ask(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!(
+        (answer.status, answer.json()["reason"].as_str()),
+        (502, Some("upstream_failed"))
+    );
+    assert_eq!(gate.row().columns(["outcome", "status"]), ["upstream_failed", "502"]);
 }
 
 /// An HTTP/2 session inside an intercepted tunnel, negotiated by ALPN.
@@ -213,4 +236,39 @@ async fn an_http_2_stream_for_another_authority_is_refused_alone() {
     );
     assert_eq!(rows[1].columns(["outcome", "status"]), ["completed", "200"]);
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reset_http_2_stream_is_recorded_and_the_others_go_on() {
+    let ca = TestCa::new();
+    let (let_through, wait) = turnstile();
+    let origin = Origin::serving(Some(ca.server(&[HOST])), move |seen, stream| {
+        if seen.target == "/v1" {
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nten bytes.";
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            wait();
+            return false;
+        }
+        stream.write_all(&respond(200, "hello")).is_ok()
+    });
+    let gate = Gate::builder().resolve(HOST).upstream_ca(&ca).start();
+    let authority = format!("{HOST}:{}", origin.port());
+    let mut sender = http2_session(&gate, origin.port()).await;
+    let request = http::Request::get(format!("https://{authority}/v1"));
+    let request = request.body(Full::default()).unwrap();
+    let mut response = sender.send_request(request).await.unwrap();
+    let first = response.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, "ten bytes.");
+    drop(response);
+    let (parts, body) = ask_http2(sender, authority, "/v2".to_owned()).await;
+    assert_eq!((parts.status.as_u16(), body.as_str()), (200, "hello"));
+    let_through.send(()).unwrap();
+
+    let rows = tokio::task::spawn_blocking(move || gate.rows_of(2)).await.unwrap();
+    assert_eq!(
+        rows[0].columns(["outcome", "status", "response_bytes"]),
+        ["client_aborted", "200", "10"]
+    );
+    assert_eq!(rows[1].columns(["outcome", "upstream_reused"]), ["completed", "false"]);
 }

@@ -57,17 +57,18 @@ fn a_pooled_connection_that_the_upstream_closed_loses_no_request_and_doubles_non
     let origin = Origin::raw(move |stream| {
         let mut stream = BufReader::new(stream);
         assert!(read_head(&mut stream));
-        stream.get_mut().write_all(&respond(200, "once")).unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
-        drop(stream);
-        closed.send(()).unwrap();
+        stream.get_mut().write_all(&respond(200, "once")).unwrap();
+        stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        // The end has arrived when the gate ends its side too.
+        closed.send(stream.read(&mut [0]).unwrap()).unwrap();
     });
     let gate = gate();
     let mut client = gate.client();
     for _ in 0..10 {
         let answer = client.ask(post(&origin, "body"));
         assert_eq!((answer.status, answer.body.as_str()), (200, "once"));
-        wait_closed.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(wait_closed.recv_timeout(DEADLINE), Ok(0));
     }
 
     for row in gate.rows_of(10) {
@@ -263,4 +264,31 @@ fn an_upstream_that_never_answers_is_a_504() {
         "the silent connection was closed, not kept"
     );
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
+    let (let_through, wait) = turnstile();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.get_mut().write_all(&respond(413, "too large")).unwrap();
+        wait();
+    });
+    let port = origin.port();
+    let gate = gate();
+    let mut client = gate.client();
+    let head = format!("PUT http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Length: 67108864\r\n\r\n");
+    client.send(head);
+    let mut uploading = client.stream.try_clone().unwrap();
+    // More than all buffers on the way hold; it ends with an error when the connection is closed.
+    let upload = std::thread::spawn(move || uploading.write_all(&vec![b'x'; 64 * 1024 * 1024]).is_err());
+    let answer = client.answer_to("PUT");
+    assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
+    let_through.send(()).unwrap();
+    assert!(upload.join().unwrap(), "the upload ends with the upstream connection");
+    assert_eq!(
+        gate.row().columns(["outcome", "status", "response_bytes"]),
+        ["completed", "413", "9"]
+    );
 }
