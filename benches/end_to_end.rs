@@ -76,12 +76,7 @@ struct Scenario {
 
 impl Scenario {
     const fn new(name: &'static str, way: Way, secure: bool, keep_alive: bool) -> Self {
-        Self {
-            name,
-            way,
-            secure,
-            keep_alive,
-        }
+        Self { name, way, secure, keep_alive }
     }
 }
 
@@ -129,21 +124,11 @@ impl Bench {
         let dir = tempfile::tempdir()?;
         let tls = origin_tls(&dir.path().join("origin.pem"))?;
         let (secure_origin, plain_origin) = (serve(Some(tls))?, serve(None)?);
-        Ok(Self {
-            durability,
-            requests,
-            dir,
-            secure_origin,
-            plain_origin,
-        })
+        Ok(Self { durability, requests, dir, secure_origin, plain_origin })
     }
 
     fn measure(&self, scenario: &Scenario) -> Result<Measured> {
-        let origin = if scenario.secure {
-            self.secure_origin
-        } else {
-            self.plain_origin
-        };
+        let origin = if scenario.secure { self.secure_origin } else { self.plain_origin };
         let gate = match scenario.way {
             Way::Direct => None,
             Way::Tunnel | Way::Gate => Some(Gate::start(self, scenario.way, origin.port())?),
@@ -196,10 +181,7 @@ impl Gate {
         if way == Way::Tunnel {
             command.args(["--tunnel-host", &format!("{HOST}:{origin_port}")]);
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let mut banner = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let line = banner.next().context("the gate did not start")??;
@@ -227,15 +209,9 @@ impl Gate {
         let output = records.arg(self.dir.path().join("data")).output()?;
         let text = String::from_utf8(output.stdout)?;
         let (rows, expected) = (text.lines().count(), requests + CLIENTS * WARM_UP);
-        let completed = text
-            .lines()
-            .filter(|line| line.contains(r#""outcome":"completed""#))
-            .count();
+        let completed = text.lines().filter(|line| line.contains(r#""outcome":"completed""#)).count();
         ensure!(rows == expected, "{rows} rows, but {expected} requests");
-        ensure!(
-            completed == rows,
-            "{completed} of {rows} rows are of completed exchanges"
-        );
+        ensure!(completed == rows, "{completed} of {rows} rows are of completed exchanges");
         Ok(rows)
     }
 }

@@ -24,11 +24,7 @@ fn main() -> anyhow::Result<()> {
     seal::prepare(&settings)?;
     for epoch in 1..=2 {
         let boot_id = Uuid::from_u128(u128::from(epoch) << 64);
-        let writer = Arc::new(Writer {
-            instance_id: "sample".to_owned(),
-            boot_id,
-            epoch,
-        });
+        let writer = Arc::new(Writer { instance_id: "sample".to_owned(), boot_id, epoch });
         let rows: Vec<Row> = (1..=ROWS_PER_RUN).map(|seq| row(&writer, seq)).collect();
         for file in seal::seal(&settings, &rows)? {
             println!("{} ({} rows, {} bytes)", file.path.display(), file.rows, file.bytes);
@@ -53,19 +49,12 @@ fn intent(event_id: Uuid, event_time_us: i64, seq: u64, refused: bool) -> Intent
     let host = if refused { "pastebin.example" } else { "hooks.slack.com" };
     let deployment_id = (!seq.is_multiple_of(3)).then(|| format!("deployment{}", seq % 5));
     let product = "axios/1.7.2";
-    let fragment = deployment_id
-        .as_ref()
-        .map(|id| format!(" elastic (deployment:{id})"))
-        .unwrap_or_default();
+    let fragment = deployment_id.as_ref().map(|id| format!(" elastic (deployment:{id})")).unwrap_or_default();
     Intent {
         event_id,
         event_time_us,
         kind: Kind::Intercepted,
-        id_assurance: if deployment_id.is_some() {
-            IdAssurance::Claimed
-        } else {
-            IdAssurance::Absent
-        },
+        id_assurance: if deployment_id.is_some() { IdAssurance::Claimed } else { IdAssurance::Absent },
         deployment_id,
         project_id: None,
         client_identity: Some("prod-kibana".to_owned()),
@@ -117,11 +106,7 @@ fn outcome(event_time_us: i64, seq: u64, refused: bool) -> Outcome {
         tls_us: reached(7_000),
         first_byte_us: reached(12_000),
         audit_wait_us: Some(300),
-        outcome: if refused {
-            OutcomeKind::Denied
-        } else {
-            OutcomeKind::Completed
-        },
+        outcome: if refused { OutcomeKind::Denied } else { OutcomeKind::Completed },
         error: None,
     }
 }

@@ -157,12 +157,7 @@ impl Subject {
             Claim::Contradicting => (None, None, IdAssurance::Contradicting),
             Claim::Malformed => (None, None, IdAssurance::Malformed),
         };
-        Self {
-            deployment,
-            project,
-            assurance,
-            client: client.map(|client| Arc::clone(client.name())),
-        }
+        Self { deployment, project, assurance, client: client.map(|client| Arc::clone(client.name())) }
     }
 }
 

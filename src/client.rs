@@ -41,10 +41,7 @@ fn check_id(id: &str) -> Result<(), IdError> {
     if id.chars().count() > ID_CHARS_MAX {
         return Err(IdError::TooLong);
     }
-    if id
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')'))
-    {
+    if id.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')')) {
         return Err(IdError::ForbiddenCharacter);
     }
     Ok(())
@@ -215,9 +212,7 @@ impl Presented {
     /// Reads `Basic` credentials (RFC 7617): the secret is the decoded `user:password`.
     fn basic(value: Option<&[u8]>) -> Self {
         let Some(value) = value else { return Self::Nothing };
-        let token = value
-            .split_at_checked(6)
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "));
+        let token = value.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic "));
         match token.and_then(|(_, token)| STANDARD.decode(token.trim_ascii()).ok()) {
             Some(credentials) => Self::Secret(SecretDigest::of(&credentials)),
             None => Self::Unreadable,
@@ -287,11 +282,7 @@ fn more_telling(a: ClientError, b: ClientError) -> ClientError {
 
 impl Ways {
     fn judge(&self, facts: &Facts<'_>, credentials: &Presented) -> Result<Specificity, ClientError> {
-        if self
-            .listener
-            .as_deref()
-            .is_some_and(|listener| listener != facts.listener)
-        {
+        if self.listener.as_deref().is_some_and(|listener| listener != facts.listener) {
             return Err(ClientError::Unknown);
         }
         let source_prefix_bits = longest_prefix_bits(&self.sources, facts.peer_ip);

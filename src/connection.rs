@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::attribution::attribute;
+use crate::client_stream::ClientStream;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
 use crate::record::{Kind, OutcomeKind};
 use crate::relay::relay;
@@ -30,13 +31,10 @@ use crate::wire::Inspected;
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves one connection to the proxy itself, until it closes or becomes a tunnel.
-pub async fn serve<IO>(mut scope: Scope, stream: IO)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn serve(mut scope: Scope, stream: ClientStream) {
     let inspected = Inspected::new(stream, scope.gate.wire_limits());
     scope.wire = Some(inspected.handle());
-    speak_http1(Arc::new(scope), inspected, listen::<IO>).await;
+    speak_http1(Arc::new(scope), inspected, listen).await;
 }
 
 /// Speaks HTTP/1 on a connection, giving each request to `service`.
@@ -60,11 +58,7 @@ where
         let answered = service(Arc::clone(&scope), request);
         async move { Ok::<_, Infallible>(answered.await) }
     });
-    let mut connection = std::pin::pin!(
-        builder
-            .serve_connection(TokioIo::new(inspected), serving)
-            .with_upgrades()
-    );
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(inspected), serving).with_upgrades());
     let end = tokio::select! {
         end = connection.as_mut() => end,
         () = stopped(&scope) => {
@@ -112,12 +106,9 @@ async fn stopped(scope: &Scope) {
 }
 
 /// A request to the proxy: CONNECT, or absolute-form.
-async fn listen<IO>(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn listen(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload> {
     if *request.method() == Method::CONNECT {
-        return tunnel::connect::<IO>(scope, request).await;
+        return tunnel::connect(scope, request).await;
     }
     answer(scope, request).await
 }
@@ -136,10 +127,7 @@ pub async fn answer(scope: Arc<Scope>, request: Request<Incoming>) -> Response<P
 pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payload> {
     refusal.note(&mut exchange);
     let addressee = Addressee::of(&mut exchange);
-    match exchange
-        .settle_durably(refusal.outcome(), Some(refusal.to_string()))
-        .await
-    {
+    match exchange.settle_durably(refusal.outcome(), Some(refusal.to_string())).await {
         Ok(()) => respond::refused(&refusal, &addressee),
         Err(no_evidence) => respond::refused(&Refusal::NoEvidence(no_evidence), &addressee),
     }
@@ -181,10 +169,7 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
     pass_on_interim_responses(&mut request, scope, proxied.version);
 
     let evidence = exchange.intend().await?;
-    let forwarded = gate
-        .upstream
-        .forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut())
-        .await;
+    let forwarded = gate.upstream.forward(&route, &evidence, proxied.scheme, request, exchange.outcome_mut()).await;
     let response = forwarded.map_err(|error| blame(error, scope))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && client_side.is_none() {
         return Err(Refusal::Upstream(UpstreamError::SwitchedUnasked));
@@ -234,16 +219,11 @@ struct Relayed {
 
 impl Relayed {
     fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
-        let Self {
-            mut response,
-            client_side,
-        } = self;
+        let Self { mut response, client_side } = self;
         let outcome = exchange.outcome_mut();
         outcome.status = Some(response.status().as_u16());
-        outcome.response_content_type = response
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .map(|value| lossy(value.as_bytes()));
+        outcome.response_content_type =
+            response.headers().get(http::header::CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
         let idle_timeout = scope.gate.limits.idle_timeout;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::strip_response(response.headers_mut(), switched);
@@ -270,9 +250,9 @@ async fn relay_upgraded(
 ) {
     let traffic = Arc::clone(exchange.traffic());
     let (outcome, error) = match tokio::try_join!(client_side, upstream_side) {
-        Ok((client, upstream)) => relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout)
-            .await
-            .columns(),
+        Ok((client, upstream)) => {
+            relay(TokioIo::new(client), TokioIo::new(upstream), &traffic, idle_timeout).await.columns()
+        }
         Err(error) => (OutcomeKind::ClientAborted, Some(error.to_string())),
     };
     drop(exchange.settle(outcome, error));

@@ -188,10 +188,7 @@ impl Destination {
     pub fn from_connect(authority: impl AsRef<[u8]>) -> Result<Self, DestinationError> {
         let (host, port) = split_authority(authority.as_ref())?;
         let port = port.ok_or(DestinationError::MissingPort)?;
-        Ok(Self {
-            host: parse_uri_host(host)?,
-            port: parse_port(port)?,
-        })
+        Ok(Self { host: parse_uri_host(host)?, port: parse_port(port)? })
     }
 
     /// Parses the authority of an absolute-form URI or an `:authority` pseudo-header (RFC 9110 section 4.2).
@@ -208,10 +205,7 @@ impl Destination {
             Some(port) => parse_port(port)?,
             None => default_port,
         };
-        Ok(Self {
-            host: parse_uri_host(host)?,
-            port,
-        })
+        Ok(Self { host: parse_uri_host(host)?, port })
     }
 
     /// Parses a Host header value (RFC 9110 section 7.2). Optional whitespace around it must be gone already.
@@ -311,8 +305,7 @@ fn parse_bracketed(rest: &str) -> Result<Host, DestinationError> {
 
 /// Whether any label starts with `xn--`: such a name must be checked and normalised by UTS 46.
 fn has_a_label(host: &str) -> bool {
-    host.split('.')
-        .any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
+    host.split('.').any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
 }
 
 /// Checks a lower-case ASCII spelling and decides between name and IPv4 address.
@@ -340,10 +333,7 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
         if label.len() > LABEL_BYTES_MAX {
             return Err(DestinationError::LabelTooLong);
         }
-        if !label
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-        {
+        if !label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
             return Err(DestinationError::ForbiddenCharacter);
         }
     }
@@ -354,9 +344,7 @@ fn check_name(name: &str) -> Result<(), DestinationError> {
 /// (`inet_aton` takes octal, hexadecimal and shortened forms), so anything but four decimal numbers is refused.
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hexadecimal = last
-        .strip_prefix("0x")
-        .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     hexadecimal || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -36,11 +36,7 @@ impl Gate {
     /// first and a proxy that waits for the client would wait for ever.
     pub fn is_tunnel(&self, destination: &Destination) -> bool {
         self.tunnel_rules.ports.contains(&destination.port)
-            || self
-                .tunnel_rules
-                .hosts
-                .iter()
-                .any(|pattern| pattern.matches(destination))
+            || self.tunnel_rules.hosts.iter().any(|pattern| pattern.matches(destination))
     }
 
     /// Recognises the client by its connection and the fields it sent to the proxy.

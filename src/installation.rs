@@ -41,33 +41,16 @@ impl Installation {
         let instance_id = instance_id(&data_dir.root().join("instance"))?;
         let epoch = next_epoch(&data_dir.root().join("epoch"))?;
         let fingerprint_key = fingerprint_key(fingerprint_key_file)?;
-        Ok(Self {
-            writer: Writer {
-                instance_id,
-                boot_id: Uuid::now_v7(),
-                epoch,
-            },
-            fingerprint_key,
-            _lock: lock,
-        })
+        Ok(Self { writer: Writer { instance_id, boot_id: Uuid::now_v7(), epoch }, fingerprint_key, _lock: lock })
     }
 }
 
 fn private_dir(dir: &Path) -> Result<(), InstallationError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o750)
-        .create(dir)
-        .map_err(at(dir))
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at(dir))
 }
 
 fn lock(path: &Path) -> Result<File, InstallationError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(at(path))?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(at(path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(InstallationError::Locked(path.to_owned())),
@@ -84,10 +67,7 @@ fn instance_id(path: &Path) -> Result<String, InstallationError> {
             if valid {
                 Ok(id.to_owned())
             } else {
-                Err(InstallationError::Damaged {
-                    path: path.to_owned(),
-                    reason: "not an instance id",
-                })
+                Err(InstallationError::Damaged { path: path.to_owned(), reason: "not an instance id" })
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -102,10 +82,10 @@ fn instance_id(path: &Path) -> Result<String, InstallationError> {
 
 fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
     let last = match fs::read_to_string(path) {
-        Ok(text) => text.trim().parse::<u64>().map_err(|_| InstallationError::Damaged {
-            path: path.to_owned(),
-            reason: "not a number of starts",
-        })?,
+        Ok(text) => text
+            .trim()
+            .parse::<u64>()
+            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a number of starts" })?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(at(path)(error)),
     };
@@ -116,10 +96,9 @@ fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
 
 fn fingerprint_key(path: &Path) -> Result<[u8; FINGERPRINT_KEY_BYTES], InstallationError> {
     match fs::read(path) {
-        Ok(key) => key.try_into().map_err(|_| InstallationError::Damaged {
-            path: path.to_owned(),
-            reason: "not a key of 32 bytes",
-        }),
+        Ok(key) => key
+            .try_into()
+            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a key of 32 bytes" }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; FINGERPRINT_KEY_BYTES];
             aws_lc_rs::rand::fill(&mut key).map_err(|_| at(path)(io::Error::other("no random numbers")))?;
@@ -134,12 +113,7 @@ fn fingerprint_key(path: &Path) -> Result<[u8; FINGERPRINT_KEY_BYTES], Installat
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InstallationError> {
     let staged = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(mode)
-            .open(&staged)?;
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&staged, path)?;
@@ -149,10 +123,7 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InstallationError
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> InstallationError + '_ {
-    |error| InstallationError::Io {
-        path: path.to_owned(),
-        error,
-    }
+    |error| InstallationError::Io { path: path.to_owned(), error }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod upstream;
 pub mod respond;
 pub mod relay;
+mod client_stream;
 mod rewound;
 
 pub mod observe;

@@ -25,9 +25,5 @@ fn main() -> ExitCode {
 fn usage(message: &clap::Error) -> ExitCode {
     // There is no other place to report that neither can be written.
     let _ = message.print();
-    if message.use_stderr() {
-        ExitCode::from(EXIT_USAGE)
-    } else {
-        ExitCode::SUCCESS
-    }
+    if message.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }

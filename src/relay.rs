@@ -47,20 +47,16 @@ where
     let (client_reads, client_writes) = tokio::io::split(client);
     let (upstream_reads, upstream_writes) = tokio::io::split(upstream);
     let sending = async {
-        pump(client_reads, upstream_writes, &traffic.request_bytes, &clock)
-            .await
-            .map_err(|broken| match broken {
-                Broken::Reading(error) => RelayEnd::Client(error),
-                Broken::Writing(error) => RelayEnd::Upstream(error),
-            })
+        pump(client_reads, upstream_writes, &traffic.request_bytes, &clock).await.map_err(|broken| match broken {
+            Broken::Reading(error) => RelayEnd::Client(error),
+            Broken::Writing(error) => RelayEnd::Upstream(error),
+        })
     };
     let receiving = async {
-        pump(upstream_reads, client_writes, &traffic.response_bytes, &clock)
-            .await
-            .map_err(|broken| match broken {
-                Broken::Reading(error) => RelayEnd::Upstream(error),
-                Broken::Writing(error) => RelayEnd::Client(error),
-            })
+        pump(upstream_reads, client_writes, &traffic.response_bytes, &clock).await.map_err(|broken| match broken {
+            Broken::Reading(error) => RelayEnd::Upstream(error),
+            Broken::Writing(error) => RelayEnd::Client(error),
+        })
     };
     let both = async { tokio::try_join!(sending, receiving) };
     tokio::select! {
@@ -110,15 +106,11 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            moved_us: AtomicU64::new(0),
-        }
+        Self { began: Instant::now(), moved_us: AtomicU64::new(0) }
     }
 
     fn touch(&self) {
-        self.moved_us
-            .store(self.began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        self.moved_us.store(self.began.elapsed().as_micros() as u64, Ordering::Relaxed);
     }
 
     async fn idle_for(&self, timeout: Duration) {
@@ -159,10 +151,7 @@ mod tests {
         };
         let (end, answer, question) = tokio::join!(relay(ours, theirs, &traffic, Duration::from_secs(5)), talk, serve);
         assert!(matches!(end, RelayEnd::Finished), "{end:?}");
-        assert_eq!(
-            (question.as_slice(), answer.as_slice()),
-            (&b"question"[..], &b"a longer answer"[..])
-        );
+        assert_eq!((question.as_slice(), answer.as_slice()), (&b"question"[..], &b"a longer answer"[..]));
         assert_eq!(traffic.request_bytes.load(Ordering::Relaxed), 8);
         assert_eq!(traffic.response_bytes.load(Ordering::Relaxed), 15);
     }

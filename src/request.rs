@@ -87,11 +87,7 @@ impl ProxyRequest {
         if parts.method == Method::CONNECT {
             return Err(RequestError::NestedConnect);
         }
-        if let Some(named) = parts
-            .uri
-            .scheme_str()
-            .filter(|named| Scheme::parse(named) != Some(scheme))
-        {
+        if let Some(named) = parts.uri.scheme_str().filter(|named| Scheme::parse(named) != Some(scheme)) {
             let (named, tunnel) = (named.to_owned(), scheme.as_str());
             return Err(RequestError::SchemeDisagrees { named, tunnel });
         }
@@ -102,30 +98,18 @@ impl ProxyRequest {
                 agree(host_header.as_deref(), &destination, authority.as_str())?;
                 (authority.as_str().to_owned(), destination)
             }
-            (None, Some(host)) => (
-                host.clone(),
-                inner_destination(host, tunnel, AuthoritySource::HostHeader)?,
-            ),
+            (None, Some(host)) => (host.clone(), inner_destination(host, tunnel, AuthoritySource::HostHeader)?),
             (None, None) if parts.version == Version::HTTP_10 => (tunnel.to_string(), tunnel.clone()),
             (None, None) => return Err(RequestError::NoHost),
         };
         if destination != *tunnel {
-            return Err(RequestError::NotTheTunnels {
-                named: destination,
-                tunnel: tunnel.clone(),
-            });
+            return Err(RequestError::NotTheTunnels { named: destination, tunnel: tunnel.clone() });
         }
         Ok(Self::assemble(parts, scheme, destination, raw))
     }
 
     fn assemble(parts: &Parts, scheme: Scheme, destination: Destination, host_raw: String) -> Self {
-        Self {
-            scheme,
-            destination,
-            host_raw,
-            target: origin_form(&parts.uri),
-            version: parts.version,
-        }
+        Self { scheme, destination, host_raw, target: origin_form(&parts.uri), version: parts.version }
     }
 
     /// The path as received; `*` for `OPTIONS *`.
@@ -140,18 +124,13 @@ impl ProxyRequest {
 
     /// Path and query as received: with scheme and destination, what the URL fingerprint covers.
     pub fn path_and_query(&self) -> &[u8] {
-        self.target
-            .path_and_query()
-            .map_or(b"/", |target| target.as_str().as_bytes())
+        self.target.path_and_query().map_or(b"/", |target| target.as_str().as_bytes())
     }
 }
 
 /// The destination of a CONNECT and the authority as it was spelled (RFC 9110 section 9.3.6: the port is mandatory).
 pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestError> {
-    let raw = parts
-        .uri
-        .authority()
-        .map_or_else(|| path_only(&parts.uri), |authority| authority.as_str().to_owned());
+    let raw = parts.uri.authority().map_or_else(|| path_only(&parts.uri), |authority| authority.as_str().to_owned());
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
@@ -178,11 +157,7 @@ pub fn user_agents(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// All User-Agent field lines joined by a space, or `None` when there are none.
 pub fn user_agent(headers: &HeaderMap) -> Option<Vec<u8>> {
     let lines: Vec<&[u8]> = user_agents(headers).collect();
-    if lines.is_empty() {
-        None
-    } else {
-        Some(lines.join(&b' '))
-    }
+    if lines.is_empty() { None } else { Some(lines.join(&b' ')) }
 }
 
 /// Bytes from the wire as text for a column.
@@ -198,11 +173,7 @@ fn host_header(headers: &HeaderMap) -> Option<String> {
 fn origin_form(uri: &Uri) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.path_and_query = uri.path_and_query().cloned();
-    if parts
-        .path_and_query
-        .as_ref()
-        .is_none_or(|target| target.as_str().is_empty())
-    {
+    if parts.path_and_query.as_ref().is_none_or(|target| target.as_str().is_empty()) {
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     }
     Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
@@ -217,10 +188,8 @@ fn authority_destination(raw: &str, scheme: Scheme) -> Result<Destination, Reque
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
-    Destination::with_default_port(raw, scheme.default_port()).map_err(|error| RequestError::Authority {
-        raw: raw.to_owned(),
-        error,
-    })
+    Destination::with_default_port(raw, scheme.default_port())
+        .map_err(|error| RequestError::Authority { raw: raw.to_owned(), error })
 }
 
 /// Which part of an inner request named its destination, for the error.
@@ -237,29 +206,18 @@ fn inner_destination(raw: &str, tunnel: &Destination, source: AuthoritySource) -
         return Err(RequestError::UserInfo);
     }
     Destination::with_default_port(raw, tunnel.port).map_err(|error| match source {
-        AuthoritySource::Uri => RequestError::Authority {
-            raw: raw.to_owned(),
-            error,
-        },
-        AuthoritySource::HostHeader => RequestError::HostHeader {
-            raw: raw.to_owned(),
-            error,
-        },
+        AuthoritySource::Uri => RequestError::Authority { raw: raw.to_owned(), error },
+        AuthoritySource::HostHeader => RequestError::HostHeader { raw: raw.to_owned(), error },
     })
 }
 
 /// Host, where present, must name what the URI names (RFC 9112 section 3.2.2 lets a proxy ignore Host; refusing is safer).
 fn agree(host_header: Option<&str>, destination: &Destination, authority: &str) -> Result<(), RequestError> {
     let Some(raw) = host_header else { return Ok(()) };
-    let named = Destination::with_default_port(raw, destination.port).map_err(|error| RequestError::HostHeader {
-        raw: raw.to_owned(),
-        error,
-    })?;
+    let named = Destination::with_default_port(raw, destination.port)
+        .map_err(|error| RequestError::HostHeader { raw: raw.to_owned(), error })?;
     if named == *destination {
         return Ok(());
     }
-    Err(RequestError::HostDisagrees {
-        host_header: raw.to_owned(),
-        authority: authority.to_owned(),
-    })
+    Err(RequestError::HostDisagrees { host_header: raw.to_owned(), authority: authority.to_owned() })
 }

@@ -218,26 +218,13 @@ impl Addressee {
 pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let status = refusal.status();
     let remedy = refusal.remedy();
-    let verb = if refusal.deny_reason().is_some() {
-        "refused"
-    } else {
-        "could not reach"
-    };
-    let message = format!(
-        "Tollgate {verb}{}: {refusal}. {remedy} (event {})",
-        addressee.destination(),
-        addressee.event_id
-    );
-    let reason = refusal
-        .deny_reason()
-        .map_or_else(|| refusal.outcome().code(), DenyReason::code);
+    let verb = if refusal.deny_reason().is_some() { "refused" } else { "could not reach" };
+    let message =
+        format!("Tollgate {verb}{}: {refusal}. {remedy} (event {})", addressee.destination(), addressee.event_id);
+    let reason = refusal.deny_reason().map_or_else(|| refusal.outcome().code(), DenyReason::code);
     let explanation = Explanation {
         message: &message,
-        error: ErrorObject {
-            message: &message,
-            kind: "tollgate_refused",
-            code: reason,
-        },
+        error: ErrorObject { message: &message, kind: "tollgate_refused", code: reason },
         event_id: addressee.event_id.to_string(),
         reason,
         rule: addressee.rule.as_deref(),
@@ -267,9 +254,7 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
 /// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
 pub fn established() -> Response<Payload> {
     let mut response = Response::new(Payload::Own(Full::default()));
-    response
-        .extensions_mut()
-        .insert(ReasonPhrase::from_static(b"Connection established"));
+    response.extensions_mut().insert(ReasonPhrase::from_static(b"Connection established"));
     response
 }
 
@@ -278,12 +263,8 @@ pub fn interim(status: StatusCode, headers: &http::HeaderMap) -> Option<Vec<u8>>
     if matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
         return None;
     }
-    let mut head = format!(
-        "HTTP/1.1 {} {}\r\n",
-        status.as_str(),
-        status.canonical_reason().unwrap_or_default()
-    )
-    .into_bytes();
+    let mut head =
+        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()).into_bytes();
     for (name, value) in headers {
         if *name != CONNECTION {
             head.extend_from_slice(name.as_str().as_bytes());
@@ -304,10 +285,7 @@ mod tests {
     fn the_operating_guide_explains_every_reason() {
         let guide = include_str!("../docs/operating.md");
         for reason in DenyReason::ALL {
-            assert!(
-                guide.contains(&format!("| `{reason}` |")),
-                "{reason} is not in docs/operating.md"
-            );
+            assert!(guide.contains(&format!("| `{reason}` |")), "{reason} is not in docs/operating.md");
         }
     }
 
@@ -316,10 +294,7 @@ mod tests {
         let mut headers = http::HeaderMap::new();
         headers.insert("link", HeaderValue::from_static("</style.css>; rel=preload"));
         let hints = interim(StatusCode::EARLY_HINTS, &headers).unwrap();
-        assert_eq!(
-            hints,
-            b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
-        );
+        assert_eq!(hints, b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n");
         assert_eq!(interim(StatusCode::CONTINUE, &headers), None);
         assert_eq!(interim(StatusCode::SWITCHING_PROTOCOLS, &headers), None);
     }

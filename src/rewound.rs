@@ -20,11 +20,7 @@ impl<IO> Rewound<IO> {
 
     /// Makes `bytes` the next to be read, before what was put back earlier.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
-        self.early = if self.early.is_empty() {
-            bytes
-        } else {
-            [bytes, self.early.split_off(0)].concat().into()
-        };
+        self.early = if self.early.is_empty() { bytes } else { [bytes, self.early.split_off(0)].concat().into() };
     }
 }
 

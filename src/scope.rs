@@ -9,7 +9,7 @@ use crate::attribution::{Subject, attribute};
 use crate::client::ClientIdentity;
 use crate::destination::{Destination, Scheme};
 use crate::gate::Gate;
-use crate::journal::Health;
+use crate::journal::NoEvidence;
 use crate::observe::Exchange;
 use crate::record::{DenyReason, Kind, OutcomeKind};
 use crate::request::user_agents;
@@ -89,13 +89,8 @@ impl Scope {
             opening.superseded();
         }
         let kind = match &self.tunnel {
-            Some(Tunnel {
-                scheme: Scheme::Https, ..
-            }) => Kind::Intercepted,
-            Some(Tunnel {
-                scheme: Scheme::Http, ..
-            })
-            | None => Kind::Http,
+            Some(Tunnel { scheme: Scheme::Https, .. }) => Kind::Intercepted,
+            Some(Tunnel { scheme: Scheme::Http, .. }) | None => Kind::Http,
         };
         let mut exchange = Exchange::begin(&self.gate.recorder, kind, self.client);
         if let Some(tunnel) = &self.tunnel {
@@ -123,10 +118,10 @@ impl Scope {
         if self.gate.is_stopping() {
             return Err(Refusal::Stopping);
         }
-        match self.gate.recorder.journal().health() {
-            Health::Writable => Ok(()),
-            Health::Failed { .. } => Err(Refusal::NoEvidence(crate::journal::NoEvidence::Failed)),
+        if !self.gate.recorder.journal().is_writable() {
+            return Err(Refusal::NoEvidence(NoEvidence::Failed));
         }
+        Ok(())
     }
 
     /// The connection is over. If no request ever arrived, its row says how it ended.
@@ -137,11 +132,7 @@ impl Scope {
             (None, _) => {}
             (Some(opening), HttpEnd::Malformed(text)) => malformed(opening, text),
             (Some(opening), HttpEnd::TimedOut) => {
-                broken(
-                    opening,
-                    OutcomeKind::TimedOut,
-                    "no request arrived (limits.keep_alive_timeout_s)".to_owned(),
-                );
+                broken(opening, OutcomeKind::TimedOut, "no request arrived (limits.keep_alive_timeout_s)".to_owned());
             }
             (Some(opening), HttpEnd::Closed(_)) if self.is_intercepted() => {
                 let text = "the client closed right after its TLS handshake, without a request: clients on Node.js do so \
@@ -149,18 +140,10 @@ impl Scope {
                 broken(opening, OutcomeKind::ClientRejectedCa, text.to_owned());
             }
             (Some(opening), HttpEnd::Closed(None)) => {
-                broken(
-                    opening,
-                    OutcomeKind::ClientAborted,
-                    "closed before a request".to_owned(),
-                );
+                broken(opening, OutcomeKind::ClientAborted, "closed before a request".to_owned());
             }
             (Some(opening), HttpEnd::Closed(Some(text))) => {
-                broken(
-                    opening,
-                    OutcomeKind::ClientAborted,
-                    format!("closed before a request: {text}"),
-                );
+                broken(opening, OutcomeKind::ClientAborted, format!("closed before a request: {text}"));
             }
         }
     }

@@ -113,12 +113,7 @@ impl Evidence {
         let archive_settings = archive::Settings::new(config.data_dir.root());
         let sealer = Sealer::start(archive_settings, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
-        Ok(Self {
-            installation,
-            journal,
-            thread,
-            sealer,
-        })
+        Ok(Self { installation, journal, thread, sealer })
     }
 
     fn close(self) -> Result<(), RunError> {
@@ -162,25 +157,12 @@ async fn serve(
     }
     let own = listeners.iter().copied().chain(admin_address).collect();
     let drain_timeout = config.limits.drain_timeout;
-    let gate = Arc::new(open_gate(
-        config,
-        authority,
-        evidence,
-        Arc::clone(&metrics),
-        own,
-        stopping,
-    )?);
+    let gate = Arc::new(open_gate(config, authority, evidence, Arc::clone(&metrics), own, stopping)?);
     let accepting = accept::Accepting::start(&gate, bound, metrics);
-    started(&Listening {
-        listeners,
-        admin: admin_address,
-    });
+    started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
     signals.until_told_to_stop(&gate, &reload).await;
-    tracing::info!(
-        drain_timeout_s = drain_timeout.as_secs(),
-        "stopping: finishing what is under way"
-    );
+    tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
@@ -207,10 +189,7 @@ fn open_gate(
             cache_entries: outbound.dns_cache_entries,
             in_flight_max: outbound.dns_in_flight_max,
         },
-        tls: TlsSettings {
-            system_roots: outbound.system_roots,
-            ca_files: outbound.ca_files,
-        },
+        tls: TlsSettings { system_roots: outbound.system_roots, ca_files: outbound.ca_files },
         allow_addresses: outbound.allow_addresses,
         own_listeners,
         dial_timeout: limits.dial_timeout,
@@ -226,11 +205,7 @@ fn open_gate(
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,
         clients: config.clients,
-        interceptor: Interceptor::new(
-            authority,
-            config.interception.leaf_cache_entries,
-            limits.handshake_timeout,
-        )?,
+        interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
         upstream,
         recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, metrics, wait_max)),
         limits,

@@ -57,65 +57,32 @@ impl Metrics {
         self.exchanges.get_or_create(&labels).inc();
         self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
         self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
-        self.audit_wait_us
-            .inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
+        self.audit_wait_us.inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
     }
 
     /// The registry that renders these in the OpenMetrics text format.
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tollgate");
-        registry.register(
-            "exchanges",
-            "Finished exchanges, one per audit row",
-            self.exchanges.clone(),
-        );
-        registry.register(
-            "request_bytes",
-            "Request body bytes from clients",
-            self.request_bytes.clone(),
-        );
-        registry.register(
-            "response_bytes",
-            "Response body bytes to clients",
-            self.response_bytes.clone(),
-        );
+        registry.register("exchanges", "Finished exchanges, one per audit row", self.exchanges.clone());
+        registry.register("request_bytes", "Request body bytes from clients", self.request_bytes.clone());
+        registry.register("response_bytes", "Response body bytes to clients", self.response_bytes.clone());
         registry.register(
             "audit_wait_microseconds",
             "Time exchanges waited for their intent to be durable",
             self.audit_wait_us.clone(),
         );
         registry.register("connections", "Client connections open now", self.connections.clone());
-        registry.register(
-            "journal_writable",
-            "1 when evidence can be written, else 0",
-            self.journal_writable.clone(),
-        );
-        registry.register(
-            "journal_frames",
-            "Frames written since start",
-            self.journal_frames.clone(),
-        );
-        registry.register(
-            "journal_commits",
-            "Group commits since start",
-            self.journal_commits.clone(),
-        );
-        registry.register(
-            "journal_failures",
-            "Storage failures since start",
-            self.journal_failures.clone(),
-        );
-        registry.register(
-            "journal_lost",
-            "Records that could not be kept, since start",
-            self.journal_lost.clone(),
-        );
+        registry.register("journal_writable", "1 when evidence can be written, else 0", self.journal_writable.clone());
+        registry.register("journal_frames", "Frames written since start", self.journal_frames.clone());
+        registry.register("journal_commits", "Group commits since start", self.journal_commits.clone());
+        registry.register("journal_failures", "Storage failures since start", self.journal_failures.clone());
+        registry.register("journal_lost", "Records that could not be kept, since start", self.journal_lost.clone());
         registry
     }
 
     fn observe_journal(&self, journal: &Journal) {
         let counters = journal.counters();
-        self.journal_writable.set(i64::from(is_writable(journal)));
+        self.journal_writable.set(i64::from(journal.is_writable()));
         self.journal_frames.set(counters.frames as i64);
         self.journal_commits.set(counters.commits as i64);
         self.journal_failures.set(counters.failures as i64);
@@ -150,9 +117,7 @@ async fn serve_connection(stream: tokio::net::TcpStream, peer: SocketAddr, admin
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_secs(10));
+    builder.timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(10));
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, %peer, "an admin connection ended");
     }
@@ -166,18 +131,12 @@ impl Admin {
                 let mut text = String::new();
                 match encode(&mut text, &self.registry) {
                     Ok(()) => plain(StatusCode::OK, text),
-                    Err(_) => plain(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "metrics could not be rendered\n".to_owned(),
-                    ),
+                    Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be rendered\n".to_owned()),
                 }
             }
             "/healthz" => plain(StatusCode::OK, "running\n".to_owned()),
             "/readyz" => self.readiness(),
-            _ => plain(
-                StatusCode::NOT_FOUND,
-                "here are /metrics, /healthz and /readyz\n".to_owned(),
-            ),
+            _ => plain(StatusCode::NOT_FOUND, "here are /metrics, /healthz and /readyz\n".to_owned()),
         }
     }
 
@@ -187,16 +146,11 @@ impl Admin {
         }
         match self.journal.health() {
             Health::Writable => plain(StatusCode::OK, "ready\n".to_owned()),
-            Health::Failed { reason } => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("the journal cannot be written: {reason}\n"),
-            ),
+            Health::Failed { reason } => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {reason}\n"))
+            }
         }
     }
-}
-
-fn is_writable(journal: &Journal) -> bool {
-    matches!(journal.health(), Health::Writable)
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::attribution::attribute;
+use crate::client_stream::ClientStream;
 use crate::connection::{answer, refuse, speak_http1, speak_http2};
 use crate::destination::Scheme;
 use crate::intercept::{InterceptError, Intercepted};
@@ -29,10 +30,7 @@ use crate::wire::Inspected;
 use crate::wire::sniff::{Payload as Sniffed, SNIFF_BYTES_MAX, sniff};
 
 /// Answers a CONNECT, and carries on in a task of its own where it is granted.
-pub async fn connect<IO>(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn connect(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload> {
     let mut exchange = scope.begin();
     exchange.is(Kind::Connect);
     let (parts, body) = request.into_parts();
@@ -45,7 +43,7 @@ where
     if let Some(wire) = &scope.wire {
         wire.set_opaque();
     }
-    tokio::spawn(carry::<IO>(scope, exchange, upgrade, granted));
+    tokio::spawn(carry(scope, exchange, upgrade, granted));
     respond::established()
 }
 
@@ -69,13 +67,7 @@ async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Pa
     let (destination, connect_host) = target?;
     if !scope.gate.is_tunnel(&destination) {
         let scheme = Scheme::Https;
-        return Ok(Granted::Intercept(Tunnel {
-            destination,
-            connect_host,
-            scheme,
-            sni: None,
-            identity,
-        }));
+        return Ok(Granted::Intercept(Tunnel { destination, connect_host, scheme, sni: None, identity }));
     }
     exchange.is(Kind::Tunnel);
     // The subject is known by the client, and by a User-Agent in the rare case that one is sent.
@@ -88,19 +80,12 @@ async fn dial(scope: &Scope, exchange: &mut Exchange, permit: Permit) -> Result<
     exchange.permitted_by(&permit);
     let route = scope.gate.upstream.route(permit, exchange.outcome_mut()).await?;
     let evidence = exchange.intend().await?;
-    Ok(scope
-        .gate
-        .upstream
-        .open_tunnel(&route, &evidence, exchange.outcome_mut())
-        .await?)
+    Ok(scope.gate.upstream.open_tunnel(&route, &evidence, exchange.outcome_mut()).await?)
 }
 
 /// Takes over the client's connection after the answer.
-async fn carry<IO>(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, granted: Granted)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let Some(stream) = take_over::<IO>(upgrade).await else {
+async fn carry(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, granted: Granted) {
+    let Some(stream) = take_over(upgrade).await else {
         return;
     };
     match granted {
@@ -110,18 +95,11 @@ where
 }
 
 /// The client's stream itself, with what was read of it too early put back. `None` when the client is gone already.
-async fn take_over<IO>(upgrade: OnUpgrade) -> Option<Rewound<IO>>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn take_over(upgrade: OnUpgrade) -> Option<Rewound<ClientStream>> {
     let upgraded = upgrade.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Inspected<IO>>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<Inspected<ClientStream>>>().ok()?;
     let (stream, held) = parts.io.into_inner().into_inner();
-    let early = if parts.read_buf.is_empty() {
-        held
-    } else {
-        [parts.read_buf, held].concat().into()
-    };
+    let early = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
     Some(Rewound::new(stream, early))
 }
 
@@ -132,37 +110,20 @@ where
 {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
     let traffic = Arc::clone(exchange.traffic());
-    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout)
-        .await
-        .columns();
+    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout).await.columns();
     drop(exchange.settle(outcome, error));
 }
 
 /// Finds out what the client sends through the tunnel and serves it.
-async fn look_inside<IO>(scope: &Scope, exchange: Exchange, mut stream: Rewound<IO>, tunnel: Tunnel)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn look_inside(scope: &Scope, exchange: Exchange, mut stream: Rewound<ClientStream>, tunnel: Tunnel) {
     match sniffed(scope, &mut stream).await {
         Ok(Sniffed::Tls) => intercept(scope, exchange, stream, tunnel).await,
         Ok(Sniffed::Http1) => {
-            let inside = scope.inside(
-                Tunnel {
-                    scheme: Scheme::Http,
-                    ..tunnel
-                },
-                exchange,
-            );
+            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
             inspect(inside, stream).await;
         }
         Ok(Sniffed::Http2Preface) => {
-            let inside = scope.inside(
-                Tunnel {
-                    scheme: Scheme::Http,
-                    ..tunnel
-                },
-                exchange,
-            );
+            let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
             speak_http2(Arc::new(inside), stream).await;
         }
         Ok(Sniffed::Unknown) => unknown_protocol(scope, exchange, stream, &tunnel).await,
@@ -171,10 +132,7 @@ where
 }
 
 /// Reads until the payload is recognised, and puts what was read back.
-async fn sniffed<IO>(scope: &Scope, stream: &mut Rewound<IO>) -> Result<Sniffed, (OutcomeKind, String)>
-where
-    IO: AsyncRead + AsyncWrite + Unpin,
-{
+async fn sniffed(scope: &Scope, stream: &mut Rewound<ClientStream>) -> Result<Sniffed, (OutcomeKind, String)> {
     let wait = scope.gate.limits.connect_wait;
     let mut seen = Vec::with_capacity(SNIFF_BYTES_MAX);
     let reading = async {
@@ -185,10 +143,7 @@ where
             let mut chunk = [0; SNIFF_BYTES_MAX];
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => {
-                    return Err((
-                        OutcomeKind::ClientAborted,
-                        "closed before anything came through".to_owned(),
-                    ));
+                    return Err((OutcomeKind::ClientAborted, "closed before anything came through".to_owned()));
                 }
                 Ok(read) => seen.extend_from_slice(chunk.get(..read).unwrap_or_default()),
             }
@@ -206,15 +161,8 @@ where
 }
 
 /// Terminates the client's TLS and serves what is inside.
-async fn intercept<IO>(scope: &Scope, mut exchange: Exchange, stream: Rewound<IO>, mut tunnel: Tunnel)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let accepted = scope
-        .gate
-        .interceptor
-        .accept(stream, &tunnel.destination.host, &mut tunnel.sni)
-        .await;
+async fn intercept(scope: &Scope, mut exchange: Exchange, stream: Rewound<ClientStream>, mut tunnel: Tunnel) {
+    let accepted = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni).await;
     exchange.intent_mut().sni.clone_from(&tunnel.sni);
     match accepted {
         Ok(Intercepted { stream, http2: false }) => inspect(scope.inside(tunnel, exchange), stream).await,
@@ -248,19 +196,12 @@ where
 }
 
 /// Neither TLS nor HTTP. Refused when the policy is enforced; otherwise relayed, and recorded as what would be refused.
-async fn unknown_protocol<IO>(scope: &Scope, mut exchange: Exchange, stream: Rewound<IO>, tunnel: &Tunnel)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn unknown_protocol(scope: &Scope, mut exchange: Exchange, stream: Rewound<ClientStream>, tunnel: &Tunnel) {
     exchange.is(Kind::Tunnel);
     let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
     exchange.attributed_to(&subject);
-    let tolerated = scope
-        .gate
-        .policy
-        .load()
-        .tolerate(&tunnel.destination, DenyReason::UnknownProtocol)
-        .map_err(Refusal::from);
+    let tolerated =
+        scope.gate.policy.load().tolerate(&tunnel.destination, DenyReason::UnknownProtocol).map_err(Refusal::from);
     let dialled = match tolerated {
         Ok(permit) => dial(scope, &mut exchange, permit).await,
         Err(refusal) => Err(refusal),

@@ -38,9 +38,7 @@ pub(crate) fn client_tls(cas: &[PathBuf]) -> Result<Arc<ClientConfig>> {
     for ca in cas {
         roots.add(CertificateDer::from_pem_file(ca)?)?;
     }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
@@ -112,21 +110,12 @@ impl Caller {
     fn request(&self) -> Vec<u8> {
         let authority = format!("{HOST}:{}", self.origin.port());
         let absolute = self.tls.is_none() && self.proxy.is_some();
-        let scheme_and_host = if absolute {
-            format!("http://{authority}")
-        } else {
-            String::new()
-        };
+        let scheme_and_host = if absolute { format!("http://{authority}") } else { String::new() };
         let head = format!(
             "POST {scheme_and_host}/api/events HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
              User-Agent: bench/1.0 elastic (deployment:bench)\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
         );
-        [
-            head.into_bytes(),
-            vec![b'x'; BODY_BYTES - BODY_END.len()],
-            BODY_END.to_vec(),
-        ]
-        .concat()
+        [head.into_bytes(), vec![b'x'; BODY_BYTES - BODY_END.len()], BODY_END.to_vec()].concat()
     }
 
     /// Makes `count` calls one after the other; how long each took, connecting included.
@@ -151,11 +140,7 @@ impl Caller {
 
 fn expect_200(stream: &mut impl Read, end: &[u8]) -> Result<()> {
     let answer = read_through(stream, end)?;
-    ensure!(
-        answer.starts_with(b"HTTP/1.1 200"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     Ok(())
 }
 

@@ -81,12 +81,7 @@ impl FileName {
     #[must_use]
     pub fn new(writer: &Writer, first_seq: u64, last_seq: u64) -> Option<Self> {
         let instance_id = writer.instance_id.clone();
-        Self::checked(Self {
-            instance_id,
-            epoch: writer.epoch,
-            first_seq,
-            last_seq,
-        })
+        Self::checked(Self { instance_id, epoch: writer.epoch, first_seq, last_seq })
     }
 
     /// The parts of a file name, or `None` if it is not the name of a sealed file.
@@ -95,12 +90,7 @@ impl FileName {
         let mut parts = name.strip_suffix(FILE_SUFFIX)?.rsplitn(4, '-');
         let (last_seq, first_seq) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let epoch = parts.next()?.parse().ok()?;
-        let parsed = Self::checked(Self {
-            instance_id: parts.next()?.to_owned(),
-            epoch,
-            first_seq,
-            last_seq,
-        })?;
+        let parsed = Self::checked(Self { instance_id: parts.next()?.to_owned(), epoch, first_seq, last_seq })?;
         (parsed.to_string() == name).then_some(parsed)
     }
 
@@ -123,12 +113,7 @@ impl FileName {
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            instance_id,
-            epoch,
-            first_seq,
-            last_seq,
-        } = self;
+        let Self { instance_id, epoch, first_seq, last_seq } = self;
         write!(f, "{instance_id}-{epoch}-{first_seq}-{last_seq}{FILE_SUFFIX}")
     }
 }
@@ -188,24 +173,15 @@ mod tests {
             let date = EventDate::of(time_us);
             assert_eq!(EventDate::from_directory_name(&date.directory_name()), Some(date));
         }
-        for name in [
-            "event_date=20261122",
-            "event_date=2026-13-01",
-            "2026-11-22",
-            "event_date=2026-11-22x",
-            "staging",
-        ] {
+        for name in ["event_date=20261122", "event_date=2026-13-01", "2026-11-22", "event_date=2026-11-22x", "staging"]
+        {
             assert_eq!(EventDate::from_directory_name(name), None, "{name}");
         }
     }
 
     #[test]
     fn file_names_round_trip_with_dashes_in_the_instance() {
-        let writer = Writer {
-            instance_id: "eu-west-1.a".to_owned(),
-            boot_id: Uuid::nil(),
-            epoch: 3,
-        };
+        let writer = Writer { instance_id: "eu-west-1.a".to_owned(), boot_id: Uuid::nil(), epoch: 3 };
         let name = FileName::new(&writer, 17, 40).expect("valid");
         assert_eq!(name.to_string(), "eu-west-1.a-3-17-40.parquet");
         assert_eq!(FileName::parse("eu-west-1.a-3-17-40.parquet"), Some(name));
@@ -229,11 +205,7 @@ mod tests {
     #[test]
     fn instance_ids_that_would_leave_the_directory_are_refused() {
         for id in ["", "../a", "a/b", ".hidden", "a\0"] {
-            let writer = Writer {
-                instance_id: id.to_owned(),
-                boot_id: Uuid::nil(),
-                epoch: 1,
-            };
+            let writer = Writer { instance_id: id.to_owned(), boot_id: Uuid::nil(), epoch: 1 };
             assert_eq!(FileName::new(&writer, 1, 1), None, "{id:?}");
         }
     }

@@ -26,11 +26,7 @@ const BATCH_ROWS: usize = 1024;
 pub enum FileError {
     /// The operating system refused something; the remedy is at the path.
     #[error("{action} {path}: {source}")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// The rows could not be put into the columns of the schema.
     #[error("encoding rows for {path}: {source}")]
     Encode { path: PathBuf, source: ArrowError },
@@ -47,18 +43,11 @@ pub enum FileError {
 
 impl FileError {
     pub(super) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
     fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
-        move |source| Self::Parquet {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Parquet { path: path.to_owned(), source }
     }
 }
 
@@ -87,25 +76,18 @@ pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &s
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(FileError::io("syncing directory", dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::io("syncing directory", dir))
 }
 
 fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), FileError> {
     let file = File::create(path).map_err(FileError::io("creating", path))?;
     let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer =
         ArrowWriter::try_new_with_options(file, arrow_schema(), options).map_err(FileError::parquet(path))?;
     for chunk in sorted.chunks(BATCH_ROWS) {
-        let batch = rows::encode(chunk).map_err(|source| FileError::Encode {
-            path: path.to_owned(),
-            source,
-        })?;
+        let batch = rows::encode(chunk).map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
         writer.write(&batch).map_err(FileError::parquet(path))?;
     }
     let file = writer.into_inner().map_err(FileError::parquet(path))?;
@@ -114,22 +96,12 @@ fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), File
 
 fn check(path: &Path, expected: usize) -> Result<u64, FileError> {
     let file = File::open(path).map_err(FileError::io("opening", path))?;
-    let size = file
-        .metadata()
-        .map_err(FileError::io("reading the size of", path))?
-        .len();
-    let found = read_footer(&file)
-        .map_err(FileError::parquet(path))?
-        .file_metadata()
-        .num_rows();
+    let size = file.metadata().map_err(FileError::io("reading the size of", path))?.len();
+    let found = read_footer(&file).map_err(FileError::parquet(path))?.file_metadata().num_rows();
     if usize::try_from(found) == Ok(expected) {
         Ok(size)
     } else {
-        Err(FileError::RowCount {
-            path: path.to_owned(),
-            found,
-            expected,
-        })
+        Err(FileError::RowCount { path: path.to_owned(), found, expected })
     }
 }
 

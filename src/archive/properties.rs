@@ -55,11 +55,7 @@ pub(super) fn writer_properties(rows: &[&Row], row_group_rows: usize) -> Result<
 /// The declared sort order; search relies on it to read the newest rows of a row group only.
 pub(super) fn event_time_ascending() -> SortingColumn {
     let column_idx = COLUMNS.iter().take_while(|column| column.name != "event_time").count() as i32;
-    SortingColumn {
-        column_idx,
-        descending: false,
-        nulls_first: false,
-    }
+    SortingColumn { column_idx, descending: false, nulls_first: false }
 }
 
 fn delta_encoding(column_type: ColumnType) -> Encoding {

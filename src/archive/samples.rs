@@ -14,21 +14,12 @@ use crate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, Ou
 pub(crate) const MIDNIGHT_US: i64 = 1_795_305_600_000_000;
 
 pub(crate) fn writer() -> Arc<Writer> {
-    Arc::new(Writer {
-        instance_id: "gate-1".to_owned(),
-        boot_id: Uuid::from_u128(0xb007),
-        epoch: 7,
-    })
+    Arc::new(Writer { instance_id: "gate-1".to_owned(), boot_id: Uuid::from_u128(0xb007), epoch: 7 })
 }
 
 /// A row with every optional column null. Its event id follows from `seq`.
 pub(crate) fn row(seq: u64, event_time_us: i64) -> Row {
-    Row {
-        seq,
-        writer: writer(),
-        intent: intent(Uuid::from_u128(u128::from(seq)), event_time_us),
-        outcome: outcome(),
-    }
+    Row { seq, writer: writer(), intent: intent(Uuid::from_u128(u128::from(seq)), event_time_us), outcome: outcome() }
 }
 
 fn intent(event_id: Uuid, event_time_us: i64) -> Intent {
@@ -92,12 +83,7 @@ fn outcome() -> Outcome {
 }
 
 fn text() -> impl Strategy<Value = Option<String>> {
-    option::of(prop_oneof![
-        Just(String::new()),
-        "[a-z./-]{1,20}",
-        "\\PC{0,12}",
-        ".{0,6}"
-    ])
+    option::of(prop_oneof![Just(String::new()), "[a-z./-]{1,20}", "\\PC{0,12}", ".{0,6}"])
 }
 
 fn number() -> impl Strategy<Value = i64> {
@@ -174,40 +160,29 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
-    let upstream = (
-        option::of(address()),
-        option::of(any::<u16>()),
-        option::of(any::<bool>()),
-    );
+    let upstream = (option::of(address()), option::of(any::<u16>()), option::of(any::<bool>()));
     let ends = (one_of(OutcomeKind::ALL), option::of(any::<u16>()));
-    (
-        vec(number(), 4),
-        vec(option::of(number()), 5),
-        vec(text(), 5),
-        upstream,
-        ends,
+    (vec(number(), 4), vec(option::of(number()), 5), vec(text(), 5), upstream, ends).prop_map(
+        |(numbers, times, texts, (upstream_ip, upstream_port, upstream_reused), (outcome, status))| Outcome {
+            end_time_us: numbers[0],
+            duration_us: numbers[1],
+            request_bytes: numbers[2],
+            upstream_ip,
+            upstream_port,
+            upstream_reused,
+            tls_version: texts[0].clone(),
+            tls_cipher: texts[1].clone(),
+            upstream_cert_sha256: texts[2].clone(),
+            status,
+            response_content_type: texts[3].clone(),
+            response_bytes: numbers[3],
+            dns_us: times[0],
+            connect_us: times[1],
+            tls_us: times[2],
+            first_byte_us: times[3],
+            audit_wait_us: times[4],
+            outcome,
+            error: texts[4].clone(),
+        },
     )
-        .prop_map(
-            |(numbers, times, texts, (upstream_ip, upstream_port, upstream_reused), (outcome, status))| Outcome {
-                end_time_us: numbers[0],
-                duration_us: numbers[1],
-                request_bytes: numbers[2],
-                upstream_ip,
-                upstream_port,
-                upstream_reused,
-                tls_version: texts[0].clone(),
-                tls_cipher: texts[1].clone(),
-                upstream_cert_sha256: texts[2].clone(),
-                status,
-                response_content_type: texts[3].clone(),
-                response_bytes: numbers[3],
-                dns_us: times[0],
-                connect_us: times[1],
-                tls_us: times[2],
-                first_byte_us: times[3],
-                audit_wait_us: times[4],
-                outcome,
-                error: texts[4].clone(),
-            },
-        )
 }

@@ -77,13 +77,7 @@ pub struct Column {
 
 impl Column {
     const fn new(name: &'static str, column_type: ColumnType, layout: Layout) -> Self {
-        Self {
-            name,
-            column_type,
-            required: false,
-            layout,
-            bloom_filter: false,
-        }
+        Self { name, column_type, required: false, layout, bloom_filter: false }
     }
 
     const fn text(name: &'static str) -> Self {
@@ -107,17 +101,11 @@ impl Column {
     }
 
     const fn delta(self) -> Self {
-        Self {
-            layout: Layout::Delta,
-            ..self
-        }
+        Self { layout: Layout::Delta, ..self }
     }
 
     const fn bloom_filter(self) -> Self {
-        Self {
-            bloom_filter: true,
-            ..self
-        }
+        Self { bloom_filter: true, ..self }
     }
 
     fn field(&self, id: usize) -> Field {
@@ -218,13 +206,7 @@ mod tests {
         let schema = arrow_schema();
         let lines = schema.fields().iter().map(|field| {
             let need = if field.is_nullable() { "optional" } else { "required" };
-            format!(
-                "{} {} {} {}",
-                field.metadata()[FIELD_ID_KEY],
-                field.name(),
-                field.data_type(),
-                need
-            )
+            format!("{} {} {} {}", field.metadata()[FIELD_ID_KEY], field.name(), field.data_type(), need)
         });
         let lines = lines.collect::<Vec<_>>().join("\n") + "\n";
         assert_eq!(lines, include_str!("schema.golden"), "schema version 1 must not change");
@@ -239,10 +221,7 @@ mod tests {
             .filter_map(|line| line.split_once("` | "))
             .filter_map(|(name, rest)| Some((name, rest.split_once(" | ")?.0)))
             .collect();
-        let expected: Vec<_> = COLUMNS
-            .iter()
-            .map(|column| (column.name, column.column_type.name()))
-            .collect();
+        let expected: Vec<_> = COLUMNS.iter().map(|column| (column.name, column.column_type.name())).collect();
         assert_eq!(rows, expected);
     }
 
@@ -251,10 +230,7 @@ mod tests {
         let document = include_str!("../../docs/schema.md");
         for column in COLUMNS {
             let prefix = format!("| `{}` |", column.name);
-            let line = document
-                .lines()
-                .find(|line| line.starts_with(&prefix))
-                .expect("documented");
+            let line = document.lines().find(|line| line.starts_with(&prefix)).expect("documented");
             assert_eq!(line.ends_with("| never |"), column.required, "{line}");
         }
     }
@@ -269,10 +245,7 @@ mod tests {
             .chain(OutcomeKind::ALL.iter().map(|value| value.code()))
             .chain(DenyReason::ALL.iter().map(|value| value.code()));
         for code in codes {
-            assert!(
-                document.contains(&format!("`{code}`")),
-                "code {code} is not in the reference"
-            );
+            assert!(document.contains(&format!("`{code}`")), "code {code} is not in the reference");
         }
     }
 }

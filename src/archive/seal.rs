@@ -84,10 +84,7 @@ pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError>
     let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row>> = BTreeMap::new();
     for row in rows {
         let date = EventDate::of(row.intent.event_time_us);
-        groups
-            .entry((date, &row.writer.instance_id, row.writer.epoch))
-            .or_default()
-            .push(row);
+        groups.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
     }
     let mut written = Vec::new();
     for ((date, ..), group) in groups {
@@ -117,11 +114,7 @@ fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result
     let staged = settings.staging_dir.join(name.to_string());
     let bytes = file::stage(&staged, &rows, settings.row_group_rows)?;
     let path = file::publish(&staged, &settings.audit_dir, &partition, &name.to_string())?;
-    Ok(Some(Sealed {
-        path,
-        rows: rows.len(),
-        bytes,
-    }))
+    Ok(Some(Sealed { path, rows: rows.len(), bytes }))
 }
 
 /// The name for these rows; `None` when there are none.
@@ -131,8 +124,7 @@ fn file_name(rows: &[&Row]) -> Result<Option<FileName>, SealError> {
         return Ok(None);
     };
     let name = FileName::new(&row.writer, first, last);
-    name.map(Some)
-        .ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
+    name.map(Some).ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
 }
 
 /// Ids of the rows that files overlapping `range` hold. A file that cannot be read counts as holding none: a row that
@@ -154,11 +146,7 @@ fn sealed_ids(partition_dir: &Path, range: &FileName) -> Result<HashSet<Uuid>, F
 /// A damaged file of the same name is replaced, since its rows are at hand; an intact one is never overwritten.
 fn refuse_taken(path: &Path) -> Result<(), FileError> {
     let intact = path.exists() && sealed::event_ids(path).is_ok();
-    if intact {
-        Err(FileError::NameTaken(path.to_owned()))
-    } else {
-        Ok(())
-    }
+    if intact { Err(FileError::NameTaken(path.to_owned())) } else { Ok(()) }
 }
 
 #[cfg(test)]

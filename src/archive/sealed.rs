@@ -78,9 +78,7 @@ impl SealedFile {
     /// Smallest and largest `event_time` by the statistics, or `None` if the file lacks them.
     pub fn event_times(&self) -> Option<(i64, i64)> {
         let ranges = self.metadata().row_groups().iter().map(event_times);
-        ranges
-            .reduce(|all, group| all.zip(group).map(|((a, b), (c, d))| (a.min(c), b.max(d))))
-            .flatten()
+        ranges.reduce(|all, group| all.zip(group).map(|((a, b), (c, d))| (a.min(c), b.max(d)))).flatten()
     }
 
     /// A reader over the file. With `page_index`, the page index is read too, so that rows can be skipped by page.
@@ -90,10 +88,7 @@ impl SealedFile {
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             return Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?);
         }
-        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(
-            file,
-            self.footer.clone(),
-        ))
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.clone()))
     }
 
     fn event_ids(&self) -> Result<HashSet<Uuid>, SealedError> {
@@ -102,18 +97,11 @@ impl SealedFile {
         let mut ids = HashSet::new();
         for batch in builder.with_projection(mask).build()? {
             let batch = batch?;
-            let column = batch
-                .column_by_name("event_id")
-                .ok_or(DecodeError::MissingColumn("event_id"))?;
-            let column = column
-                .as_string_opt::<i32>()
-                .ok_or(DecodeError::WrongType("event_id"))?;
+            let column = batch.column_by_name("event_id").ok_or(DecodeError::MissingColumn("event_id"))?;
+            let column = column.as_string_opt::<i32>().ok_or(DecodeError::WrongType("event_id"))?;
             for (row, id) in column.iter().enumerate() {
                 let id = id.and_then(|text| Uuid::try_parse(text).ok());
-                ids.insert(id.ok_or(DecodeError::UnreadableValue {
-                    column: "event_id",
-                    row,
-                })?);
+                ids.insert(id.ok_or(DecodeError::UnreadableValue { column: "event_id", row })?);
             }
         }
         Ok(ids)
@@ -141,18 +129,10 @@ pub fn event_times(group: &RowGroupMetaData) -> Option<(i64, i64)> {
 }
 
 fn is_sorted(group: &RowGroupMetaData) -> bool {
-    group
-        .sorting_columns()
-        .is_some_and(|columns| columns.first() == Some(&event_time_ascending()))
+    group.sorting_columns().is_some_and(|columns| columns.first() == Some(&event_time_ascending()))
 }
 
 fn epoch_of(metadata: &ParquetMetaData) -> Option<u64> {
     let pairs = metadata.file_metadata().key_value_metadata()?;
-    pairs
-        .iter()
-        .find(|pair| pair.key == EPOCH_KEY)?
-        .value
-        .as_ref()?
-        .parse()
-        .ok()
+    pairs.iter().find(|pair| pair.key == EPOCH_KEY)?.value.as_ref()?.parse().ok()
 }

@@ -114,14 +114,7 @@ impl Sealer {
         seal::prepare(&settings)?;
         let shared = Arc::new(Shared::default());
         let (finished, done) = mpsc::sync_channel(1);
-        let mut work = Work {
-            settings,
-            read,
-            closed,
-            connected: true,
-            queue: VecDeque::new(),
-            shared: shared.clone(),
-        };
+        let mut work = Work { settings, read, closed, connected: true, queue: VecDeque::new(), shared: shared.clone() };
         let body = move || {
             work.run();
             // Nobody listens unless `finish` was called.
@@ -135,10 +128,7 @@ impl Sealer {
     /// Counters since the start.
     pub fn status(&self) -> Status {
         let status = self.shared.update(|progress| progress.status.clone());
-        Status {
-            running: !self.thread.is_finished(),
-            ..status
-        }
+        Status { running: !self.thread.is_finished(), ..status }
     }
 
     /// Seals what has arrived, trying each segment once more, and reports what is left at the deadline at the latest.
@@ -146,14 +136,9 @@ impl Sealer {
     pub fn finish(self, deadline: Instant) -> Unsealed {
         self.shared.finishing.store(true, Ordering::Release);
         self.thread.thread().unpark();
-        let waited = self
-            .done
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let waited = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let segments = self.shared.update(|progress| progress.pending.clone());
-        Unsealed {
-            segments,
-            deadline_passed: waited == Err(RecvTimeoutError::Timeout),
-        }
+        Unsealed { segments, deadline_passed: waited == Err(RecvTimeoutError::Timeout) }
     }
 }
 
@@ -196,11 +181,7 @@ impl Work {
     }
 
     fn enqueue(&mut self, segment: PathBuf) {
-        self.queue.push_back(Pending {
-            segment,
-            due: Instant::now(),
-            wait: RETRY_MIN,
-        });
+        self.queue.push_back(Pending { segment, due: Instant::now(), wait: RETRY_MIN });
     }
 
     /// Tries each queued segment that is due, or every one when `all`, once.
@@ -254,11 +235,7 @@ impl Work {
             progress.status.failures += 1;
             progress.status.last_error = Some(format!("{}: {error}", segment.display()));
         });
-        self.queue.push_back(Pending {
-            segment,
-            due: Instant::now() + wait,
-            wait: wait.saturating_mul(2),
-        });
+        self.queue.push_back(Pending { segment, due: Instant::now() + wait, wait: wait.saturating_mul(2) });
     }
 
     fn publish_queue(&self) {
@@ -270,11 +247,7 @@ impl Work {
 
     /// Sleeps until a segment arrives, one is due, or [`Sealer::finish`] is called.
     fn wait(&mut self) {
-        let due = self
-            .queue
-            .iter()
-            .map(|pending| pending.due.saturating_duration_since(Instant::now()))
-            .min();
+        let due = self.queue.iter().map(|pending| pending.due.saturating_duration_since(Instant::now())).min();
         let wait = due.map_or(IDLE_MAX, |due| due.min(IDLE_MAX));
         if !self.connected {
             thread::park_timeout(wait);

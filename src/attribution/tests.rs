@@ -23,14 +23,8 @@ fn project(id: &str) -> Claim {
 #[test]
 fn fragments_are_found_after_any_product() {
     let id = "0763c7f3a5cf4fc78981d801d2b8af6a";
-    assert_eq!(
-        read(&[&format!("axios/1.7.2 elastic (deployment:{id})")]),
-        deployment(id)
-    );
-    assert_eq!(
-        read(&["kibana-mcp-client elastic (project:proj-abc)"]),
-        project("proj-abc")
-    );
+    assert_eq!(read(&[&format!("axios/1.7.2 elastic (deployment:{id})")]), deployment(id));
+    assert_eq!(read(&["kibana-mcp-client elastic (project:proj-abc)"]), project("proj-abc"));
     assert_eq!(read(&["elastic (project:p) axios/1.13.5"]), project("p"));
     assert_eq!(read(&["a/1 (x;(y)) elastic (deployment:d?q=1)"]), deployment("d?q=1"));
     assert_eq!(read(&["axios/1", "x elastic (deployment:d)"]), deployment("d"));
@@ -62,66 +56,24 @@ fn user_agents_without_a_fragment_are_absent_claims() {
 #[test]
 fn ids_have_exact_limits() {
     let longest = "é".repeat(128);
-    assert_eq!(
-        read(&[&format!("elastic (deployment:{longest})")]),
-        deployment(&longest)
-    );
-    for id in [
-        "",
-        " ",
-        "a b",
-        "a(b",
-        "a\u{a0}b",
-        "a\tb",
-        "a\u{1}",
-        &"a".repeat(129),
-        &"é".repeat(129),
-    ] {
-        assert_eq!(
-            read(&[&format!("axios/1 elastic (deployment:{id})")]),
-            Claim::Malformed,
-            "{id:?}"
-        );
-        assert_eq!(
-            read(&[&format!("axios/1 elastic (project:{id})")]),
-            Claim::Malformed,
-            "{id:?}"
-        );
+    assert_eq!(read(&[&format!("elastic (deployment:{longest})")]), deployment(&longest));
+    for id in ["", " ", "a b", "a(b", "a\u{a0}b", "a\tb", "a\u{1}", &"a".repeat(129), &"é".repeat(129)] {
+        assert_eq!(read(&[&format!("axios/1 elastic (deployment:{id})")]), Claim::Malformed, "{id:?}");
+        assert_eq!(read(&[&format!("axios/1 elastic (project:{id})")]), Claim::Malformed, "{id:?}");
     }
     assert_eq!(read(&["elastic (deployment:abc"]), Claim::Malformed);
     assert_eq!(Claim::read([b"elastic (deployment:\xff)".as_slice()]), Claim::Malformed);
-    assert_eq!(
-        Claim::read([b"\xff\xfe elastic (deployment:a) \xff".as_slice()]),
-        deployment("a")
-    );
+    assert_eq!(Claim::read([b"\xff\xfe elastic (deployment:a) \xff".as_slice()]), deployment("a"));
 }
 
 #[test]
 fn several_fragments_agree_or_contradict() {
-    assert_eq!(
-        read(&[
-            "elastic (deployment:a) elastic (deployment:a)",
-            "elastic (deployment:a)"
-        ]),
-        deployment("a")
-    );
+    assert_eq!(read(&["elastic (deployment:a) elastic (deployment:a)", "elastic (deployment:a)"]), deployment("a"));
     assert_eq!(read(&["elastic (deployment:a)", "elastic (project:p)"]), project("p"));
-    assert_eq!(
-        read(&["elastic (deployment:a) elastic (deployment:b)"]),
-        Claim::Contradicting
-    );
-    assert_eq!(
-        read(&["elastic (project:a)", "elastic (project:b)", "elastic (project:a)"]),
-        Claim::Contradicting
-    );
-    assert_eq!(
-        read(&["elastic (deployment:a) elastic (deployment:b) elastic (project:p)"]),
-        Claim::Contradicting
-    );
-    assert_eq!(
-        read(&["elastic (deployment:a) elastic (deployment:)"]),
-        Claim::Malformed
-    );
+    assert_eq!(read(&["elastic (deployment:a) elastic (deployment:b)"]), Claim::Contradicting);
+    assert_eq!(read(&["elastic (project:a)", "elastic (project:b)", "elastic (project:a)"]), Claim::Contradicting);
+    assert_eq!(read(&["elastic (deployment:a) elastic (deployment:b) elastic (project:p)"]), Claim::Contradicting);
+    assert_eq!(read(&["elastic (deployment:a) elastic (deployment:)"]), Claim::Malformed);
     // Equal text of different kinds is no contradiction.
     assert_eq!(read(&["elastic (deployment:a) elastic (project:a)"]), project("a"));
 }
@@ -137,12 +89,7 @@ fn subject(bound: &str, claim: Claim) -> Subject {
     let yaml = format!("[{{name: kibana, listener: l{bound}}}]");
     let clients = Clients::compile(serde_saphyr::from_str::<Vec<ClientSettings>>(&yaml).unwrap()).unwrap();
     let peer_ip = [10, 0, 0, 1].into();
-    let facts = Facts {
-        listener: "l",
-        peer_ip,
-        proxy_authorization: None,
-        header: &|_| None,
-    };
+    let facts = Facts { listener: "l", peer_ip, proxy_authorization: None, header: &|_| None };
     Subject::new(claim, clients.identify(&facts).unwrap())
 }
 
@@ -159,29 +106,15 @@ fn bound_ids_verify_or_contradict_the_claim() {
         (", deployments: [a]", Claim::Absent, A::Bound, Some("a"), None),
         (", projects: [p]", Claim::Absent, A::Bound, None, Some("p")),
         (", projects: [p]", project("p"), A::Verified, None, Some("p")),
-        (
-            ", deployments: [a], projects: [p]",
-            Claim::Absent,
-            A::Absent,
-            None,
-            None,
-        ),
+        (", deployments: [a], projects: [p]", Claim::Absent, A::Absent, None, None),
         (", deployments: [a]", Claim::Contradicting, A::Contradicting, None, None),
         (", deployments: [a]", Claim::Malformed, A::Malformed, None, None),
     ];
     for (bound, claim, assurance, deployment, project) in cases {
         let subject = subject(bound, claim.clone());
         assert_eq!(subject.assurance, assurance, "{bound} {claim:?}");
-        assert_eq!(
-            subject.deployment.as_ref().map(DeploymentId::as_str),
-            deployment,
-            "{bound} {claim:?}"
-        );
-        assert_eq!(
-            subject.project.as_ref().map(ProjectId::as_str),
-            project,
-            "{bound} {claim:?}"
-        );
+        assert_eq!(subject.deployment.as_ref().map(DeploymentId::as_str), deployment, "{bound} {claim:?}");
+        assert_eq!(subject.project.as_ref().map(ProjectId::as_str), project, "{bound} {claim:?}");
         assert_eq!(subject.client.as_deref(), Some("kibana"));
     }
     assert_eq!(Subject::new(deployment("a"), None).assurance, A::Claimed);

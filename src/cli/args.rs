@@ -133,27 +133,8 @@ pub struct SettingsArgs {
 impl SettingsArgs {
     /// The flags, as the configuration takes them.
     pub fn overrides(&self) -> Overrides {
-        let Self {
-            config: _,
-            listen,
-            admin,
-            data_dir,
-            ca_cert,
-            ca_key,
-            upstream_ca,
-            policy,
-            ..
-        } = self.clone();
-        let Self {
-            enforce,
-            allow_host,
-            tunnel_host,
-            allow_address,
-            resolve,
-            durability,
-            threads,
-            ..
-        } = self.clone();
+        let Self { config: _, listen, admin, data_dir, ca_cert, ca_key, upstream_ca, policy, .. } = self.clone();
+        let Self { enforce, allow_host, tunnel_host, allow_address, resolve, durability, threads, .. } = self.clone();
         Overrides {
             listen,
             admin,

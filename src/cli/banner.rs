@@ -51,21 +51,14 @@ fn write_policy(out: &mut impl Write, config: &Config) -> io::Result<()> {
         Mode::Enforce => {
             let source = policy_source(&config.policy_source);
             let rules = rules(config.policy.rule_count());
-            writeln!(
-                out,
-                "Policy: ENFORCED, {rules} from {source}; everything else is refused."
-            )
+            writeln!(out, "Policy: ENFORCED, {rules} from {source}; everything else is refused.")
         }
     }
 }
 
 /// A number of rules, for people.
 pub(super) fn rules(count: usize) -> String {
-    if count == 1 {
-        "1 rule".to_owned()
-    } else {
-        format!("{count} rules")
-    }
+    if count == 1 { "1 rule".to_owned() } else { format!("{count} rules") }
 }
 
 /// Where a policy comes from, for people.
@@ -81,9 +74,10 @@ pub(super) fn policy_source(source: &PolicySource) -> String {
 fn write_help(out: &mut impl Write, config: &Config, listener: &Listener, address: SocketAddr) -> io::Result<()> {
     let proxy = proxy_url(listener, reachable(address));
     let ca = shell_word(&absolute(&config.interception.authority.cert_file));
-    let trust_proxy = listener.tls.as_ref().map_or_else(String::new, |tls| {
-        format!(" --proxy-cacert {}", shell_word(&absolute(&tls.cert_file)))
-    });
+    let trust_proxy = listener
+        .tls
+        .as_ref()
+        .map_or_else(String::new, |tls| format!(" --proxy-cacert {}", shell_word(&absolute(&tls.cert_file))));
     let data_dir = config.data_dir.root();
     let dataset = absolute(&config.data_dir.audit()).join("**/*.parquet");
     let dataset = dataset.display().to_string().replace('\'', "''");
@@ -131,9 +125,5 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -18,11 +18,7 @@ pub(super) fn ca(command: CaCommand, out: &mut impl Write) -> Result<(), CliErro
 }
 
 fn settings(args: &CaArgs) -> Result<Settings, CliError> {
-    let overrides = Overrides {
-        ca_cert: args.ca_cert.clone(),
-        ca_key: args.ca_key.clone(),
-        ..Overrides::default()
-    };
+    let overrides = Overrides { ca_cert: args.ca_cert.clone(), ca_key: args.ca_key.clone(), ..Overrides::default() };
     Ok(Config::load(args.config.as_deref(), &overrides)?.interception.authority)
 }
 
@@ -54,14 +50,10 @@ fn export(args: &CaExportArgs, out: &mut impl Write) -> Result<(), CliError> {
 
 /// Never replaces a file: the path might be the key's.
 fn write_new(path: &Path, pem: &str) -> Result<(), CliError> {
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(pem.as_bytes())?;
-            file.sync_all()
-        });
+    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
+        file.write_all(pem.as_bytes())?;
+        file.sync_all()
+    });
     written.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => CliError::OutputExists(path.to_owned()),
         _ => CliError::Output(error),

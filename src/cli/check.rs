@@ -36,19 +36,13 @@ fn checked(args: &CheckArgs) -> Result<Config, Vec<Complaint>> {
     let authority = &config.interception.authority;
     match Authority::load_existing(authority, SystemTime::now()) {
         Ok(Some(_) | None) => Ok(config),
-        Err(error) => Err(vec![Complaint {
-            place: "interception".to_owned(),
-            message: error.to_string(),
-        }]),
+        Err(error) => Err(vec![Complaint { place: "interception".to_owned(), message: error.to_string() }]),
     }
 }
 
 impl From<&Problem> for Complaint {
     fn from(problem: &Problem) -> Self {
-        Self {
-            place: problem.place.to_string(),
-            message: problem.kind.to_string(),
-        }
+        Self { place: problem.place.to_string(), message: problem.kind.to_string() }
     }
 }
 
@@ -64,9 +58,8 @@ fn write_complaints(out: &mut impl Write, complaints: &[Complaint]) -> std::io::
 
 fn complaints_json(complaints: &[Complaint]) -> Value {
     let problems = complaints.iter();
-    let problems: Vec<Value> = problems
-        .map(|Complaint { place, message }| json!({ "place": place, "message": message }))
-        .collect();
+    let problems: Vec<Value> =
+        problems.map(|Complaint { place, message }| json!({ "place": place, "message": message })).collect();
     json!({ "valid": false, "problems": problems })
 }
 
@@ -80,12 +73,7 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     }
     let policy = &config.policy;
     let source = policy_source(&config.policy_source);
-    writeln!(
-        out,
-        "policy    {}, {} from {source}",
-        policy.mode().as_str(),
-        rules(policy.rule_count())
-    )?;
+    writeln!(out, "policy    {}, {} from {source}", policy.mode().as_str(), rules(policy.rule_count()))?;
     writeln!(out, "          sha256 {}", policy.hash())?;
     writeln!(out, "data      {}", config.data_dir.root().display())?;
     writeln!(out, "ca        {}", config.interception.authority.cert_file.display())?;
@@ -98,9 +86,8 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
 
 fn summary(config: &Config) -> Value {
     let listeners = config.listeners.iter();
-    let listeners: Vec<Value> = listeners
-        .map(|listener| json!({ "name": &*listener.name, "url": url(listener) }))
-        .collect();
+    let listeners: Vec<Value> =
+        listeners.map(|listener| json!({ "name": &*listener.name, "url": url(listener) })).collect();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     json!({
         "valid": true,

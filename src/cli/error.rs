@@ -63,9 +63,5 @@ impl CliError {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("\n{problem}"))
-        .collect::<Vec<_>>()
-        .concat()
+    problems.iter().map(|problem| format!("\n{problem}")).collect::<Vec<_>>().concat()
 }

@@ -18,9 +18,7 @@ pub(super) fn init(log: &Log) {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let started = tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
-        .try_init();
+    let started = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     if let Err(error) = started {
         tracing::debug!(%error, "logging was started before");
     }

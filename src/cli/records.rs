@@ -17,11 +17,7 @@ pub(super) fn records(args: &RecordsArgs, out: &mut impl Write) -> Result<(), Cl
         print::table(&found.rows, terminal_width(), out)?;
     }
     out.flush()?;
-    if found.problems.is_empty() {
-        Ok(())
-    } else {
-        Err(CliError::Incomplete(found.problems))
-    }
+    if found.problems.is_empty() { Ok(()) } else { Err(CliError::Incomplete(found.problems)) }
 }
 
 pub(super) fn query(args: &RecordsArgs) -> Query {

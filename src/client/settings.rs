@@ -154,9 +154,7 @@ impl Clients {
             // Clients with other problems are left out: what they will look like is not known yet.
             if problems.is_empty() {
                 for other in clients.iter().filter(|other| other.ways.confusable_with(&client.ways)) {
-                    problems.push(ClientConfigProblem::Indistinguishable {
-                        other: other.identity.name.to_string(),
-                    });
+                    problems.push(ClientConfigProblem::Indistinguishable { other: other.identity.name.to_string() });
                 }
                 clients.push(client);
             }
@@ -168,10 +166,7 @@ impl Clients {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self {
-            credential_headers: credential_headers(&clients),
-            clients: clients.into(),
-        })
+        Ok(Self { credential_headers: credential_headers(&clients), clients: clients.into() })
     }
 }
 
@@ -193,16 +188,9 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
     let before = problems.len();
     let ways = Ways {
         credentials: compile_credentials(entry, problems),
-        header: entry
-            .header
-            .as_ref()
-            .and_then(|header| compile_header(header, problems)),
+        header: entry.header.as_ref().and_then(|header| compile_header(header, problems)),
         listener: entry.listener.as_deref().map(Arc::from),
-        sources: entry
-            .sources
-            .iter()
-            .filter_map(|source| compile_source(source, problems))
-            .collect(),
+        sources: entry.sources.iter().filter_map(|source| compile_source(source, problems)).collect(),
     };
     let none =
         ways.credentials.is_none() && ways.header.is_none() && ways.listener.is_none() && ways.sources.is_empty();
@@ -225,14 +213,7 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
         }
     });
     let projects = projects.collect();
-    Client {
-        identity: ClientIdentity {
-            name: Arc::from(entry.name.as_str()),
-            deployments,
-            projects,
-        },
-        ways,
-    }
+    Client { identity: ClientIdentity { name: Arc::from(entry.name.as_str()), deployments, projects }, ways }
 }
 
 fn compile_credentials(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem>) -> Option<SecretDigest> {
@@ -288,10 +269,7 @@ fn compile_source(source: &str, problems: &mut Vec<ClientConfigProblem>) -> Opti
         return None;
     };
     if net.trunc() != net {
-        problems.push(ClientConfigProblem::SourceHostBits {
-            written: source.to_owned(),
-            network: net.trunc(),
-        });
+        problems.push(ClientConfigProblem::SourceHostBits { written: source.to_owned(), network: net.trunc() });
     }
     Some(without_mapping(net.trunc()))
 }
@@ -302,8 +280,7 @@ fn without_mapping(net: IpNet) -> IpNet {
         IpNet::V4(_) => None,
         IpNet::V6(v6) => v6.network().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
     };
-    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
-        .map_or(net, IpNet::V4)
+    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(net, IpNet::V4)
 }
 
 impl Ways {

@@ -11,11 +11,7 @@ fn compile(yaml: &str) -> Clients {
 }
 
 fn problems(yaml: &str) -> Vec<String> {
-    Clients::compile(settings(yaml))
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    Clients::compile(settings(yaml)).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 /// Recognises a connection that has at most one Proxy-Authorization and one `x-tollgate-client` field.
@@ -52,26 +48,14 @@ fn basic_credentials_are_compared_whole() {
     let clients = compile("[{name: kibana, username: elastic, password: 'p:w'}]");
     let with = |value: &str| identify(&clients, "main", "10.0.0.1", Some(value), None);
     assert_eq!(with(&basic("elastic:p:w")), Ok(Some("kibana")));
-    assert_eq!(
-        with(&basic("elastic:p:w").replace("Basic ", "bAsIc  ")),
-        Ok(Some("kibana"))
-    );
-    for wrong in [
-        basic("elastic:p:w2"),
-        basic("elastic:p"),
-        basic("elastic:"),
-        basic(""),
-        basic("Elastic:p:w"),
-    ] {
+    assert_eq!(with(&basic("elastic:p:w").replace("Basic ", "bAsIc  ")), Ok(Some("kibana")));
+    for wrong in [basic("elastic:p:w2"), basic("elastic:p"), basic("elastic:"), basic(""), basic("Elastic:p:w")] {
         assert_eq!(with(&wrong), Err(ClientError::WrongCredentials), "{wrong}");
     }
     for malformed in ["", "Basic", "Basic ", "Bearer abc", "Basic ###", "elastic:p:w"] {
         assert_eq!(with(malformed), Err(ClientError::WrongCredentials), "{malformed:?}");
     }
-    assert_eq!(
-        identify(&clients, "main", "10.0.0.1", None, None),
-        Err(ClientError::MissingCredentials)
-    );
+    assert_eq!(identify(&clients, "main", "10.0.0.1", None, None), Err(ClientError::MissingCredentials));
 }
 
 #[test]
@@ -83,30 +67,12 @@ fn all_ways_of_one_client_must_hold() {
     let good = basic("u:p");
     let with = |listener, peer, auth: Option<&str>, header| identify(&clients, listener, peer, auth, header);
     assert_eq!(with("tls", "10.1.2.3", Some(&good), Some("token")), Ok(Some("kibana")));
-    assert_eq!(
-        with("tls", "::ffff:10.1.2.3", Some(&good), Some("token")),
-        Ok(Some("kibana"))
-    );
-    assert_eq!(
-        with("main", "10.1.2.3", Some(&good), Some("token")),
-        Err(ClientError::Unknown)
-    );
-    assert_eq!(
-        with("tls", "11.1.2.3", Some(&good), Some("token")),
-        Err(ClientError::Unknown)
-    );
-    assert_eq!(
-        with("tls", "10.1.2.3", None, Some("token")),
-        Err(ClientError::MissingCredentials)
-    );
-    assert_eq!(
-        with("tls", "10.1.2.3", Some(&good), None),
-        Err(ClientError::MissingCredentials)
-    );
-    assert_eq!(
-        with("tls", "10.1.2.3", Some(&good), Some("Token")),
-        Err(ClientError::WrongCredentials)
-    );
+    assert_eq!(with("tls", "::ffff:10.1.2.3", Some(&good), Some("token")), Ok(Some("kibana")));
+    assert_eq!(with("main", "10.1.2.3", Some(&good), Some("token")), Err(ClientError::Unknown));
+    assert_eq!(with("tls", "11.1.2.3", Some(&good), Some("token")), Err(ClientError::Unknown));
+    assert_eq!(with("tls", "10.1.2.3", None, Some("token")), Err(ClientError::MissingCredentials));
+    assert_eq!(with("tls", "10.1.2.3", Some(&good), None), Err(ClientError::MissingCredentials));
+    assert_eq!(with("tls", "10.1.2.3", Some(&good), Some("Token")), Err(ClientError::WrongCredentials));
     let names: Vec<_> = clients.credential_headers().iter().map(HeaderName::as_str).collect();
     assert_eq!(names, ["proxy-authorization", "x-tollgate-client"]);
 }
@@ -129,20 +95,11 @@ fn the_most_specific_full_match_wins_whatever_the_order() {
         let wrong = basic("u:no");
         assert_eq!(identify(&clients, "x", "192.0.2.1", None, None), Ok(Some("anywhere")));
         assert_eq!(identify(&clients, "x", "2001:db8::1", None, None), Ok(Some("anywhere")));
-        assert_eq!(
-            identify(&clients, "x", "10.9.0.1", Some(&wrong), None),
-            Ok(Some("site"))
-        );
+        assert_eq!(identify(&clients, "x", "10.9.0.1", Some(&wrong), None), Ok(Some("site")));
         assert_eq!(identify(&clients, "x", "10.1.0.1", None, None), Ok(Some("rack")));
         assert_eq!(identify(&clients, "main", "10.1.0.1", None, None), Ok(Some("port")));
-        assert_eq!(
-            identify(&clients, "main", "10.1.0.1", None, Some("h")),
-            Ok(Some("header"))
-        );
-        assert_eq!(
-            identify(&clients, "main", "10.1.0.1", Some(&login), Some("h")),
-            Ok(Some("login"))
-        );
+        assert_eq!(identify(&clients, "main", "10.1.0.1", None, Some("h")), Ok(Some("header")));
+        assert_eq!(identify(&clients, "main", "10.1.0.1", Some(&login), Some("h")), Ok(Some("login")));
     }
 }
 
@@ -211,8 +168,5 @@ fn sources_may_be_addresses_and_mapped_networks() {
     assert_eq!(identify(&clients, "l", "192.0.2.7", None, None), Ok(Some("one")));
     assert_eq!(identify(&clients, "l", "192.0.2.8", None, None), Ok(Some("net")));
     assert_eq!(identify(&clients, "l", "::ffff:192.0.2.8", None, None), Ok(Some("net")));
-    assert_eq!(
-        identify(&clients, "l", "192.0.3.1", None, None),
-        Err(ClientError::Unknown)
-    );
+    assert_eq!(identify(&clients, "l", "192.0.3.1", None, None), Err(ClientError::Unknown));
 }

@@ -129,9 +129,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
     }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);
-    parsed
-        .map(Option::unwrap_or_default)
-        .map_err(|error| Problem::from_yaml(path, &error).into())
+    parsed.map(Option::unwrap_or_default).map_err(|error| Problem::from_yaml(path, &error).into())
 }
 
 /// Reads the file's text.
@@ -140,23 +138,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> 
 /// One problem: the file cannot be read, or is too large.
 pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let place = || Place::WholeFile(path.to_owned());
-    let unreadable = |source: std::io::Error| Problem {
-        place: place(),
-        kind: ProblemKind::Unreadable { source },
-    };
+    let unreadable = |source: std::io::Error| Problem { place: place(), kind: ProblemKind::Unreadable { source } };
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Problem {
-            place: place(),
-            kind: ProblemKind::FileTooLarge {
-                bytes_max: FILE_BYTES_MAX,
-            },
-        }
-        .into());
+        return Err(Problem { place: place(), kind: ProblemKind::FileTooLarge { bytes_max: FILE_BYTES_MAX } }.into());
     }
     Ok(text)
 }

@@ -12,13 +12,7 @@ pub(super) struct Bounds {
 }
 
 const fn bounds(key: &'static str, default: u64, min: u64, max: u64, why: &'static str) -> Bounds {
-    Bounds {
-        key,
-        default,
-        min,
-        max,
-        why,
-    }
+    Bounds { key, default, min, max, why }
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -29,13 +23,8 @@ const SHORT_WAIT: &str = "shorter cuts off slow clients, longer lets idle ones h
 pub(super) const THREADS: Bounds = bounds("threads", 0, 1, 1024, "at least one worker thread is needed");
 
 pub(super) const LEAF_CACHE_ENTRIES: Bounds = bounds("interception.leaf_cache_entries", 4096, 1, 1_000_000, ENTRIES);
-pub(super) const LEAF_VALID_DAYS: Bounds = bounds(
-    "interception.leaf_valid_days",
-    190,
-    1,
-    195,
-    "clients refuse certificates valid for more than 200 days",
-);
+pub(super) const LEAF_VALID_DAYS: Bounds =
+    bounds("interception.leaf_valid_days", 190, 1, 195, "clients refuse certificates valid for more than 200 days");
 
 pub(super) const POOL_IDLE_PER_DESTINATION_MAX: Bounds =
     bounds("upstream.pool_idle_per_destination_max", 64, 0, 10_000, POOL);
@@ -47,30 +36,15 @@ pub(super) const POOL_IDLE_TIMEOUT_S: Bounds = bounds(
     3600,
     "most servers close idle connections within a minute or so, and a closed one costs a retry",
 );
-pub(super) const DNS_CACHE_TTL_S: Bounds = bounds(
-    "upstream.dns_cache_ttl_s",
-    30,
-    0,
-    3600,
-    "a longer time misses fail-overs made by DNS; 0 asks every time",
-);
+pub(super) const DNS_CACHE_TTL_S: Bounds =
+    bounds("upstream.dns_cache_ttl_s", 30, 0, 3600, "a longer time misses fail-overs made by DNS; 0 asks every time");
 pub(super) const DNS_CACHE_ENTRIES: Bounds = bounds("upstream.dns_cache_entries", 4096, 1, 1_000_000, ENTRIES);
 
-pub(super) const DNS_IN_FLIGHT_MAX: Bounds = bounds(
-    "upstream.dns_in_flight_max",
-    64,
-    1,
-    512,
-    "each lookup under way occupies a thread",
-);
+pub(super) const DNS_IN_FLIGHT_MAX: Bounds =
+    bounds("upstream.dns_in_flight_max", 64, 1, 512, "each lookup under way occupies a thread");
 
-pub(super) const SEAL_AFTER_S: Bounds = bounds(
-    "audit.seal_after_s",
-    10,
-    1,
-    3600,
-    "shorter makes many tiny files, longer keeps rows out of Parquet",
-);
+pub(super) const SEAL_AFTER_S: Bounds =
+    bounds("audit.seal_after_s", 10, 1, 3600, "shorter makes many tiny files, longer keeps rows out of Parquet");
 pub(super) const SEGMENT_BYTES_MAX: Bounds = bounds(
     "audit.segment_bytes_max",
     64 * MIB,
@@ -78,20 +52,10 @@ pub(super) const SEGMENT_BYTES_MAX: Bounds = bounds(
     256 * MIB,
     "smaller makes many tiny files, larger needs as much memory to be sealed",
 );
-pub(super) const COMMIT_GAP_US: Bounds = bounds(
-    "audit.commit_gap_us",
-    1000,
-    0,
-    100_000,
-    "every call waits up to this long before it leaves",
-);
-pub(super) const WAIT_MAX_MS: Bounds = bounds(
-    "audit.wait_max_ms",
-    5000,
-    10,
-    30_000,
-    "a call must be answered before its client gives up",
-);
+pub(super) const COMMIT_GAP_US: Bounds =
+    bounds("audit.commit_gap_us", 1000, 0, 100_000, "every call waits up to this long before it leaves");
+pub(super) const WAIT_MAX_MS: Bounds =
+    bounds("audit.wait_max_ms", 5000, 10, 30_000, "a call must be answered before its client gives up");
 pub(super) const BACKLOG_FRAMES_MAX: Bounds = bounds(
     "audit.backlog_frames_max",
     65_536,
@@ -107,34 +71,14 @@ pub(super) const FREE_BYTES_MIN: Bounds = bounds(
     "sealing needs room to write Parquet beside the journal",
 );
 
-pub(super) const HEADER_BYTES_MAX: Bounds = bounds(
-    "limits.header_bytes_max",
-    65_536,
-    8192,
-    MIB,
-    "connectors send heads of several KiB; larger is an attack",
-);
-pub(super) const HEADER_FIELDS_MAX: Bounds = bounds(
-    "limits.header_fields_max",
-    100,
-    32,
-    1000,
-    "SDKs send some thirty fields; many more is an attack",
-);
-pub(super) const CONNECTIONS_MAX: Bounds = bounds(
-    "limits.connections_max",
-    10_000,
-    1,
-    1_000_000,
-    "each connection holds file descriptors and memory",
-);
-pub(super) const HTTP2_STREAMS_MAX: Bounds = bounds(
-    "limits.http2_streams_max",
-    100,
-    1,
-    1000,
-    "each stream is a request under way",
-);
+pub(super) const HEADER_BYTES_MAX: Bounds =
+    bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");
+pub(super) const HEADER_FIELDS_MAX: Bounds =
+    bounds("limits.header_fields_max", 100, 32, 1000, "SDKs send some thirty fields; many more is an attack");
+pub(super) const CONNECTIONS_MAX: Bounds =
+    bounds("limits.connections_max", 10_000, 1, 1_000_000, "each connection holds file descriptors and memory");
+pub(super) const HTTP2_STREAMS_MAX: Bounds =
+    bounds("limits.http2_streams_max", 100, 1, 1000, "each stream is a request under way");
 pub(super) const CONNECTIONS_PER_CLIENT_MAX: Bounds = bounds(
     "limits.connections_per_client_max",
     2048,
@@ -158,13 +102,8 @@ pub(super) const RESPONSE_HEAD_TIMEOUT_S: Bounds = bounds(
     3600,
     "language models think for minutes, and a server that never answers holds a connection",
 );
-pub(super) const IDLE_TIMEOUT_S: Bounds = bounds(
-    "limits.idle_timeout_s",
-    900,
-    600,
-    86_400,
-    "established streams are quiet for up to 10 minutes",
-);
+pub(super) const IDLE_TIMEOUT_S: Bounds =
+    bounds("limits.idle_timeout_s", 900, 600, 86_400, "established streams are quiet for up to 10 minutes");
 pub(super) const KEEP_ALIVE_TIMEOUT_S: Bounds = bounds("limits.keep_alive_timeout_s", 60, 1, 3600, SHORT_WAIT);
 pub(super) const DRAIN_TIMEOUT_S: Bounds = bounds(
     "limits.drain_timeout_s",
@@ -173,12 +112,7 @@ pub(super) const DRAIN_TIMEOUT_S: Bounds = bounds(
     3600,
     "service managers kill a process that takes longer to stop; 0 ends exchanges at once",
 );
-pub(super) const DNS_TIMEOUT_S: Bounds = bounds(
-    "limits.dns_timeout_s",
-    5,
-    1,
-    30,
-    "resolving is part of the dial, which must end within 30 s",
-);
+pub(super) const DNS_TIMEOUT_S: Bounds =
+    bounds("limits.dns_timeout_s", 5, 1, 30, "resolving is part of the dial, which must end within 30 s");
 
 pub(super) const TUNNEL_PORT: Bounds = bounds("tunnel_ports", 0, 1, 65_535, "a TCP port is a number in this range");

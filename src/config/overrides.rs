@@ -51,11 +51,7 @@ impl Overrides {
         set(&mut file.audit.durability, "--durability", self.durability.as_ref());
         set(&mut file.threads, "--threads", self.threads.as_ref());
         add(&mut file.upstream.ca_files, "--upstream-ca", &self.upstream_ca);
-        add(
-            &mut file.upstream.allow_addresses,
-            "--allow-address",
-            &self.allow_address,
-        );
+        add(&mut file.upstream.allow_addresses, "--allow-address", &self.allow_address);
         add(&mut file.tunnel_hosts, "--tunnel-host", &self.tunnel_host);
     }
 

@@ -29,11 +29,7 @@ pub enum ProblemKind {
     FileTooLarge { bytes_max: u64 },
     /// A key that does not exist, and the one that is spelled most like it.
     #[error("unknown key `{key}`; {}", suggestion(*.near, .known))]
-    UnknownKey {
-        key: String,
-        near: Option<&'static str>,
-        known: Vec<&'static str>,
-    },
+    UnknownKey { key: String, near: Option<&'static str>, known: Vec<&'static str> },
     /// A key that is there twice.
     #[error("the key `{key}` is there twice; remove one")]
     DuplicateKey { key: String },
@@ -63,20 +59,10 @@ pub enum ProblemKind {
     HostPattern(HostPatternError),
     /// A number outside its range.
     #[error("{key}: {given} is outside {min} to {max}: {why}")]
-    OutOfRange {
-        key: &'static str,
-        given: u64,
-        min: u64,
-        max: u64,
-        why: &'static str,
-    },
+    OutOfRange { key: &'static str, given: u64, min: u64, max: u64, why: &'static str },
     /// A word that is not one of a few.
     #[error("{key}: \"{given}\" is not one of {allowed}")]
-    NotOneOf {
-        key: &'static str,
-        given: String,
-        allowed: &'static str,
-    },
+    NotOneOf { key: &'static str, given: String, allowed: &'static str },
     /// Not a socket address.
     #[error("{key}: \"{given}\" is not an IP address and a port; write 127.0.0.1:3128 or [::1]:3128")]
     Address { key: &'static str, given: String },
@@ -100,11 +86,7 @@ pub enum ProblemKind {
     HalfOfPair { given: &'static str, missing: &'static str },
     /// A file that is named cannot be opened.
     #[error("{key}: {path} cannot be opened: {source}; name an existing, readable file")]
-    FileMissing {
-        key: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    FileMissing { key: &'static str, path: PathBuf, source: std::io::Error },
     /// A key whose value must not be empty.
     #[error("{key}: the value is empty; write a value or remove the key")]
     Empty { key: &'static str },
@@ -116,32 +98,19 @@ pub enum ProblemKind {
     ResolveAddress { key: &'static str, given: String },
     /// The name to pin is not a host.
     #[error("{key}: \"{given}\" is not a host name: {source}")]
-    ResolveHost {
-        key: &'static str,
-        given: String,
-        source: DestinationError,
-    },
+    ResolveHost { key: &'static str, given: String, source: DestinationError },
     /// A client's own settings are wrong.
     #[error(transparent)]
     Client(ClientConfigError),
     /// A client is to be recognised by a listener that does not exist.
     #[error("clients \"{client}\": there is no listener \"{listener}\"; the listeners are {}", .known.join(", "))]
-    UnknownListener {
-        client: String,
-        listener: String,
-        known: Vec<String>,
-    },
+    UnknownListener { client: String, listener: String, known: Vec<String> },
     /// The log filter is not one `tracing` understands.
     #[error("log.level: \"{given}\" is not a log filter ({reason}); write info, or tollgate=debug")]
     LogLevel { given: String, reason: String },
     /// One limit is larger than the one it is part of.
     #[error("{part_key} ({part}) is larger than {whole_key} ({whole}); lower the first or raise the second")]
-    PartLargerThanWhole {
-        part_key: &'static str,
-        part: u64,
-        whole_key: &'static str,
-        whole: u64,
-    },
+    PartLargerThanWhole { part_key: &'static str, part: u64, whole_key: &'static str, whole: u64 },
 }
 
 /// Everything that is wrong, in the order of the checks.
@@ -167,35 +136,23 @@ impl std::error::Error for ConfigError {}
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
 impl Problem {
     /// Names a key that is not one of `known`.
     pub(super) fn unknown_key(place: Place, key: &str, known: &[&'static str]) -> Self {
-        Self {
-            place,
-            kind: unknown_key(key, known),
-        }
+        Self { place, kind: unknown_key(key, known) }
     }
 
     /// Puts an error of the YAML reader at its place in `file`.
     pub(super) fn from_yaml(file: &Path, error: &serde_saphyr::Error) -> Self {
         let place = error.location().map_or_else(
             || Place::WholeFile(file.to_owned()),
-            |at| Place::File {
-                file: file.to_owned(),
-                line: at.line(),
-                column: at.column(),
-            },
+            |at| Place::File { file: file.to_owned(), line: at.line(), column: at.column() },
         );
-        Self {
-            place,
-            kind: kind_of(error),
-        }
+        Self { place, kind: kind_of(error) }
     }
 }
 
@@ -207,64 +164,33 @@ fn kind_of(error: &serde_saphyr::Error) -> ProblemKind {
     match error.without_snippet() {
         Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::DuplicateMappingKey { key: Some(key), .. } => ProblemKind::DuplicateKey { key: key.clone() },
-        Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType {
-            wanted: "a whole number without a unit",
-        },
-        Error::InvalidBooleanStrict { .. }
-        | Error::InvalidScalar {
-            ty: "boolean" | "bool", ..
-        } => ProblemKind::WrongType {
-            wanted: "true or false",
-        },
-        Error::Unexpected {
-            expected: "string scalar",
-            ..
-        } => ProblemKind::WrongType {
-            wanted: "a single value",
-        },
-        Error::Unexpected {
-            expected: "mapping start",
-            ..
-        } => ProblemKind::WrongType {
-            wanted: "`key: value` lines",
-        },
-        Error::Unexpected {
-            expected: "sequence start",
-            ..
-        } => ProblemKind::WrongType { wanted: "a list" },
+        Error::InvalidScalar { ty: "u64", .. } => ProblemKind::WrongType { wanted: "a whole number without a unit" },
+        Error::InvalidBooleanStrict { .. } | Error::InvalidScalar { ty: "boolean" | "bool", .. } => {
+            ProblemKind::WrongType { wanted: "true or false" }
+        }
+        Error::Unexpected { expected: "string scalar", .. } => ProblemKind::WrongType { wanted: "a single value" },
+        Error::Unexpected { expected: "mapping start", .. } => ProblemKind::WrongType { wanted: "`key: value` lines" },
+        Error::Unexpected { expected: "sequence start", .. } => ProblemKind::WrongType { wanted: "a list" },
         other => {
             let text = other.to_string();
-            let detail = text
-                .rsplit_once(" at line ")
-                .map_or(text.as_str(), |(detail, _)| detail)
-                .to_owned();
+            let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
             ProblemKind::Yaml { detail }
         }
     }
 }
 
 fn unknown_key(key: &str, known: &[&'static str]) -> ProblemKind {
-    ProblemKind::UnknownKey {
-        key: key.to_owned(),
-        near: nearest(key, known),
-        known: known.to_vec(),
-    }
+    ProblemKind::UnknownKey { key: key.to_owned(), near: nearest(key, known), known: known.to_vec() }
 }
 
 fn suggestion(near: Option<&str>, known: &[&str]) -> String {
-    near.map_or_else(
-        || format!("the keys here are {}", known.join(", ")),
-        |near| format!("did you mean `{near}`?"),
-    )
+    near.map_or_else(|| format!("the keys here are {}", known.join(", ")), |near| format!("did you mean `{near}`?"))
 }
 
 /// The known key that differs from `given` by at most a third of its letters.
 fn nearest(given: &str, known: &[&'static str]) -> Option<&'static str> {
     let distances = known.iter().map(|key| (edit_distance(given, key), *key));
-    distances
-        .min()
-        .filter(|(distance, key)| distance * 3 <= key.len())
-        .map(|(_, key)| key)
+    distances.min().filter(|(distance, key)| distance * 3 <= key.len()).map(|(_, key)| key)
 }
 
 /// Levenshtein distance in characters.

@@ -51,23 +51,14 @@ pub(super) struct Setting<T> {
 
 impl<T> Setting<T> {
     pub(super) fn flag(flag: &'static str, value: T) -> Self {
-        Self {
-            value,
-            origin: Origin::Flag(flag),
-        }
+        Self { value, origin: Origin::Flag(flag) }
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
-        let origin = Origin::File {
-            line: spanned.referenced.line(),
-            column: spanned.referenced.column(),
-        };
-        Ok(Self {
-            value: spanned.value,
-            origin,
-        })
+        let origin = Origin::File { line: spanned.referenced.line(), column: spanned.referenced.column() };
+        Ok(Self { value: spanned.value, origin })
     }
 }

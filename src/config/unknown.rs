@@ -23,10 +23,7 @@ pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
     let Ok(Some(root)) = serde_saphyr::from_str_with_options::<Option<Node>>(text, options) else {
         return Vec::new();
     };
-    let mut search = Search {
-        path,
-        problems: Vec::new(),
-    };
+    let mut search = Search { path, problems: Vec::new() };
     search.compare::<ConfigFile>(&root);
     for listener in root.items("listeners") {
         search.compare::<ListenerFile>(listener);
@@ -54,17 +51,9 @@ impl Search<'_> {
     /// Reports the keys of a mapping that `T` does not have.
     fn compare<T: for<'de> Deserialize<'de>>(&mut self, node: &Node) {
         let known = keys_of::<T>();
-        for (key, _) in node
-            .entries()
-            .iter()
-            .filter(|(key, _)| !known.contains(&key.value.as_str()))
-        {
+        for (key, _) in node.entries().iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
             let (line, column) = (key.referenced.line(), key.referenced.column());
-            let place = Place::File {
-                file: self.path.to_owned(),
-                line,
-                column,
-            };
+            let place = Place::File { file: self.path.to_owned(), line, column };
             self.problems.push(Problem::unknown_key(place, &key.value, &known));
         }
     }
@@ -72,11 +61,7 @@ impl Search<'_> {
 
 /// The keys a type has, asked of the type itself: its complaint about an unknown key lists them.
 fn keys_of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
-    match serde_saphyr::from_str::<T>("'': 0")
-        .err()
-        .as_ref()
-        .map(Error::without_snippet)
-    {
+    match serde_saphyr::from_str::<T>("'': 0").err().as_ref().map(Error::without_snippet) {
         Some(Error::SerdeUnknownField { expected, .. }) => expected.clone(),
         Some(_) | None => Vec::new(),
     }
@@ -97,10 +82,7 @@ impl Node {
     }
 
     fn value(&self, key: &str) -> &Self {
-        self.entries()
-            .iter()
-            .find(|(name, _)| name.value == key)
-            .map_or(&Self::Leaf, |(_, value)| value)
+        self.entries().iter().find(|(name, _)| name.value == key).map_or(&Self::Leaf, |(_, value)| value)
     }
 
     fn items(&self, key: &str) -> &[Self] {

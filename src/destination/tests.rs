@@ -13,12 +13,7 @@ fn spellings_of_one_host_become_one_value() {
     for spelling in ["example.com", "EXAMPLE.com", "example.com.", "Example.COM."] {
         assert_eq!(host(spelling), Ok("example.com".to_owned()), "{spelling}");
     }
-    for spelling in [
-        "bücher.example",
-        "BÜCHER.example",
-        "xn--bcher-kva.example",
-        "XN--BCHER-KVA.EXAMPLE.",
-    ] {
+    for spelling in ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example", "XN--BCHER-KVA.EXAMPLE."] {
         assert_eq!(host(spelling), Ok("xn--bcher-kva.example".to_owned()), "{spelling}");
     }
     for spelling in ["[2001:DB8:0:0::1]", "2001:db8::1", "[2001:0db8::0001]"] {
@@ -30,13 +25,8 @@ fn spellings_of_one_host_become_one_value() {
 
 #[test]
 fn names_in_use_that_are_not_strict_host_names_are_accepted() {
-    for name in [
-        "_dmarc.example.com",
-        "my_bucket.s3.amazonaws.com",
-        "r3---sn-4g5e.example",
-        "-a-.example",
-        "localhost",
-    ] {
+    for name in ["_dmarc.example.com", "my_bucket.s3.amazonaws.com", "r3---sn-4g5e.example", "-a-.example", "localhost"]
+    {
         assert_eq!(host(name), Ok(name.to_owned()));
     }
 }
@@ -117,43 +107,18 @@ fn only_four_decimal_numbers_are_an_ipv4_address() {
 fn connect_needs_a_port() {
     let parsed = Destination::from_connect("ALLOWED.test.:443").unwrap();
     assert_eq!(parsed.to_string(), "allowed.test:443");
-    assert_eq!(
-        Destination::from_connect("[::1]:8443").unwrap().to_string(),
-        "[::1]:8443"
-    );
+    assert_eq!(Destination::from_connect("[::1]:8443").unwrap().to_string(), "[::1]:8443");
     for authority in ["example.com", "[::1]"] {
-        assert_eq!(
-            Destination::from_connect(authority),
-            Err(DestinationError::MissingPort),
-            "{authority}"
-        );
+        assert_eq!(Destination::from_connect(authority), Err(DestinationError::MissingPort), "{authority}");
     }
 }
 
 #[test]
 fn ports_have_one_spelling() {
-    for port in [
-        "0",
-        "65536",
-        "+80",
-        "080",
-        "",
-        "-1",
-        "8 0",
-        "99999999999",
-        "80a",
-        "８０",
-    ] {
+    for port in ["0", "65536", "+80", "080", "", "-1", "8 0", "99999999999", "80a", "８０"] {
         let authority = format!("example.com:{port}");
-        assert_eq!(
-            Destination::from_connect(&authority),
-            Err(DestinationError::InvalidPort),
-            "{authority}"
-        );
-        assert_eq!(
-            Destination::from_host_header(&authority, Scheme::Http),
-            Err(DestinationError::InvalidPort)
-        );
+        assert_eq!(Destination::from_connect(&authority), Err(DestinationError::InvalidPort), "{authority}");
+        assert_eq!(Destination::from_host_header(&authority, Scheme::Http), Err(DestinationError::InvalidPort));
     }
     assert_eq!(Destination::from_connect("a.example:65535").unwrap().port, 65535);
 }
@@ -182,20 +147,9 @@ fn authorities_that_hide_a_host_are_refused() {
 #[test]
 fn default_port_follows_the_scheme() {
     assert_eq!(Destination::from_authority("a.test", Scheme::Http).unwrap().port, 80);
-    assert_eq!(
-        Destination::from_host_header("a.test", Scheme::Https).unwrap().port,
-        443
-    );
-    assert_eq!(
-        Destination::from_host_header("[::1]", Scheme::Https)
-            .unwrap()
-            .to_string(),
-        "[::1]:443"
-    );
-    assert_eq!(
-        Destination::from_authority("a.test:8080", Scheme::Http).unwrap().port,
-        8080
-    );
+    assert_eq!(Destination::from_host_header("a.test", Scheme::Https).unwrap().port, 443);
+    assert_eq!(Destination::from_host_header("[::1]", Scheme::Https).unwrap().to_string(), "[::1]:443");
+    assert_eq!(Destination::from_authority("a.test:8080", Scheme::Http).unwrap().port, 8080);
     assert_eq!(Scheme::parse("HTTPS"), Some(Scheme::Https));
     assert_eq!(Scheme::parse("ftp"), None);
 }

@@ -266,9 +266,7 @@ impl Authority {
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Authority").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -277,21 +275,16 @@ impl std::fmt::Debug for Authority {
 fn create(cert_file: &Path, key_file: &Path, now: SystemTime) -> Result<(), AuthorityError> {
     let key = KeyPair::generate().map_err(LeafError::from)?;
     let mut params = CertificateParams::default();
-    set_validity(
-        &mut params,
-        unix_s(now) - seconds(BACKDATE),
-        unix_s(now) + seconds(CA_VALID),
-    );
+    set_validity(&mut params, unix_s(now) - seconds(BACKDATE), unix_s(now) + seconds(CA_VALID));
     params.serial_number = Some(random_serial()?);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name = DistinguishedName::new();
     // Random, so that two installations' CAs can be told apart in a trust store without naming the machine to clients.
     let [a, b, c, d] = random::<4>()?;
-    params.distinguished_name.push(
-        DnType::CommonName,
-        format!("Tollgate interception CA {a:02x}{b:02x}{c:02x}{d:02x}"),
-    );
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("Tollgate interception CA {a:02x}{b:02x}{c:02x}{d:02x}"));
     let certificate = params.self_signed(&key).map_err(LeafError::from)?;
 
     let key_pem = files::pem("PRIVATE KEY", key.serialized_der());
@@ -307,11 +300,7 @@ fn read_key(path: &Path) -> Result<KeyPair, AuthorityError> {
     let pem = files::read(path, files::Secrecy::Secret)?;
     let der = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| AuthorityError::NoKey(path.to_owned()))?;
     let key = KeyPair::try_from(&der).map_err(|_| AuthorityError::UnsupportedKey(path.to_owned()))?;
-    let supported = [
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-        &rcgen::PKCS_ECDSA_P384_SHA384,
-        &rcgen::PKCS_RSA_SHA256,
-    ];
+    let supported = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_RSA_SHA256];
     if supported.into_iter().any(|algorithm| key.is_compatible(algorithm)) {
         Ok(key)
     } else {

@@ -95,20 +95,14 @@ impl Interceptor {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream)
-            .await
-            .map_err(InterceptError::Handshake)?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(InterceptError::Handshake)?;
         *sni = hello.client_hello().server_name().map(str::to_owned);
         if let Err(mismatch) = agree(sni.as_deref(), host) {
             refuse(hello.io).await;
             return Err(mismatch);
         }
         let leaf = self.leaves.get_or_insert_with(host, || self.make_leaf(host))?;
-        let config = if offers_alpn(&hello.client_hello()) {
-            leaf.negotiating
-        } else {
-            leaf.silent
-        };
+        let config = if offers_alpn(&hello.client_hello()) { leaf.negotiating } else { leaf.silent };
         let stream = hello.into_stream(config).await.map_err(handshake_error)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Intercepted { stream, http2 })
@@ -124,10 +118,7 @@ impl Interceptor {
         silent.ticketer = Arc::clone(&self.ticketer);
         let mut negotiating = silent.clone();
         negotiating.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Leaf {
-            silent: Arc::new(silent),
-            negotiating: Arc::new(negotiating),
-        })
+        Ok(Leaf { silent: Arc::new(silent), negotiating: Arc::new(negotiating) })
     }
 }
 
@@ -150,9 +141,7 @@ impl ResolvesServerCert for OneLeaf {
 }
 
 fn offers_alpn(hello: &ClientHello<'_>) -> bool {
-    hello
-        .alpn()
-        .is_some_and(|mut offered| offered.any(|protocol| protocol == b"h2" || protocol == b"http/1.1"))
+    hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == b"h2" || protocol == b"http/1.1"))
 }
 
 /// SNI may be absent (RFC 6066 forbids it for addresses); where present it names the CONNECT target.
@@ -161,10 +150,7 @@ fn agree(sni: Option<&str>, host: &Host) -> Result<(), InterceptError> {
     if Host::from_sni(sni).is_ok_and(|named| named == *host) {
         return Ok(());
     }
-    Err(InterceptError::SniMismatch {
-        sni: sni.to_owned(),
-        host: host.clone(),
-    })
+    Err(InterceptError::SniMismatch { sni: sni.to_owned(), host: host.clone() })
 }
 
 /// Tells the client why, as far as TLS can. Best effort: the connection is closed either way.

@@ -21,11 +21,9 @@ pub(super) fn outcome(event_id: Uuid, outcome: &Outcome, bytes_max: u32) -> Resu
 /// A row's payload, without its optional texts if they do not fit.
 pub(super) fn row(intent: &Intent, outcome: &Outcome, bytes_max: u32) -> Result<Payload, EncodeError> {
     match Payload::row(intent, outcome, bytes_max) {
-        Err(EncodeError::TooLarge { bytes, .. }) => Payload::row(
-            &intent_without_texts(intent),
-            &outcome_without_texts(outcome, bytes),
-            bytes_max,
-        ),
+        Err(EncodeError::TooLarge { bytes, .. }) => {
+            Payload::row(&intent_without_texts(intent), &outcome_without_texts(outcome, bytes), bytes_max)
+        }
         result => result,
     }
 }
@@ -36,9 +34,7 @@ fn outcome_without_texts(outcome: &Outcome, bytes: usize) -> Outcome {
         tls_cipher: None,
         upstream_cert_sha256: None,
         response_content_type: None,
-        error: Some(format!(
-            "the record took {bytes} bytes; its texts were left out to fit a journal frame"
-        )),
+        error: Some(format!("the record took {bytes} bytes; its texts were left out to fit a journal frame")),
         ..outcome.clone()
     }
 }

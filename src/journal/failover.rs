@@ -16,10 +16,8 @@ impl<P: Platform> Log<P> {
     /// Gives up the tail. Intents that wait are refused; rows that wait keep their `seq` and stay.
     pub(super) fn fail(&mut self, failure: &Failure) {
         tracing::error!(error = %failure, "the audit journal cannot be written; calls are refused until it can");
-        let (intents, rows): (Vec<_>, Vec<_>) = self
-            .pending
-            .drain(..)
-            .partition(|pending| matches!(pending, Pending::Intent { .. }));
+        let (intents, rows): (Vec<_>, Vec<_>) =
+            self.pending.drain(..).partition(|pending| matches!(pending, Pending::Intent { .. }));
         self.pending = rows;
         for intent in &intents {
             if let Pending::Intent { event_id, .. } = intent {
@@ -56,11 +54,7 @@ impl<P: Platform> Log<P> {
         self.check_space(Instant::now())?;
         // An attempt that fails later on repeats this, with the same result.
         let first_seq = self.first_seq();
-        let rescues = self
-            .retired
-            .iter()
-            .map(|retired| rescue(retired, first_seq))
-            .collect::<Result<Vec<_>, _>>()?;
+        let rescues = self.retired.iter().map(|retired| rescue(retired, first_seq)).collect::<Result<Vec<_>, _>>()?;
         let tail = self.start_segment()?;
         self.resume(tail, rescues);
         Ok(())
@@ -70,8 +64,7 @@ impl<P: Platform> Log<P> {
     fn resume(&mut self, mut tail: Tail, rescues: Vec<Rescue>) {
         let now_us = self.platform.now_us();
         tail.add_durable(self.pending.len() as u64, now_us);
-        self.queue
-            .count_commit(self.pending.len() as u64, tail.segment.length());
+        self.queue.count_commit(self.pending.len() as u64, tail.segment.length());
         self.tail = Some(tail);
 
         for (retired, rescue) in std::mem::take(&mut self.retired).iter().zip(rescues) {
@@ -131,7 +124,5 @@ fn rescue(retired: &Tail, first_seq: u64) -> Result<Rescue, SegmentError> {
     contents.rows.retain(|row| row.seq < first_seq);
     // Not closed: that would say that the open intents are in a later segment, and there is none yet.
     segment::replace(path, &contents, &contents.rows, Ending::Open)?;
-    Ok(Rescue::Saved {
-        rows_lost: retired.durable_rows.saturating_sub(contents.rows.len() as u64),
-    })
+    Ok(Rescue::Saved { rows_lost: retired.durable_rows.saturating_sub(contents.rows.len() as u64) })
 }

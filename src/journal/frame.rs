@@ -53,17 +53,9 @@ pub(super) enum Frame {
     /// An exchange began.
     Intent(Box<Intent>),
     /// The exchange whose intent has this event id ended.
-    Outcome {
-        seq: u64,
-        event_id: Uuid,
-        outcome: Box<Outcome>,
-    },
+    Outcome { seq: u64, event_id: Uuid, outcome: Box<Outcome> },
     /// An exchange that began and ended at once, or whose intent is not in the journal.
-    Row {
-        seq: u64,
-        intent: Box<Intent>,
-        outcome: Box<Outcome>,
-    },
+    Row { seq: u64, intent: Box<Intent>, outcome: Box<Outcome> },
     /// Nothing follows.
     Close,
 }
@@ -136,19 +128,13 @@ impl Payload {
     }
 
     pub(super) const fn close() -> Self {
-        Self {
-            frame_type: FrameType::Close,
-            bytes: Vec::new(),
-        }
+        Self { frame_type: FrameType::Close, bytes: Vec::new() }
     }
 
     fn encode(frame_type: FrameType, value: &impl Serialize, bytes_max: u32) -> Result<Self, EncodeError> {
         let bytes = postcard::to_stdvec(value)?;
         if bytes.len() > bytes_max as usize {
-            return Err(EncodeError::TooLarge {
-                bytes: bytes.len(),
-                bytes_max,
-            });
+            return Err(EncodeError::TooLarge { bytes: bytes.len(), bytes_max });
         }
         Ok(Self { frame_type, bytes })
     }
@@ -234,12 +220,7 @@ pub(super) fn check_frame(input: &[u8], seed: Seed) -> Result<Checked<'_>, Frame
     if frame_checksum(seed, length_bytes, code, seq, payload) != checksum {
         return Err(FrameFault::Checksum);
     }
-    Ok(Checked {
-        frame_type,
-        seq,
-        payload,
-        size: input.len() - rest.len() + payload.len(),
-    })
+    Ok(Checked { frame_type, seq, payload, size: input.len() - rest.len() + payload.len() })
 }
 
 impl Checked<'_> {
@@ -249,19 +230,11 @@ impl Checked<'_> {
             FrameType::Intent => Frame::Intent(Box::new(decode_all(self.payload)?)),
             FrameType::Outcome => {
                 let (event_id, outcome): (Uuid, Outcome) = decode_all(self.payload)?;
-                Frame::Outcome {
-                    seq,
-                    event_id,
-                    outcome: Box::new(outcome),
-                }
+                Frame::Outcome { seq, event_id, outcome: Box::new(outcome) }
             }
             FrameType::Row => {
                 let (intent, outcome): (Intent, Outcome) = decode_all(self.payload)?;
-                Frame::Row {
-                    seq,
-                    intent: Box::new(intent),
-                    outcome: Box::new(outcome),
-                }
+                Frame::Row { seq, intent: Box::new(intent), outcome: Box::new(outcome) }
             }
             FrameType::Close if self.payload.is_empty() => Frame::Close,
             FrameType::Close => return Err(FrameFault::TrailingBytes(self.payload.len())),
@@ -271,11 +244,7 @@ impl Checked<'_> {
 
 fn decode_all<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameFault> {
     let (value, rest) = postcard::take_from_bytes(payload)?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(FrameFault::TrailingBytes(rest.len()))
-    }
+    if rest.is_empty() { Ok(value) } else { Err(FrameFault::TrailingBytes(rest.len())) }
 }
 
 /// Why a file's first bytes are not a segment header.
@@ -302,10 +271,7 @@ impl Header {
     pub(super) fn encode(&self) -> Result<(Vec<u8>, Seed), EncodeError> {
         let body = postcard::to_stdvec(self)?;
         if body.len() > HEADER_BODY_BYTES_MAX as usize {
-            return Err(EncodeError::TooLarge {
-                bytes: body.len(),
-                bytes_max: HEADER_BODY_BYTES_MAX,
-            });
+            return Err(EncodeError::TooLarge { bytes: body.len(), bytes_max: HEADER_BODY_BYTES_MAX });
         }
         let version = FORMAT_VERSION.to_le_bytes();
         let length = (body.len() as u32).to_le_bytes();

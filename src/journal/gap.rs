@@ -24,10 +24,7 @@ pub(super) fn lost_records(event_id: Uuid, lost: Lost) -> (Intent, Outcome) {
         error: Some(error),
         ..bare_outcome(lost.last_us, OutcomeKind::Gap)
     };
-    (
-        bare_intent(event_id, lost.first_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        outcome,
-    )
+    (bare_intent(event_id, lost.first_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), outcome)
 }
 
 /// One row for one record that was in damaged bytes, found damaged at `now_us`.
@@ -36,10 +33,7 @@ pub(super) fn damaged_record(event_id: Uuid, now_us: i64) -> (Intent, Outcome) {
         error: Some("1 record lost to a damaged journal segment".to_owned()),
         ..bare_outcome(now_us, OutcomeKind::Gap)
     };
-    (
-        bare_intent(event_id, now_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        outcome,
-    )
+    (bare_intent(event_id, now_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), outcome)
 }
 
 /// One row for one record of which only the outcome can be read.
@@ -47,15 +41,10 @@ pub(super) fn damaged_intent(orphan: &Orphan) -> (Intent, Outcome) {
     let kind = orphan.outcome.outcome;
     let outcome = Outcome {
         outcome: OutcomeKind::Gap,
-        error: Some(format!(
-            "1 record lost to a damaged journal segment, except its outcome: {kind}"
-        )),
+        error: Some(format!("1 record lost to a damaged journal segment, except its outcome: {kind}")),
         ..orphan.outcome.clone()
     };
-    (
-        bare_intent(orphan.event_id, outcome.end_time_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        outcome,
-    )
+    (bare_intent(orphan.event_id, outcome.end_time_us, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), outcome)
 }
 
 fn timestamp(time_us: i64) -> String {

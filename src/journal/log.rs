@@ -43,16 +43,8 @@ pub enum Failure {
 /// A frame that was given to the segment and is not known to be durable.
 #[derive(Debug)]
 pub(super) enum Pending {
-    Intent {
-        event_id: Uuid,
-        done: oneshot::Sender<Result<(), NoEvidence>>,
-    },
-    Settled {
-        seq: u64,
-        event_id: Uuid,
-        payload: Payload,
-        done: oneshot::Sender<Result<(), NoEvidence>>,
-    },
+    Intent { event_id: Uuid, done: oneshot::Sender<Result<(), NoEvidence>> },
+    Settled { seq: u64, event_id: Uuid, payload: Payload, done: oneshot::Sender<Result<(), NoEvidence>> },
 }
 
 impl Pending {
@@ -124,16 +116,9 @@ impl<P: Platform> Log<P> {
         let dir = settings.dir.clone();
         let segments = std::fs::create_dir_all(&dir)
             .and_then(|()| segment::list(&dir))
-            .map_err(|source| OpenError::Directory {
-                dir: dir.clone(),
-                source,
-            })?;
+            .map_err(|source| OpenError::Directory { dir: dir.clone(), source })?;
         let epoch = writer.epoch;
-        if segments
-            .iter()
-            .filter_map(|path| SegmentId::from_path(path))
-            .any(|id| id.epoch == epoch)
-        {
+        if segments.iter().filter_map(|path| SegmentId::from_path(path)).any(|id| id.epoch == epoch) {
             return Err(OpenError::EpochUsed { dir, epoch });
         }
         let mut log = Self {
@@ -205,23 +190,13 @@ impl<P: Platform> Log<P> {
     }
 
     pub(super) fn check_space(&mut self, now: Instant) -> Result<(), Failure> {
-        if self
-            .space_checked
-            .is_some_and(|checked| now.duration_since(checked) < SPACE_CHECK_GAP)
-        {
+        if self.space_checked.is_some_and(|checked| now.duration_since(checked) < SPACE_CHECK_GAP) {
             return Ok(());
         }
         let (dir, min) = (&self.settings.dir, self.settings.free_bytes_min);
-        let free = self.platform.free_bytes(dir).map_err(|source| Failure::Space {
-            dir: dir.clone(),
-            source,
-        })?;
+        let free = self.platform.free_bytes(dir).map_err(|source| Failure::Space { dir: dir.clone(), source })?;
         if free < min {
-            return Err(Failure::Full {
-                dir: dir.clone(),
-                free,
-                min,
-            });
+            return Err(Failure::Full { dir: dir.clone(), free, min });
         }
         // Only a good answer is good for a while: a full disk is looked at again at every retry.
         self.space_checked = Some(now);
@@ -249,11 +224,7 @@ impl<P: Platform> Log<P> {
 
     /// Gives a frame its place: in the buffer, among the open intents, and among what waits for the sync.
     fn admit(&mut self, entry: Entry, seed: Seed) {
-        let Entry {
-            event_id,
-            payload,
-            done,
-        } = entry;
+        let Entry { event_id, payload, done } = entry;
         if payload.frame_type() == FrameType::Intent {
             payload.write_frame(seed, 0, &mut self.buffer);
             self.open.insert(event_id, payload);
@@ -272,12 +243,7 @@ impl<P: Platform> Log<P> {
         let seq = self.next_seq;
         self.next_seq += 1;
         payload.write_frame(seed, seq, &mut self.buffer);
-        self.pending.push(Pending::Settled {
-            seq,
-            event_id,
-            payload,
-            done,
-        });
+        self.pending.push(Pending::Settled { seq, event_id, payload, done });
     }
 
     fn write_buffer(&mut self) -> Result<(), Failure> {
@@ -288,10 +254,7 @@ impl<P: Platform> Log<P> {
                 let path = tail.segment.path();
                 self.platform
                     .sync(tail.segment.file())
-                    .map_err(|source| Failure::Sync {
-                        path: path.to_owned(),
-                        source,
-                    })?;
+                    .map_err(|source| Failure::Sync { path: path.to_owned(), source })?;
             }
             Durability::Write => {}
         }
@@ -301,17 +264,12 @@ impl<P: Platform> Log<P> {
     /// Everything pending is durable.
     fn acknowledge(&mut self) {
         self.settling.clear();
-        let rows = self
-            .pending
-            .iter()
-            .filter(|pending| matches!(pending, Pending::Settled { .. }))
-            .count() as u64;
+        let rows = self.pending.iter().filter(|pending| matches!(pending, Pending::Settled { .. })).count() as u64;
         let now_us = self.platform.now_us();
         if let Some(tail) = self.tail.as_mut() {
             tail.add_durable(rows, now_us);
         }
-        self.queue
-            .count_commit(self.pending.len() as u64, self.buffer.len() as u64);
+        self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64);
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         for pending in self.pending.drain(..) {
             pending.answer(Ok(()));
@@ -323,11 +281,7 @@ impl<P: Platform> Log<P> {
         let event_id = Uuid::now_v7();
         let (intent, outcome) = gap::lost_records(event_id, lost);
         let payload = Payload::row(&intent, &outcome, self.settings.frame_bytes_max).ok()?;
-        Some(Entry {
-            event_id,
-            payload,
-            done: oneshot::channel().0,
-        })
+        Some(Entry { event_id, payload, done: oneshot::channel().0 })
     }
 
     /// Whether the tail is to be closed now. A segment without rows never is: all of it would be carried.
@@ -370,24 +324,14 @@ impl<P: Platform> Log<P> {
             Pending::Intent { .. } => None,
             Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
         });
-        let header = Header {
-            writer: self.writer.clone(),
-            number: self.next_number,
-            first_seq: self.first_seq(),
-        };
+        let header = Header { writer: self.writer.clone(), number: self.next_number, first_seq: self.first_seq() };
         let mut carried: Vec<_> = self.open.iter().collect();
         carried.sort_unstable_by_key(|(event_id, _)| **event_id);
         let carried = carried.into_iter().map(|(_, payload)| (payload, 0));
         let segment = segment::create(&self.settings.dir, &header, carried.chain(settled))?;
         self.next_number += 1;
         let bytes = segment.length();
-        Ok(Tail {
-            segment,
-            durable_bytes: bytes,
-            durable_rows: 0,
-            first_bytes: bytes,
-            first_row: None,
-        })
+        Ok(Tail { segment, durable_bytes: bytes, durable_rows: 0, first_bytes: bytes, first_row: None })
     }
 
     /// The lowest `seq` that is not durable yet.
@@ -409,10 +353,7 @@ impl<P: Platform> Log<P> {
             .map_err(Failure::from)
             .and_then(|()| {
                 let synced = self.platform.sync(old.segment.file());
-                synced.map_err(|source| Failure::Sync {
-                    path: path.clone(),
-                    source,
-                })
+                synced.map_err(|source| Failure::Sync { path: path.clone(), source })
             })
             .and_then(|()| Ok(old.segment.check_identity()?));
         match closed {
@@ -430,14 +371,11 @@ impl<P: Platform> Log<P> {
     /// The journal is to be closed: writes what is left, closes the tail.
     fn finish(mut self) -> Result<(), CloseError> {
         let result = if self.tail.is_some() { Ok(()) } else { self.reopen() };
-        result
-            .and_then(|()| self.serve(Wake::Work))
-            .and_then(|()| self.close_tail())
-            .map_err(|failure| {
-                self.fail(&failure);
-                let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
-                CloseError::Storage { failure, frames_lost }
-            })
+        result.and_then(|()| self.serve(Wake::Work)).and_then(|()| self.close_tail()).map_err(|failure| {
+            self.fail(&failure);
+            let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
+            CloseError::Storage { failure, frames_lost }
+        })
     }
 
     fn close_tail(&mut self) -> Result<(), Failure> {

@@ -109,9 +109,12 @@ pub struct Commit {
     state: CommitState,
 }
 
+/// What the writer says of one frame; the sender is gone if the writer is.
+type Answer = oneshot::Receiver<Result<(), NoEvidence>>;
+
 #[derive(Debug)]
 enum CommitState {
-    Waiting(oneshot::Receiver<Result<(), NoEvidence>>),
+    Waiting { done: Answer, queue: Arc<Queue> },
     Refused(NoEvidence),
 }
 
@@ -120,7 +123,10 @@ impl Commit {
     /// storage is back, so a caller that cannot wait sets its own.
     pub async fn durable(self) -> Result<(), NoEvidence> {
         match self.state {
-            CommitState::Waiting(done) => done.await.unwrap_or(Err(NoEvidence::Closed)),
+            CommitState::Waiting { done, queue } => {
+                queue.hurry();
+                done.await.unwrap_or(Err(NoEvidence::Closed))
+            }
             CommitState::Refused(reason) => Err(reason),
         }
     }
@@ -147,14 +153,9 @@ fn open_on<P: Platform>(
     let settings = Arc::new(settings);
     let queue = Arc::new(Queue::new(&settings));
     let log = log::Log::start(platform, Arc::clone(&settings), writer, Arc::clone(&queue), closed)?;
-    let thread = std::thread::Builder::new()
-        .name("journal".to_owned())
-        .spawn(move || log.run())
-        .map_err(OpenError::Thread)?;
-    let journal = Journal {
-        queue: Arc::clone(&queue),
-        settings,
-    };
+    let thread =
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || log.run()).map_err(OpenError::Thread)?;
+    let journal = Journal { queue: Arc::clone(&queue), settings };
     Ok((journal, JournalThread { queue, thread }))
 }
 
@@ -166,10 +167,10 @@ impl Journal {
     pub async fn intend(&self, intent: &Intent) -> Result<(), NoEvidence> {
         let payload =
             Payload::intent(intent, self.settings.frame_bytes_max).map_err(|error| NoEvidence::from(&error))?;
-        let (entry, commit) = waiting(intent.event_id, payload);
+        let (entry, done) = entry(intent.event_id, payload);
         self.queue.push_intent(entry)?;
-        match tokio::time::timeout(self.settings.wait_max, commit.durable()).await {
-            Ok(result) => result,
+        match tokio::time::timeout(self.settings.wait_max, done).await {
+            Ok(answer) => answer.unwrap_or(Err(NoEvidence::Closed)),
             Err(_elapsed) => Err(NoEvidence::TimedOut),
         }
     }
@@ -193,20 +194,23 @@ impl Journal {
     fn push_settled(&self, event_id: Uuid, payload: Result<Payload, EncodeError>, time_us: i64) -> Commit {
         match payload {
             Ok(payload) => {
-                let (entry, commit) = waiting(event_id, payload);
+                let (entry, done) = entry(event_id, payload);
                 self.queue.push_settled(entry, time_us);
-                commit
+                Commit { state: CommitState::Waiting { done, queue: Arc::clone(&self.queue) } }
             }
             Err(error) => {
                 self.queue.count_lost(1, time_us);
-                Commit {
-                    state: CommitState::Refused(NoEvidence::from(&error)),
-                }
+                Commit { state: CommitState::Refused(NoEvidence::from(&error)) }
             }
         }
     }
 
-    /// Whether intents can be written now.
+    /// Whether intents can be written now. Costs nothing.
+    pub fn is_writable(&self) -> bool {
+        self.queue.is_writable()
+    }
+
+    /// Whether intents can be written now, and if not, why.
     pub fn health(&self) -> Health {
         self.queue.health()
     }
@@ -216,18 +220,9 @@ impl Journal {
     }
 }
 
-fn waiting(event_id: Uuid, payload: Payload) -> (Entry, Commit) {
-    let (done, receiver) = oneshot::channel();
-    (
-        Entry {
-            event_id,
-            payload,
-            done,
-        },
-        Commit {
-            state: CommitState::Waiting(receiver),
-        },
-    )
+fn entry(event_id: Uuid, payload: Payload) -> (Entry, Answer) {
+    let (done, answer) = oneshot::channel();
+    (Entry { event_id, payload, done }, answer)
 }
 
 impl From<&EncodeError> for NoEvidence {

@@ -2,8 +2,9 @@
 //!
 //! Callers push and never wait here; the writer takes everything at once. It does not touch storage.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -80,6 +81,9 @@ pub(super) enum Wake {
 pub(super) struct Queue {
     frames_max: usize,
     bytes_max: usize,
+    settle_linger: Duration,
+    /// `health`, for those who ask on every call.
+    writable: AtomicBool,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -92,6 +96,10 @@ struct State {
     lost: Option<Lost>,
     health: Health,
     stopping: bool,
+    /// Somebody waits for an entry to be durable: an intent always, a row when its commit is waited for.
+    urgent: bool,
+    /// When entries that nobody waits for are written at the latest.
+    linger_until: Option<Instant>,
     /// Spares the system call of a notification when the writer is busy.
     writer_waits: bool,
     counters: Counters,
@@ -105,11 +113,7 @@ impl State {
 
     fn count_lost(&mut self, records: u64, time_us: i64) {
         self.counters.lost += records;
-        let lost = self.lost.get_or_insert(Lost {
-            records: 0,
-            first_us: time_us,
-            last_us: time_us,
-        });
+        let lost = self.lost.get_or_insert(Lost { records: 0, first_us: time_us, last_us: time_us });
         lost.records += records;
         lost.first_us = lost.first_us.min(time_us);
         lost.last_us = lost.last_us.max(time_us);
@@ -118,6 +122,13 @@ impl State {
     fn has_work(&self) -> bool {
         !self.entries.is_empty() || self.lost.is_some()
     }
+
+    /// Whether what is queued is to be written now. Outcomes that nobody waits for linger a little, so that they share the
+    /// commit of the next intent instead of starting one that the intent would have to wait out.
+    fn is_due(&self, now: Instant) -> bool {
+        let lingered = self.linger_until.is_some_and(|until| now >= until);
+        self.has_work() && (self.urgent || self.stopping || self.lost.is_some() || lingered)
+    }
 }
 
 impl Queue {
@@ -125,12 +136,16 @@ impl Queue {
         Self {
             frames_max: settings.backlog_frames_max,
             bytes_max: settings.backlog_bytes_max,
+            settle_linger: settings.settle_linger,
+            writable: AtomicBool::new(true),
             state: Mutex::new(State {
                 entries: Vec::new(),
                 bytes: 0,
                 lost: None,
                 health: Health::Writable,
                 stopping: false,
+                urgent: false,
+                linger_until: None,
                 writer_waits: false,
                 counters: Counters::default(),
             }),
@@ -175,11 +190,30 @@ impl Queue {
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, entry: Entry) {
+        let news = if entry.payload.frame_type() == FrameType::Intent {
+            !std::mem::replace(&mut state.urgent, true)
+        } else {
+            state.linger_until.is_none()
+        };
         state.bytes += entry.payload.len();
         state.entries.push(entry);
-        let writer_waits = std::mem::take(&mut state.writer_waits);
+        if state.linger_until.is_none() {
+            state.linger_until = Some(Instant::now() + self.settle_linger);
+        }
+        self.tell_writer(state, news);
+    }
+
+    /// Somebody waits for what was queued: it does not linger.
+    pub(super) fn hurry(&self) {
+        let mut state = self.state();
+        let news = !std::mem::replace(&mut state.urgent, true);
+        self.tell_writer(state, news);
+    }
+
+    fn tell_writer(&self, mut state: MutexGuard<'_, State>, news: bool) {
+        let notify = news && std::mem::take(&mut state.writer_waits);
         drop(state);
-        if writer_waits {
+        if notify {
             self.wake.notify_one();
         }
     }
@@ -196,47 +230,56 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits until something is queued, `until` has come or the journal is to be closed, whichever is found first
-    /// in this order.
+    /// Waits until something queued is due, `until` has come or the journal is to be closed, whichever is found first in
+    /// this order.
     pub(super) fn wait_for_work(&self, until: Option<Instant>) -> Wake {
-        self.wait(until, State::has_work)
-    }
-
-    /// Waits until `until` has come or the journal is to be closed; what is queued stays queued.
-    pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
-        self.wait(Some(until), |_| false)
-    }
-
-    fn wait(&self, until: Option<Instant>, has_work: impl Fn(&State) -> bool) -> Wake {
         let mut state = self.state();
         loop {
-            if has_work(&state) {
+            let now = Instant::now();
+            if state.is_due(now) {
                 return Wake::Work;
             }
             if state.stopping {
                 return Wake::Stop;
             }
-            state.writer_waits = true;
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                Some(left) if left.is_zero() => {
-                    state.writer_waits = false;
-                    return Wake::Due;
-                }
-                Some(left) => {
-                    self.wake
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            if until.is_some_and(|until| now >= until) {
+                return Wake::Due;
+            }
+            let next = [until, state.linger_until].into_iter().flatten().min();
+            state = self.sleep(state, next);
         }
+    }
+
+    /// Waits until `until` has come or the journal is to be closed; what is queued stays queued.
+    pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
+        let mut state = self.state();
+        loop {
+            if state.stopping {
+                return Wake::Stop;
+            }
+            if Instant::now() >= until {
+                return Wake::Due;
+            }
+            state = self.sleep(state, Some(until));
+        }
+    }
+
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
+        state.writer_waits = true;
+        let mut state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(left) => self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.writer_waits = false;
+        state
     }
 
     /// Takes everything queued.
     pub(super) fn drain(&self) -> (Vec<Entry>, Option<Lost>) {
         let mut state = self.state();
         state.bytes = 0;
+        state.urgent = false;
+        state.linger_until = None;
         (std::mem::take(&mut state.entries), state.lost.take())
     }
 
@@ -247,6 +290,7 @@ impl Queue {
             state.counters.failures += 1;
         }
         state.health = Health::Failed { reason };
+        self.writable.store(false, Ordering::Release);
         let (intents, settled): (Vec<_>, Vec<_>) = std::mem::take(&mut state.entries)
             .into_iter()
             .partition(|entry| entry.payload.frame_type() == FrameType::Intent);
@@ -261,16 +305,16 @@ impl Queue {
     /// Storage is back.
     pub(super) fn recovered(&self) {
         self.state().health = Health::Writable;
+        self.writable.store(true, Ordering::Release);
     }
 
     /// The writer thread is gone: whoever waits or comes later is told.
     pub(super) fn end(&self) {
         let mut state = self.state();
         state.stopping = true;
+        self.writable.store(false, Ordering::Release);
         if state.health == Health::Writable {
-            state.health = Health::Failed {
-                reason: NoEvidence::Closed.to_string(),
-            };
+            state.health = Health::Failed { reason: NoEvidence::Closed.to_string() };
         }
         let entries = std::mem::take(&mut state.entries);
         drop(state);
@@ -290,15 +334,16 @@ impl Queue {
         self.state().counters.unmatched += 1;
     }
 
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
+    }
+
     pub(super) fn health(&self) -> Health {
         self.state().health.clone()
     }
 
     pub(super) fn counters(&self) -> Counters {
         let state = self.state();
-        Counters {
-            backlog_frames: state.entries.len() as u64,
-            ..state.counters
-        }
+        Counters { backlog_frames: state.entries.len() as u64, ..state.counters }
     }
 }

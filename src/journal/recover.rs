@@ -43,11 +43,7 @@ pub enum Repair {
     RemovedEmpty { path: PathBuf },
     /// The header is damaged, so nothing of the segment can be read.
     #[error("moved {} to {}: {fault}; the records in it are missing", path.display(), to.display())]
-    Unreadable {
-        path: PathBuf,
-        to: PathBuf,
-        fault: HeaderFault,
-    },
+    Unreadable { path: PathBuf, to: PathBuf, fault: HeaderFault },
     /// An append had not finished when the process stopped.
     #[error("cut {bytes} bytes of an unfinished append from {}", path.display())]
     CutTail { path: PathBuf, bytes: u64 },
@@ -57,12 +53,7 @@ pub enum Repair {
         path.display(),
         copy.display()
     )]
-    LeftOutDamage {
-        path: PathBuf,
-        copy: PathBuf,
-        bytes: u64,
-        rows_lost: u64,
-    },
+    LeftOutDamage { path: PathBuf, copy: PathBuf, bytes: u64, rows_lost: u64 },
     /// Exchanges that were in progress when the process stopped are `interrupted` rows now.
     #[error("recorded {rows} interrupted exchanges in {}", path.display())]
     Interrupted { path: PathBuf, rows: u64 },
@@ -72,11 +63,7 @@ pub enum Repair {
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
     Read(ReadError),
     #[error(
@@ -89,11 +76,7 @@ pub enum RecoverError {
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecoverError {
-    move |source| RecoverError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| RecoverError::Io { action, path: path.to_owned(), source }
 }
 
 /// Recovers the journal in `dir`; a directory that does not exist has nothing to recover. `now_us`, microseconds since
@@ -103,11 +86,7 @@ pub fn recover(dir: &Path, now_us: i64) -> Result<Recovery, RecoverError> {
         return Ok(Recovery::default());
     }
     remove_temporaries(dir)?;
-    let mut run = Run {
-        dir,
-        now_us,
-        recovery: Recovery::default(),
-    };
+    let mut run = Run { dir, now_us, recovery: Recovery::default() };
     let paths = segment::list(dir).map_err(io_error("list", dir))?;
     for epoch in paths.chunk_by(|a, b| epoch_of(a) == epoch_of(b)) {
         run.recover_epoch(epoch)?;
@@ -124,9 +103,7 @@ fn epoch_of(path: &Path) -> Option<u64> {
 fn remove_temporaries(dir: &Path) -> Result<(), RecoverError> {
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let path = entry.map_err(io_error("list", dir))?.path();
-        let is_temporary = path
-            .extension()
-            .is_some_and(|extension| extension == TEMPORARY_EXTENSION)
+        let is_temporary = path.extension().is_some_and(|extension| extension == TEMPORARY_EXTENSION)
             && SegmentId::from_path(&path.with_extension("")).is_some();
         if is_temporary {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
@@ -154,11 +131,7 @@ impl Run<'_> {
         let mut following = readable.iter().map(|(_, first_seq)| *first_seq).skip(1);
         for (path, _) in &readable {
             let next_first_seq = following.next();
-            let interrupted = if next_first_seq.is_none() {
-                interrupted.as_slice()
-            } else {
-                &[]
-            };
+            let interrupted = if next_first_seq.is_none() { interrupted.as_slice() } else { &[] };
             self.recover_segment(path, next_first_seq, interrupted)?;
         }
         Ok(())
@@ -174,15 +147,10 @@ impl Run<'_> {
         match fault {
             HeaderFault::Incomplete => {
                 fs::remove_file(path).map_err(io_error("remove", path))?;
-                self.recovery
-                    .repairs
-                    .push(Repair::RemovedIncomplete { path: path.to_owned() });
+                self.recovery.repairs.push(Repair::RemovedIncomplete { path: path.to_owned() });
             }
             HeaderFault::Version { found } => {
-                return Err(RecoverError::Version {
-                    path: path.to_owned(),
-                    found,
-                });
+                return Err(RecoverError::Version { path: path.to_owned(), found });
             }
             HeaderFault::Magic
             | HeaderFault::TooLarge(_)
@@ -191,11 +159,7 @@ impl Run<'_> {
             | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
                 fs::rename(path, &to).map_err(io_error("move to quarantine", path))?;
-                self.recovery.repairs.push(Repair::Unreadable {
-                    path: path.to_owned(),
-                    to,
-                    fault,
-                });
+                self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
         Ok(None)
@@ -216,31 +180,17 @@ impl Run<'_> {
         let ids: HashSet<Uuid> = contents.open.iter().map(|intent| intent.event_id).collect();
         for (path, _) in earlier {
             let rows = segment::read(path).map_err(RecoverError::Read)?.rows;
-            settled.extend(
-                rows.iter()
-                    .map(|row| row.intent.event_id)
-                    .filter(|event_id| ids.contains(event_id)),
-            );
+            settled.extend(rows.iter().map(|row| row.intent.event_id).filter(|event_id| ids.contains(event_id)));
         }
-        Ok(contents
-            .open
-            .into_iter()
-            .filter(|intent| !settled.contains(&intent.event_id))
-            .collect())
+        Ok(contents.open.into_iter().filter(|intent| !settled.contains(&intent.event_id)).collect())
     }
 
     fn next_was_lost(&self, path: &Path) -> Result<bool, RecoverError> {
         let Some(id) = SegmentId::from_path(path) else {
             return Ok(false);
         };
-        let next = SegmentId {
-            number: id.number.saturating_add(1),
-            ..id
-        };
-        let lost = self
-            .dir
-            .join(QUARANTINE)
-            .join(unreadable_name(Path::new(&next.file_name())));
+        let next = SegmentId { number: id.number.saturating_add(1), ..id };
+        let lost = self.dir.join(QUARANTINE).join(unreadable_name(Path::new(&next.file_name())));
         fs::exists(&lost).map_err(io_error("inspect", &lost))
     }
 
@@ -267,9 +217,7 @@ impl Run<'_> {
             return Ok(());
         }
         fs::remove_file(path).map_err(io_error("remove", path))?;
-        self.recovery
-            .repairs
-            .push(Repair::RemovedEmpty { path: path.to_owned() });
+        self.recovery.repairs.push(Repair::RemovedEmpty { path: path.to_owned() });
         Ok(())
     }
 
@@ -289,34 +237,19 @@ impl Run<'_> {
             let copy = self.copy_to_quarantine(path)?;
             let gaps = gap_rows(contents, next_first_seq, self.now_us);
             let (bytes, rows_lost) = (damage.corrupt_bytes(), gaps.len() as u64);
-            self.recovery.repairs.push(Repair::LeftOutDamage {
-                path: path.to_owned(),
-                copy,
-                bytes,
-                rows_lost,
-            });
+            self.recovery.repairs.push(Repair::LeftOutDamage { path: path.to_owned(), copy, bytes, rows_lost });
             rows.extend(gaps);
             rows.sort_by_key(|row| row.seq);
         }
         if let Some(torn) = damage.torn {
             let bytes = torn.end - torn.start;
-            self.recovery.repairs.push(Repair::CutTail {
-                path: path.to_owned(),
-                bytes,
-            });
+            self.recovery.repairs.push(Repair::CutTail { path: path.to_owned(), bytes });
         }
         if !interrupted.is_empty() {
             let next_seq = rows.last().map_or(contents.first_seq, |row| row.seq + 1);
-            rows.extend(
-                (next_seq..)
-                    .zip(interrupted)
-                    .map(|(seq, intent)| self.interrupted_row(contents, seq, intent)),
-            );
+            rows.extend((next_seq..).zip(interrupted).map(|(seq, intent)| self.interrupted_row(contents, seq, intent)));
             let rows = interrupted.len() as u64;
-            self.recovery.repairs.push(Repair::Interrupted {
-                path: path.to_owned(),
-                rows,
-            });
+            self.recovery.repairs.push(Repair::Interrupted { path: path.to_owned(), rows });
         }
         Ok(rows)
     }
@@ -326,12 +259,7 @@ impl Run<'_> {
             error: Some("process stopped before the outcome was recorded".to_owned()),
             ..bare_outcome(self.now_us, OutcomeKind::Interrupted)
         };
-        Row {
-            seq,
-            writer: Arc::clone(&contents.writer),
-            intent: intent.clone(),
-            outcome,
-        }
+        Row { seq, writer: Arc::clone(&contents.writer), intent: intent.clone(), outcome }
     }
 
     fn quarantine(&self) -> Result<PathBuf, RecoverError> {
@@ -359,9 +287,7 @@ fn gap_rows(contents: &Contents, next_first_seq: Option<u64>, now_us: i64) -> Ve
     let orphans: BTreeMap<u64, &Orphan> = contents.orphans.iter().map(|orphan| (orphan.seq, orphan)).collect();
     let seen: BTreeSet<u64> = contents.rows.iter().map(|row| row.seq).collect();
     let last_seen = seen.last().max(orphans.keys().next_back()).copied();
-    let end = next_first_seq
-        .or(last_seen.map(|seq| seq + 1))
-        .unwrap_or(contents.first_seq);
+    let end = next_first_seq.or(last_seen.map(|seq| seq + 1)).unwrap_or(contents.first_seq);
     // Not more than fit in the damaged bytes: a record takes far more than one.
     let rows_max = contents.damage.as_ref().map_or(0, Damage::corrupt_bytes) as usize;
     (contents.first_seq..end)
@@ -372,12 +298,7 @@ fn gap_rows(contents: &Contents, next_first_seq: Option<u64>, now_us: i64) -> Ve
                 Some(orphan) => gap::damaged_intent(orphan),
                 None => gap::damaged_record(Uuid::now_v7(), now_us),
             };
-            Row {
-                seq,
-                writer: Arc::clone(&contents.writer),
-                intent,
-                outcome,
-            }
+            Row { seq, writer: Arc::clone(&contents.writer), intent, outcome }
         })
         .collect()
 }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub seal_after: Duration,
     /// Under load, commits start at least this far apart; an idle writer commits at once.
     pub commit_gap: Duration,
+    /// How long an outcome that nobody waits for may wait for an intent whose commit it can share.
+    pub settle_linger: Duration,
     /// Longest wait for an intent to be durable; then it has failed.
     pub wait_max: Duration,
     /// Time between attempts to write again after a storage failure.
@@ -75,6 +77,7 @@ impl Settings {
             segment_bytes_max: 64 << 20,
             seal_after: Duration::from_secs(10),
             commit_gap: Duration::from_millis(1),
+            settle_linger: Duration::from_millis(5),
             wait_max: Duration::from_secs(5),
             retry_gap: Duration::from_millis(200),
             backlog_frames_max: 65_536,

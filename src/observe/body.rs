@@ -41,9 +41,7 @@ impl Body for CountedRequest {
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.traffic
-                        .request_bytes
-                        .fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.traffic.request_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
                 }
             }
             Some(Err(_)) => self.traffic.client_broke.store(true, Ordering::Release),
@@ -80,12 +78,7 @@ pub struct RelayedResponse {
 
 impl RelayedResponse {
     pub fn new(inner: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
-        Self {
-            inner,
-            exchange: Some(exchange),
-            idle_timeout,
-            idle: None,
-        }
+        Self { inner, exchange: Some(exchange), idle_timeout, idle: None }
     }
 
     fn settle(&mut self, outcome: OutcomeKind, error: Option<String>) {
@@ -97,18 +90,12 @@ impl RelayedResponse {
     /// Starts the idle clock when nothing is there to relay, and reports when it has run out.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timeout = self.idle_timeout;
-        self.idle
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)))
-            .as_mut()
-            .poll(cx)
+        self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout))).as_mut().poll(cx)
     }
 
     fn saw(&mut self, frame: &Frame<Bytes>) {
         if let (Some(data), Some(exchange)) = (frame.data_ref(), &self.exchange) {
-            exchange
-                .traffic()
-                .response_bytes
-                .fetch_add(data.len() as u64, Ordering::Relaxed);
+            exchange.traffic().response_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         if let Some(idle) = &mut self.idle {
             idle.as_mut().reset(Instant::now() + self.idle_timeout);

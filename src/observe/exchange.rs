@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::attribution::Subject;
 use crate::destination::Destination;
-use crate::journal::{Commit, Health, Journal, NoEvidence};
+use crate::journal::{Commit, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
 use crate::record::{DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind};
 use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
@@ -38,13 +38,7 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn new(journal: Journal, fingerprint: FingerprintKey, metrics: Arc<Metrics>, wait_max: Duration) -> Self {
-        Self {
-            journal,
-            fingerprint,
-            metrics,
-            wait_max,
-            cut_off: AtomicBool::new(false),
-        }
+        Self { journal, fingerprint, metrics, wait_max, cut_off: AtomicBool::new(false) }
     }
 
     pub fn journal(&self) -> &Journal {
@@ -57,7 +51,7 @@ impl Recorder {
         let deadline = Instant::now() + self.wait_max;
         let mut durable = std::pin::pin!(commit.durable());
         loop {
-            if matches!(self.journal.health(), Health::Failed { .. }) {
+            if !self.journal.is_writable() {
                 return Err(NoEvidence::Failed);
             }
             match tokio::time::timeout(HEALTH_INTERVAL, durable.as_mut()).await {
@@ -203,11 +197,8 @@ impl Exchange {
         intent.host_raw = Some(request.host_raw.clone());
         intent.path = Some(redact::redact_path(request.path()));
         intent.query = request.query().map(redact::redact_query);
-        intent.url_fingerprint = Some(self.recorder.fingerprint.fingerprint(
-            request.scheme,
-            &request.destination,
-            request.path_and_query(),
-        ));
+        intent.url_fingerprint =
+            Some(self.recorder.fingerprint.fingerprint(request.scheme, &request.destination, request.path_and_query()));
     }
 
     pub fn attributed_to(&mut self, subject: &Subject) {
@@ -216,11 +207,8 @@ impl Exchange {
         intent.project_id = subject.project.as_ref().map(|id| id.as_str().to_owned());
         intent.id_assurance = subject.assurance;
         intent.client_identity = subject.client.as_deref().map(str::to_owned);
-        intent.user_agent_product = intent
-            .user_agent
-            .as_deref()
-            .and_then(crate::attribution::product)
-            .map(str::to_owned);
+        intent.user_agent_product =
+            intent.user_agent.as_deref().and_then(crate::attribution::product).map(str::to_owned);
     }
 
     pub fn permitted_by(&mut self, permit: &Permit) {
@@ -293,10 +281,7 @@ impl Drop for Exchange {
         let (outcome, error) = if self.recorder.cut_off.load(Ordering::Acquire) {
             (OutcomeKind::Interrupted, "Tollgate stopped before the exchange ended")
         } else {
-            (
-                OutcomeKind::ClientAborted,
-                "the client closed the connection before the exchange ended",
-            )
+            (OutcomeKind::ClientAborted, "the client closed the connection before the exchange ended")
         };
         drop(self.write(outcome, Some(error.to_owned())));
     }
@@ -369,7 +354,5 @@ pub fn micros(start: Instant) -> i64 {
 
 /// The wall clock in microseconds since the Unix epoch; 0 for a clock set before 1970.
 pub fn now_us() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros() as i64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

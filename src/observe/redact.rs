@@ -54,11 +54,7 @@ pub fn redact_query(query: &str) -> String {
             break;
         }
         let Some((key, value)) = parameter.split_once('=') else {
-            kept.push_str(if parameter.is_empty() || is_api_word(parameter) {
-                parameter
-            } else {
-                REDACTED
-            });
+            kept.push_str(if parameter.is_empty() || is_api_word(parameter) { parameter } else { REDACTED });
             continue;
         };
         kept.push_str(if is_plain_name(key) { key } else { REDACTED });
@@ -84,12 +80,7 @@ pub fn redact_text(text: &str) -> String {
         } else {
             push_word(&mut kept, word);
         }
-        kept.extend(
-            piece
-                .chars()
-                .skip(word.chars().count())
-                .map(|c| if c.is_control() { ' ' } else { c }),
-        );
+        kept.extend(piece.chars().skip(word.chars().count()).map(|c| if c.is_control() { ' ' } else { c }));
         behind_name = announces_credential(word) || (behind_name && word.is_empty());
     }
     kept
@@ -119,13 +110,11 @@ fn push_word(kept: &mut String, word: &str) {
     } else if let Some((key, value)) = word.split_once('=') {
         kept.push_str(if is_plain_name(key) { key } else { REDACTED });
         kept.push('=');
-        kept.push_str(
-            if value.is_empty() || is_plain_segment(value) && !announces_secret(key) {
-                value
-            } else {
-                REDACTED
-            },
-        );
+        kept.push_str(if value.is_empty() || is_plain_segment(value) && !announces_secret(key) {
+            value
+        } else {
+            REDACTED
+        });
     } else {
         kept.push_str(if looks_secret(word) { REDACTED } else { word });
     }

@@ -116,10 +116,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<(Mode, Vec<Rule>), InvalidP
         return Ok((mode, checker.rules));
     }
     checker.problems.sort_by_key(|problem| (problem.line, problem.column));
-    Err(InvalidPolicy {
-        file: file.to_owned(),
-        problems: checker.problems,
-    })
+    Err(InvalidPolicy { file: file.to_owned(), problems: checker.problems })
 }
 
 /// Limits for parsing `text`: node counts follow its length, which the loader bounds; aliases keep tight limits.
@@ -142,11 +139,7 @@ pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> PolicyProblem {
 }
 
 pub(super) fn located(location: Location, problem: Problem) -> PolicyProblem {
-    PolicyProblem {
-        line: location.line().max(1),
-        column: location.column().max(1),
-        problem,
-    }
+    PolicyProblem { line: location.line().max(1), column: location.column().max(1), problem }
 }
 
 /// The state of checking one file, rule by rule.
@@ -219,11 +212,7 @@ impl Checker {
         for host in &hosts {
             self.index.insert(host, position, subjects.as_ref());
         }
-        self.rules.push(Rule {
-            name: Arc::from(name),
-            hosts,
-            subjects,
-        });
+        self.rules.push(Rule { name: Arc::from(name), hosts, subjects });
         self.lines.push(location.line());
     }
 
@@ -239,13 +228,7 @@ impl Checker {
         } else if name.starts_with("flag:") {
             self.report(location, Problem::ReservedName);
         } else if let Some(&first_line) = self.names.get(&name) {
-            self.report(
-                location,
-                Problem::DuplicateName {
-                    name: name.clone(),
-                    first_line,
-                },
-            );
+            self.report(location, Problem::DuplicateName { name: name.clone(), first_line });
         } else {
             self.names.insert(name.clone(), location.line());
         }
@@ -283,11 +266,7 @@ impl Checker {
     fn shadowed(&self, pattern: &HostPattern) -> Option<Problem> {
         let position = self.index.open_to_everyone(pattern)?;
         let (rule, line) = (self.rules.get(position)?, self.lines.get(position)?);
-        Some(Problem::Shadowed {
-            host: pattern.to_string(),
-            rule: rule.name.to_string(),
-            line: *line,
-        })
+        Some(Problem::Shadowed { host: pattern.to_string(), rule: rule.name.to_string(), line: *line })
     }
 
     fn subjects(&mut self, raw: Spanned<RawSubjects>) -> Subjects {
@@ -295,23 +274,13 @@ impl Checker {
         if raw.deployments.is_none() && raw.projects.is_none() && raw.clients.is_none() {
             self.report(location, Problem::NoSubjects);
         }
-        let id_problem = |id: &str, error| Problem::Id {
-            id: id.to_owned(),
-            error,
-        };
+        let id_problem = |id: &str, error| Problem::Id { id: id.to_owned(), error };
         Subjects {
-            deployments: self.list("deployments", raw.deployments, |id| {
-                DeploymentId::parse(id).map_err(|e| id_problem(id, e))
-            }),
-            projects: self.list("projects", raw.projects, |id| {
-                ProjectId::parse(id).map_err(|e| id_problem(id, e))
-            }),
+            deployments: self
+                .list("deployments", raw.deployments, |id| DeploymentId::parse(id).map_err(|e| id_problem(id, e))),
+            projects: self.list("projects", raw.projects, |id| ProjectId::parse(id).map_err(|e| id_problem(id, e))),
             clients: self.list("clients", raw.clients, |name| {
-                if name.is_empty() {
-                    Err(Problem::EmptyClient)
-                } else {
-                    Ok(Arc::from(name))
-                }
+                if name.is_empty() { Err(Problem::EmptyClient) } else { Ok(Arc::from(name)) }
             }),
         }
     }

@@ -35,11 +35,7 @@ struct Admitted {
 
 impl Audience {
     const fn starting_at(first: Position) -> Self {
-        Self {
-            first,
-            everyone: None,
-            some: None,
-        }
+        Self { first, everyone: None, some: None }
     }
 
     fn add(&mut self, position: Position, subjects: Option<&Subjects>) {
@@ -64,10 +60,7 @@ impl Audience {
         let by_deployment = some.and_then(|some| look_up(&some.deployments, subject.deployment.as_ref()));
         let by_project = some.and_then(|some| look_up(&some.projects, subject.project.as_ref()));
         let by_client = some.and_then(|some| look_up(&some.clients, subject.client.as_deref()));
-        [self.everyone, by_deployment, by_project, by_client]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.everyone, by_deployment, by_project, by_client].into_iter().flatten().min()
     }
 }
 
@@ -89,10 +82,7 @@ struct Ports {
 impl Ports {
     fn add(&mut self, port: Option<u16>, position: Position, subjects: Option<&Subjects>) {
         let Some(port) = port else {
-            return self
-                .any
-                .get_or_insert(Audience::starting_at(position))
-                .add(position, subjects);
+            return self.any.get_or_insert(Audience::starting_at(position)).add(position, subjects);
         };
         match self.single.binary_search_by_key(&port, |(port, _)| *port) {
             Ok(found) => {
@@ -110,9 +100,7 @@ impl Ports {
 
     fn audiences(&self, port: Option<u16>) -> impl Iterator<Item = &Audience> {
         let single = port.and_then(|port| self.single.binary_search_by_key(&port, |(port, _)| *port).ok());
-        let single = single
-            .and_then(|found| self.single.get(found))
-            .map(|(_, audience)| audience);
+        let single = single.and_then(|found| self.single.get(found)).map(|(_, audience)| audience);
         self.any.iter().chain(single)
     }
 }
@@ -147,11 +135,7 @@ impl Index {
         let mut found = Found::default();
         let exact = self.exact.get(&destination.host);
         let suffixes = self.suffixes_above(destination.host.name().unwrap_or_default());
-        for audience in exact
-            .into_iter()
-            .chain(suffixes)
-            .flat_map(|ports| ports.audiences(Some(destination.port)))
-        {
+        for audience in exact.into_iter().chain(suffixes).flat_map(|ports| ports.audiences(Some(destination.port))) {
             found.naming = earliest(found.naming, Some(audience.first));
             found.admitting = earliest(found.admitting, audience.admitting(subject));
         }
@@ -165,9 +149,7 @@ impl Index {
             HostMatch::Suffix(suffix) => (self.suffixes.get(suffix), suffix.as_str()),
         };
         let all = same.into_iter().chain(self.suffixes_above(name));
-        all.flat_map(|ports| ports.audiences(pattern.port()))
-            .filter_map(|audience| audience.everyone)
-            .min()
+        all.flat_map(|ports| ports.audiences(pattern.port())).filter_map(|audience| audience.everyone).min()
     }
 
     /// Suffix entries with fewer labels than `name`: a suffix never matches its own apex.

@@ -19,21 +19,13 @@ pub enum PolicyLoadError {
 
 /// Reads and compiles a policy file of at most `max_bytes`.
 pub fn load(path: &Path, max_bytes: u64) -> Result<Policy, PolicyLoadError> {
-    let unreadable = |source| PolicyLoadError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| PolicyLoadError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     // One byte more than allowed, so that a file that grows meanwhile is noticed too.
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > max_bytes {
-        return Err(PolicyLoadError::TooLarge {
-            path: path.to_owned(),
-            max_bytes,
-        });
+        return Err(PolicyLoadError::TooLarge { path: path.to_owned(), max_bytes });
     }
     let text =
         String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;

@@ -89,18 +89,10 @@ impl Policy {
     /// The policy of the command line: enforcing when asked to or when hosts are given, with one rule for everyone
     /// named [`ALLOW_HOST_RULE`].
     pub fn from_flags(enforce: bool, allow_hosts: &[HostPattern]) -> Self {
-        let mode = if enforce || !allow_hosts.is_empty() {
-            Mode::Enforce
-        } else {
-            Mode::Observe
-        };
+        let mode = if enforce || !allow_hosts.is_empty() { Mode::Enforce } else { Mode::Observe };
         let mut seen = HashSet::new();
         let hosts: Vec<_> = allow_hosts.iter().filter(|host| seen.insert(*host)).cloned().collect();
-        let rule = Rule {
-            name: Arc::from(ALLOW_HOST_RULE),
-            hosts,
-            subjects: None,
-        };
+        let rule = Rule { name: Arc::from(ALLOW_HOST_RULE), hosts, subjects: None };
         Self::compile(mode, if rule.hosts.is_empty() { Vec::new() } else { vec![rule] })
     }
 
@@ -118,12 +110,7 @@ impl Policy {
                 index.insert(host, position, rule.subjects.as_ref());
             }
         }
-        Self {
-            mode,
-            hash: hash(mode, &rules),
-            index,
-            rules,
-        }
+        Self { mode, hash: hash(mode, &rules), index, rules }
     }
 
     pub const fn mode(&self) -> Mode {
@@ -150,11 +137,7 @@ impl Policy {
             return self.refuse(destination, DenyReason::IdentityMismatch, found.naming);
         }
         match (found.admitting, found.naming) {
-            (Some(rule), _) => Ok(Permit::allow(
-                destination.clone(),
-                self.rule_name(rule),
-                Arc::clone(&self.hash),
-            )),
+            (Some(rule), _) => Ok(Permit::allow(destination.clone(), self.rule_name(rule), Arc::clone(&self.hash))),
             (None, Some(rule)) => self.refuse(destination, DenyReason::SubjectNotAllowed, Some(rule)),
             (None, None) => self.refuse(destination, DenyReason::HostNotAllowed, None),
         }
@@ -171,12 +154,7 @@ impl Policy {
         let policy_hash = Arc::clone(&self.hash);
         match self.mode {
             Mode::Observe => Ok(Permit::would_deny_for(destination, reason, rule, policy_hash)),
-            Mode::Enforce => Err(Deny {
-                destination,
-                reason,
-                rule,
-                policy_hash,
-            }),
+            Mode::Enforce => Err(Deny { destination, reason, rule, policy_hash }),
         }
     }
 
@@ -201,22 +179,14 @@ fn hash(mode: Mode, rules: &[Rule]) -> Arc<str> {
         push_line(&mut form, "rule", &rule.name);
         push_sorted(&mut form, "host", rule.hosts.iter().map(ToString::to_string));
         if let Some(subjects) = &rule.subjects {
-            push_sorted(
-                &mut form,
-                "deployment",
-                subjects.deployments.iter().map(ToString::to_string),
-            );
+            push_sorted(&mut form, "deployment", subjects.deployments.iter().map(ToString::to_string));
             push_sorted(&mut form, "project", subjects.projects.iter().map(ToString::to_string));
             push_sorted(&mut form, "client", subjects.clients.iter().map(ToString::to_string));
         }
     }
     let digest = digest(&SHA256, form.as_bytes());
     let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    Arc::from(
-        digits
-            .filter_map(|digit| char::from_digit(digit.into(), 16))
-            .collect::<String>(),
-    )
+    Arc::from(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>())
 }
 
 fn push_sorted(form: &mut String, kind: &str, texts: impl Iterator<Item = String>) {

@@ -7,9 +7,8 @@ use std::str::FromStr;
 use crate::destination::{Destination, DestinationError, Host, HostName, parse_port, split_authority};
 
 /// Single-label suffixes that belong to nobody else: RFC 6761, RFC 6762, ICANN's `internal` and what sites use.
-const PRIVATE_SUFFIXES: [&str; 9] = [
-    "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "test",
-];
+const PRIVATE_SUFFIXES: [&str; 9] =
+    ["corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "test"];
 
 /// Why a text is not a host pattern, with the right spelling where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,18 +56,12 @@ impl HostPattern {
             return Err(HostPatternError::Empty);
         }
         if let Some(host) = host_of_url(written) {
-            return Err(HostPatternError::Url {
-                written: written.to_owned(),
-                host,
-            });
+            return Err(HostPatternError::Url { written: written.to_owned(), host });
         }
         let pattern = Self::read(written)?;
         let canonical = pattern.to_string();
         if canonical != written {
-            return Err(HostPatternError::NotCanonical {
-                written: written.to_owned(),
-                canonical,
-            });
+            return Err(HostPatternError::NotCanonical { written: written.to_owned(), canonical });
         }
         Ok(pattern)
     }
@@ -99,15 +92,9 @@ impl HostPattern {
     }
 
     fn read(written: &str) -> Result<Self, HostPatternError> {
-        let invalid = |error| HostPatternError::Invalid {
-            written: written.to_owned(),
-            error,
-        };
+        let invalid = |error| HostPatternError::Invalid { written: written.to_owned(), error };
         if let Ok(address) = written.parse::<Ipv6Addr>() {
-            return Ok(Self {
-                host: HostMatch::Exact(Host::Ip(address.into())),
-                port: None,
-            });
+            return Ok(Self { host: HostMatch::Exact(Host::Ip(address.into())), port: None });
         }
         let (host, port) = split_authority(written.as_bytes()).map_err(invalid)?;
         let port = port.map(parse_port).transpose().map_err(invalid)?;
@@ -115,9 +102,7 @@ impl HostPattern {
             Some("" | ".") => return Err(HostPatternError::BareWildcard),
             Some(rest) => read_suffix(rest, written)?,
             None if host.contains('*') => {
-                return Err(HostPatternError::WildcardPosition {
-                    written: written.to_owned(),
-                });
+                return Err(HostPatternError::WildcardPosition { written: written.to_owned() });
             }
             None => HostMatch::Exact(Host::parse(host).map_err(invalid)?),
         };
@@ -129,25 +114,18 @@ fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError>
     let suffix = match rest.strip_prefix('.') {
         Some(suffix) if !suffix.contains('*') => suffix,
         Some(_) | None => {
-            return Err(HostPatternError::WildcardPosition {
-                written: written.to_owned(),
-            });
+            return Err(HostPatternError::WildcardPosition { written: written.to_owned() });
         }
     };
     match Host::parse(suffix) {
         Ok(Host::Name(name)) if name.as_str().contains('.') || PRIVATE_SUFFIXES.contains(&name.as_str()) => {
             Ok(HostMatch::Suffix(name))
         }
-        Ok(Host::Name(_)) => Err(HostPatternError::WildcardTooBroad {
-            written: written.to_owned(),
-        }),
-        Ok(Host::Ip(_)) | Err(DestinationError::LegacyIpv4) => Err(HostPatternError::WildcardAddress {
-            written: written.to_owned(),
-        }),
-        Err(error) => Err(HostPatternError::Invalid {
-            written: written.to_owned(),
-            error,
-        }),
+        Ok(Host::Name(_)) => Err(HostPatternError::WildcardTooBroad { written: written.to_owned() }),
+        Ok(Host::Ip(_)) | Err(DestinationError::LegacyIpv4) => {
+            Err(HostPatternError::WildcardAddress { written: written.to_owned() })
+        }
+        Err(error) => Err(HostPatternError::Invalid { written: written.to_owned(), error }),
     }
 }
 

@@ -37,24 +37,14 @@ enum Node {
 
 impl Node {
     fn check_keys(&self, allowed: &[&str], problems: &mut Vec<PolicyProblem>) {
-        for (key, _) in self
-            .entries()
-            .iter()
-            .filter(|(key, _)| !allowed.contains(&key.value.as_str()))
-        {
-            let problem = Problem::UnknownKey {
-                key: key.value.clone(),
-                allowed: allowed.join(", "),
-            };
+        for (key, _) in self.entries().iter().filter(|(key, _)| !allowed.contains(&key.value.as_str())) {
+            let problem = Problem::UnknownKey { key: key.value.clone(), allowed: allowed.join(", ") };
             problems.push(located(key.referenced, problem));
         }
     }
 
     fn value_of(&self, key: &str) -> Option<&Self> {
-        self.entries()
-            .iter()
-            .find(|(name, _)| name.value == key)
-            .map(|(_, value)| value)
+        self.entries().iter().find(|(name, _)| name.value == key).map(|(_, value)| value)
     }
 
     fn entries(&self) -> &[(Spanned<String>, Self)] {

@@ -15,10 +15,7 @@ fn destination(authority: &str) -> Destination {
 /// A subject by its claimed deployment and recognised client.
 fn subject(deployment: Option<&str>, client: Option<&str>) -> Subject {
     let claim = deployment.map_or(Claim::Absent, |id| Claim::Deployment(DeploymentId::parse(id).unwrap()));
-    Subject {
-        client: client.map(Arc::from),
-        ..Subject::new(claim, None)
-    }
+    Subject { client: client.map(Arc::from), ..Subject::new(claim, None) }
 }
 
 fn policy(yaml: &str) -> Policy {
@@ -50,42 +47,18 @@ fn the_first_rule_that_admits_the_subject_allows() {
     let cases = [
         (subject(Some("alpha"), None), "hooks.slack.com:443", Ok("slack")),
         (subject(Some("alpha"), None), "hooks.slack.com:8443", Ok("slack")),
-        (
-            subject(Some("beta"), None),
-            "hooks.slack.com:443",
-            Err((DenyReason::SubjectNotAllowed, Some("slack"))),
-        ),
-        (
-            subject(None, None),
-            "hooks.slack.com:443",
-            Err((DenyReason::SubjectNotAllowed, Some("slack"))),
-        ),
+        (subject(Some("beta"), None), "hooks.slack.com:443", Err((DenyReason::SubjectNotAllowed, Some("slack")))),
+        (subject(None, None), "hooks.slack.com:443", Err((DenyReason::SubjectNotAllowed, Some("slack")))),
         (subject(Some("beta"), None), "a.atlassian.net:443", Ok("jira")),
         (subject(None, Some("batch")), "a.b.atlassian.net:443", Ok("jira")),
-        (
-            subject(Some("beta"), None),
-            "a.atlassian.net:80",
-            Err((DenyReason::SubjectNotAllowed, Some("ticketing"))),
-        ),
+        (subject(Some("beta"), None), "a.atlassian.net:80", Err((DenyReason::SubjectNotAllowed, Some("ticketing")))),
         (project.clone(), "a.atlassian.net:443", Ok("ticketing")),
         (project, "a.atlassian.net:80", Ok("ticketing")),
-        (
-            subject(Some("beta"), None),
-            "atlassian.net:443",
-            Err((DenyReason::HostNotAllowed, None)),
-        ),
-        (
-            subject(Some("beta"), None),
-            "evilatlassian.net:443",
-            Err((DenyReason::HostNotAllowed, None)),
-        ),
+        (subject(Some("beta"), None), "atlassian.net:443", Err((DenyReason::HostNotAllowed, None))),
+        (subject(Some("beta"), None), "evilatlassian.net:443", Err((DenyReason::HostNotAllowed, None))),
         (subject(Some("beta"), None), "[2001:db8::1]:443", Ok("jira")),
         (subject(None, None), "status.example.com:80", Ok("open")),
-        (
-            subject(None, None),
-            "x.status.example.com:80",
-            Err((DenyReason::HostNotAllowed, None)),
-        ),
+        (subject(None, None), "x.status.example.com:80", Err((DenyReason::HostNotAllowed, None))),
     ];
     for (subject, authority, expected) in cases {
         let judged = policy.decide(&subject, &destination(authority));
@@ -104,47 +77,27 @@ fn the_first_rule_that_admits_the_subject_allows() {
 #[test]
 fn observing_permits_everything_and_says_what_enforcing_would_refuse() {
     let policy = policy(SAMPLE).with_mode(Mode::Observe);
-    let permit = policy
-        .decide(&subject(Some("beta"), None), &destination("hooks.slack.com:443"))
-        .unwrap();
+    let permit = policy.decide(&subject(Some("beta"), None), &destination("hooks.slack.com:443")).unwrap();
     assert_eq!(permit.decision(), Decision::WouldDeny);
     assert_eq!(permit.would_deny(), Some(DenyReason::SubjectNotAllowed));
     assert_eq!(permit.rule().map(|rule| &**rule), Some("slack"));
-    let permit = policy
-        .decide(&subject(None, None), &destination("evil.example:443"))
-        .unwrap();
-    assert_eq!(
-        (permit.would_deny(), permit.rule()),
-        (Some(DenyReason::HostNotAllowed), None)
-    );
-    let permit = policy
-        .decide(&subject(Some("alpha"), None), &destination("hooks.slack.com:443"))
-        .unwrap();
+    let permit = policy.decide(&subject(None, None), &destination("evil.example:443")).unwrap();
+    assert_eq!((permit.would_deny(), permit.rule()), (Some(DenyReason::HostNotAllowed), None));
+    let permit = policy.decide(&subject(Some("alpha"), None), &destination("hooks.slack.com:443")).unwrap();
     assert_eq!(permit.decision(), Decision::Allow);
 }
 
 #[test]
 fn a_mismatch_is_refused_whatever_the_rules_say() {
     let policy = policy(SAMPLE);
-    let mismatch = Subject {
-        assurance: IdAssurance::Mismatch,
-        ..subject(Some("alpha"), Some("kibana"))
-    };
-    for (authority, rule) in [
-        ("hooks.slack.com:443", Some("slack")),
-        ("status.example.com:443", Some("open")),
-        ("x.test:1", None),
-    ] {
+    let mismatch = Subject { assurance: IdAssurance::Mismatch, ..subject(Some("alpha"), Some("kibana")) };
+    for (authority, rule) in
+        [("hooks.slack.com:443", Some("slack")), ("status.example.com:443", Some("open")), ("x.test:1", None)]
+    {
         let deny = policy.decide(&mismatch, &destination(authority)).unwrap_err();
-        assert_eq!(
-            (deny.reason, deny.rule.as_deref()),
-            (DenyReason::IdentityMismatch, rule)
-        );
+        assert_eq!((deny.reason, deny.rule.as_deref()), (DenyReason::IdentityMismatch, rule));
     }
-    let observed = policy
-        .with_mode(Mode::Observe)
-        .decide(&mismatch, &destination("status.example.com:443"))
-        .unwrap();
+    let observed = policy.with_mode(Mode::Observe).decide(&mismatch, &destination("status.example.com:443")).unwrap();
     assert_eq!(observed.would_deny(), Some(DenyReason::IdentityMismatch));
 }
 
@@ -154,30 +107,17 @@ fn tolerance_is_for_observing_only() {
     let smtp = destination("status.example.com:25");
     let deny = policy.tolerate(&smtp, DenyReason::UnknownProtocol).unwrap_err();
     assert_eq!(deny.reason, DenyReason::UnknownProtocol);
-    let permit = policy
-        .with_mode(Mode::Observe)
-        .tolerate(&smtp, DenyReason::UnknownProtocol)
-        .unwrap();
-    assert_eq!(
-        (permit.decision(), permit.would_deny()),
-        (Decision::WouldDeny, Some(DenyReason::UnknownProtocol))
-    );
+    let permit = policy.with_mode(Mode::Observe).tolerate(&smtp, DenyReason::UnknownProtocol).unwrap();
+    assert_eq!((permit.decision(), permit.would_deny()), (Decision::WouldDeny, Some(DenyReason::UnknownProtocol)));
 }
 
 #[test]
 fn refusals_explain_themselves() {
     let policy = policy(SAMPLE);
-    let deny = policy
-        .decide(&subject(None, None), &destination("evil.example:443"))
-        .unwrap_err();
+    let deny = policy.decide(&subject(None, None), &destination("evil.example:443")).unwrap_err();
     assert_eq!(deny.to_string(), "no policy rule allows evil.example:443");
-    assert_eq!(
-        deny.remedy(),
-        "Add \"evil.example\" to the hosts of a rule in the Tollgate policy."
-    );
-    let deny = policy
-        .decide(&subject(None, None), &destination("hooks.slack.com:443"))
-        .unwrap_err();
+    assert_eq!(deny.remedy(), "Add \"evil.example\" to the hosts of a rule in the Tollgate policy.");
+    let deny = policy.decide(&subject(None, None), &destination("hooks.slack.com:443")).unwrap_err();
     assert_eq!(
         deny.to_string(),
         "policy rule \"slack\" allows hooks.slack.com:443, but not for this deployment, project or client"
@@ -190,22 +130,12 @@ fn flags_make_a_policy_of_one_rule() {
     let hosts = ["a.test", "*.b.test:8443", "a.test"].map(|host| HostPattern::parse(host).unwrap());
     let policy = Policy::from_flags(false, &hosts);
     assert_eq!(policy.mode(), Mode::Enforce);
-    let permit = policy
-        .decide(&subject(None, None), &destination("x.b.test:8443"))
-        .unwrap();
+    let permit = policy.decide(&subject(None, None), &destination("x.b.test:8443")).unwrap();
     assert_eq!(permit.rule().map(|rule| &**rule), Some("flag:--allow-host"));
     assert_eq!(permit.policy_hash(), policy.hash());
-    assert!(
-        policy
-            .decide(&subject(None, None), &destination("x.b.test:443"))
-            .is_err()
-    );
+    assert!(policy.decide(&subject(None, None), &destination("x.b.test:443")).is_err());
     assert_eq!(Policy::from_flags(false, &[]).mode(), Mode::Observe);
-    assert!(
-        Policy::from_flags(true, &[])
-            .decide(&subject(None, None), &destination("a.test:443"))
-            .is_err()
-    );
+    assert!(Policy::from_flags(true, &[]).decide(&subject(None, None), &destination("a.test:443")).is_err());
 }
 
 #[test]
@@ -235,16 +165,9 @@ fn the_hash_follows_meaning_not_spelling() {
 
 #[test]
 fn patterns_have_one_spelling() {
-    for pattern in [
-        "a.test",
-        "*.a.test",
-        "a.test:443",
-        "*.a.test:8443",
-        "10.0.0.1",
-        "[2001:db8::1]",
-        "[::1]:443",
-        "*.internal",
-    ] {
+    for pattern in
+        ["a.test", "*.a.test", "a.test:443", "*.a.test:8443", "10.0.0.1", "[2001:db8::1]", "[::1]:443", "*.internal"]
+    {
         assert_eq!(HostPattern::parse(pattern).unwrap().to_string(), pattern);
     }
     for (written, canonical) in [
@@ -254,43 +177,21 @@ fn patterns_have_one_spelling() {
         ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
         ("*.Bücher.example", "*.xn--bcher-kva.example"),
     ] {
-        let expected = HostPatternError::NotCanonical {
-            written: written.to_owned(),
-            canonical: canonical.to_owned(),
-        };
+        let expected = HostPatternError::NotCanonical { written: written.to_owned(), canonical: canonical.to_owned() };
         assert_eq!(HostPattern::parse(written), Err(expected));
     }
-    for (written, host) in [
-        ("https://a.test", "a.test"),
-        ("a.test/x", "a.test"),
-        ("http://*.A.test:80/?", "*.a.test:80"),
-    ] {
-        let expected = HostPatternError::Url {
-            written: written.to_owned(),
-            host: host.to_owned(),
-        };
+    for (written, host) in
+        [("https://a.test", "a.test"), ("a.test/x", "a.test"), ("http://*.A.test:80/?", "*.a.test:80")]
+    {
+        let expected = HostPatternError::Url { written: written.to_owned(), host: host.to_owned() };
         assert_eq!(HostPattern::parse(written), Err(expected));
     }
-    for refused in [
-        "",
-        "*",
-        "*.",
-        "*:443",
-        "*a.test",
-        "*.*.test",
-        "*.com",
-        "*.0.0.1",
-        "*.1",
-        "u@a.test",
-        "a.test:",
-        "a.test:080",
-    ] {
+    for refused in
+        ["", "*", "*.", "*:443", "*a.test", "*.*.test", "*.com", "*.0.0.1", "*.1", "u@a.test", "a.test:", "a.test:080"]
+    {
         let error = HostPattern::parse(refused).unwrap_err();
         assert!(
-            !matches!(
-                error,
-                HostPatternError::NotCanonical { .. } | HostPatternError::Url { .. }
-            ),
+            !matches!(error, HostPatternError::NotCanonical { .. } | HostPatternError::Url { .. }),
             "{refused}: {error}"
         );
     }
@@ -308,11 +209,7 @@ fn suffixes_match_whole_labels_and_never_the_apex() {
     ] {
         assert_eq!(suffix.matches(&destination(authority)), matches, "{authority}");
     }
-    assert!(
-        !HostPattern::parse("x.a.test:443")
-            .unwrap()
-            .matches(&destination("x.a.test:80"))
-    );
+    assert!(!HostPattern::parse("x.a.test:443").unwrap().matches(&destination("x.a.test:80")));
 }
 
 #[test]
@@ -320,34 +217,12 @@ fn a_pattern_is_open_only_when_all_it_matches_is() {
     let rules = "rules: [{name: a, hosts: ['p.test:443', '*.s.test', '*.t.test:443', '10.0.0.1']},
                         {name: b, hosts: [q.test], for: {clients: [k]}}]";
     let policy = policy(rules);
-    let open = |pattern: &str| {
-        policy
-            .index
-            .open_to_everyone(&HostPattern::parse(pattern).unwrap())
-            .is_some()
-    };
-    for pattern in [
-        "p.test:443",
-        "x.s.test",
-        "x.s.test:1",
-        "*.s.test",
-        "*.x.s.test:1",
-        "x.t.test:443",
-        "10.0.0.1:80",
-    ] {
+    let open = |pattern: &str| policy.index.open_to_everyone(&HostPattern::parse(pattern).unwrap()).is_some();
+    for pattern in ["p.test:443", "x.s.test", "x.s.test:1", "*.s.test", "*.x.s.test:1", "x.t.test:443", "10.0.0.1:80"] {
         assert!(open(pattern), "{pattern}");
     }
-    for pattern in [
-        "p.test",
-        "p.test:80",
-        "s.test",
-        "x.t.test",
-        "*.t.test",
-        "q.test",
-        "*.p.test",
-        "10.0.0.2",
-        "*.test",
-    ] {
+    for pattern in ["p.test", "p.test:80", "s.test", "x.t.test", "*.t.test", "q.test", "*.p.test", "10.0.0.2", "*.test"]
+    {
         assert!(!open(pattern), "{pattern}");
     }
 }
@@ -358,23 +233,11 @@ fn naive(
     subject: &Subject,
     destination: &Destination,
 ) -> Result<Arc<str>, (DenyReason, Option<Arc<str>>)> {
-    let naming: Vec<_> = rules
-        .iter()
-        .filter(|rule| rule.hosts.iter().any(|host| host.matches(destination)))
-        .collect();
+    let naming: Vec<_> = rules.iter().filter(|rule| rule.hosts.iter().any(|host| host.matches(destination))).collect();
     let admits = |subjects: &Subjects| {
-        subject
-            .deployment
-            .as_ref()
-            .is_some_and(|id| subjects.deployments.contains(id))
-            || subject
-                .project
-                .as_ref()
-                .is_some_and(|id| subjects.projects.contains(id))
-            || subject
-                .client
-                .as_ref()
-                .is_some_and(|name| subjects.clients.contains(name))
+        subject.deployment.as_ref().is_some_and(|id| subjects.deployments.contains(id))
+            || subject.project.as_ref().is_some_and(|id| subjects.projects.contains(id))
+            || subject.client.as_ref().is_some_and(|name| subjects.clients.contains(name))
     };
     let first = naming.first().map(|rule| Arc::clone(&rule.name));
     if subject.assurance == IdAssurance::Mismatch {
@@ -401,11 +264,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             projects: projects.iter().map(|id| ProjectId::parse(id).unwrap()).collect(),
             clients: clients.iter().map(|name| Arc::from(name.as_str())).collect(),
         });
-        Rule {
-            name: Arc::from(""),
-            hosts,
-            subjects,
-        }
+        Rule { name: Arc::from(""), hosts, subjects }
     })
 }
 

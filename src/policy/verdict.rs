@@ -17,12 +17,7 @@ pub struct Permit {
 
 impl Permit {
     pub(super) const fn allow(destination: Destination, rule: Option<Arc<str>>, policy_hash: Arc<str>) -> Self {
-        Self {
-            destination,
-            rule,
-            would_deny: None,
-            policy_hash,
-        }
+        Self { destination, rule, would_deny: None, policy_hash }
     }
 
     pub(super) const fn would_deny_for(
@@ -31,12 +26,7 @@ impl Permit {
         rule: Option<Arc<str>>,
         policy_hash: Arc<str>,
     ) -> Self {
-        Self {
-            destination,
-            rule,
-            would_deny: Some(reason),
-            policy_hash,
-        }
+        Self { destination, rule, would_deny: Some(reason), policy_hash }
     }
 
     /// The only destination this permit is good for.
@@ -112,10 +102,7 @@ impl Deny {
             | DenyReason::Overloaded
             | DenyReason::ShuttingDown
             | DenyReason::NoEvidence => {
-                format!(
-                    "No policy rule can allow this; look up the reason `{}` in the operating guide.",
-                    self.reason
-                )
+                format!("No policy rule can allow this; look up the reason `{}` in the operating guide.", self.reason)
             }
         }
     }
@@ -127,16 +114,10 @@ impl fmt::Display for Deny {
         match (self.reason, &self.rule) {
             (DenyReason::HostNotAllowed, _) => write!(f, "no policy rule allows {destination}"),
             (DenyReason::SubjectNotAllowed, Some(rule)) => {
-                write!(
-                    f,
-                    "policy rule \"{rule}\" allows {destination}, but not for this deployment, project or client"
-                )
+                write!(f, "policy rule \"{rule}\" allows {destination}, but not for this deployment, project or client")
             }
             (DenyReason::IdentityMismatch, _) => {
-                write!(
-                    f,
-                    "the deployment or project named in the User-Agent is not one this client may speak for"
-                )
+                write!(f, "the deployment or project named in the User-Agent is not one this client may speak for")
             }
             (reason, _) => write!(f, "{destination} was refused: {reason}"),
         }

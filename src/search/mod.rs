@@ -76,23 +76,14 @@ pub fn run(data_dir: &Path, query: &Query) -> Result<Found, SearchError> {
 fn run_reading(data_dir: &Path, query: &Query, read: ReadSegment) -> Result<Found, SearchError> {
     let (journal_dir, audit_dir) = (data_dir.join("journal"), data_dir.join("audit"));
     if !journal_dir.is_dir() && !audit_dir.is_dir() {
-        return Err(SearchError::NoDataDir {
-            path: data_dir.to_owned(),
-        });
+        return Err(SearchError::NoDataDir { path: data_dir.to_owned() });
     }
-    let mut search = Search {
-        query,
-        newest: Newest::new(query.limit),
-        problems: Vec::new(),
-    };
+    let mut search = Search { query, newest: Newest::new(query.limit), problems: Vec::new() };
     if query.limit > 0 {
         search.journal(&journal_dir, read)?;
         search.sealed(&audit_dir)?;
     }
-    Ok(Found {
-        rows: search.newest.into_rows(),
-        problems: search.problems,
-    })
+    Ok(Found { rows: search.newest.into_rows(), problems: search.problems })
 }
 
 struct Search<'a> {
@@ -103,20 +94,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn journal(&mut self, dir: &Path, read: ReadSegment) -> Result<(), SearchError> {
-        let segments = segments(dir).map_err(|source| SearchError::List {
-            path: dir.to_owned(),
-            source,
-        })?;
+        let segments = segments(dir).map_err(|source| SearchError::List { path: dir.to_owned(), source })?;
         for path in segments {
             let segment = match read(&path) {
                 Ok(segment) => segment,
                 // Sealed since it was listed: its rows are in the dataset, which is read next.
                 Err(_) if matches!(path.try_exists(), Ok(false)) => continue,
                 Err(error) => {
-                    self.problems.push(Problem {
-                        path,
-                        fault: Fault::Segment(error),
-                    });
+                    self.problems.push(Problem { path, fault: Fault::Segment(error) });
                     continue;
                 }
             };
@@ -134,19 +119,10 @@ impl Search<'_> {
     }
 
     fn sealed(&mut self, dir: &Path) -> Result<(), SearchError> {
-        let partitions = dataset::partitions(dir).map_err(|source| SearchError::List {
-            path: dir.to_owned(),
-            source,
-        })?;
-        for (date, path) in partitions
-            .into_iter()
-            .rev()
-            .filter(|(date, _)| self.query.covers_day(*date))
-        {
-            let settled = self
-                .newest
-                .floor_us()
-                .is_some_and(|floor_us| EventDate::of(floor_us) > date);
+        let partitions =
+            dataset::partitions(dir).map_err(|source| SearchError::List { path: dir.to_owned(), source })?;
+        for (date, path) in partitions.into_iter().rev().filter(|(date, _)| self.query.covers_day(*date)) {
+            let settled = self.newest.floor_us().is_some_and(|floor_us| EventDate::of(floor_us) > date);
             if settled {
                 break;
             }
@@ -159,10 +135,7 @@ impl Search<'_> {
         let files = match dataset::files(dir) {
             Ok(files) => files,
             Err(error) => {
-                self.problems.push(Problem {
-                    path: dir.to_owned(),
-                    fault: Fault::List(error),
-                });
+                self.problems.push(Problem { path: dir.to_owned(), fault: Fault::List(error) });
                 return;
             }
         };
@@ -170,10 +143,7 @@ impl Search<'_> {
         for (_, path) in files {
             match scan::event_times(&path) {
                 Ok(times) => candidates.push((times, path)),
-                Err(error) => self.problems.push(Problem {
-                    path,
-                    fault: error.into(),
-                }),
+                Err(error) => self.problems.push(Problem { path, fault: error.into() }),
             }
         }
         candidates.sort_unstable_by_key(|((_, newest_us), _)| std::cmp::Reverse(*newest_us));
@@ -182,10 +152,7 @@ impl Search<'_> {
                 continue;
             }
             if let Err(error) = scan::scan(&path, self.query, &mut self.newest) {
-                self.problems.push(Problem {
-                    path,
-                    fault: error.into(),
-                });
+                self.problems.push(Problem { path, fault: error.into() });
             }
         }
     }

@@ -27,11 +27,7 @@ pub(super) struct Newest {
 
 impl Newest {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            rows: BTreeMap::new(),
-            ids: HashSet::new(),
-        }
+        Self { limit, rows: BTreeMap::new(), ids: HashSet::new() }
     }
 
     pub(super) fn limit(&self) -> usize {

@@ -30,27 +30,15 @@ struct Heading {
 }
 
 const fn heading(title: &'static str) -> Heading {
-    Heading {
-        title,
-        align_right: false,
-        cut: false,
-    }
+    Heading { title, align_right: false, cut: false }
 }
 
 const fn number(title: &'static str) -> Heading {
-    Heading {
-        title,
-        align_right: true,
-        cut: false,
-    }
+    Heading { title, align_right: true, cut: false }
 }
 
 const fn text(title: &'static str) -> Heading {
-    Heading {
-        title,
-        align_right: false,
-        cut: true,
-    }
+    Heading { title, align_right: false, cut: true }
 }
 
 const HEADINGS: [Heading; 11] = [
@@ -104,10 +92,7 @@ fn caller(row: &Row) -> String {
     if let Some(id) = &intent.deployment_id {
         return format!("deployment:{id}");
     }
-    intent
-        .client_identity
-        .clone()
-        .unwrap_or_else(|| intent.client_ip.to_string())
+    intent.client_identity.clone().unwrap_or_else(|| intent.client_ip.to_string())
 }
 
 fn destination(row: &Row) -> String {
@@ -115,11 +100,7 @@ fn destination(row: &Row) -> String {
     let Some(host) = intent.host.as_ref().or(intent.host_raw.as_ref()) else {
         return "-".to_owned();
     };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let port = intent.port.map(|port| format!(":{port}")).unwrap_or_default();
     format!("{host}{port}{}", intent.path.as_deref().unwrap_or_default())
 }
@@ -131,9 +112,7 @@ fn reason(row: &Row) -> String {
         Some(Decision::Allow) => None,
     };
     let reason = refused.map(|reason| reason.to_string());
-    let reason = reason
-        .or_else(|| row.outcome.error.clone())
-        .or_else(|| row.intent.policy_rule.clone());
+    let reason = reason.or_else(|| row.outcome.error.clone()).or_else(|| row.intent.policy_rule.clone());
     reason.unwrap_or_else(|| "-".to_owned())
 }
 
@@ -160,20 +139,12 @@ fn widths(lines: &[Cells], width_max: usize) -> Widths {
     for line in lines {
         for ((width, cell), heading) in widths.iter_mut().zip(line).zip(&HEADINGS) {
             let wanted = cell.chars().count();
-            *width = (*width).max(if heading.cut {
-                wanted.min(TEXT_WIDTH_MAX)
-            } else {
-                wanted
-            });
+            *width = (*width).max(if heading.cut { wanted.min(TEXT_WIDTH_MAX) } else { wanted });
         }
     }
     let gaps = 2 * (HEADINGS.len() - 1);
     while widths.iter().sum::<usize>() + gaps > width_max {
-        let text = widths
-            .iter_mut()
-            .zip(&HEADINGS)
-            .filter(|(_, heading)| heading.cut)
-            .map(|(width, _)| width);
+        let text = widths.iter_mut().zip(&HEADINGS).filter(|(_, heading)| heading.cut).map(|(width, _)| width);
         match text.max().filter(|width| **width > TEXT_WIDTH_MIN) {
             Some(widest) => *widest -= 1,
             None => break,
@@ -190,11 +161,7 @@ fn write_line(cells: &Cells, widths: Widths, out: &mut impl Write) -> io::Result
         }
         let cell = cut(cell, width);
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
-        let (first, second) = if heading.align_right {
-            (padding, cell)
-        } else {
-            (cell, padding)
-        };
+        let (first, second) = if heading.align_right { (padding, cell) } else { (cell, padding) };
         line.push_str(&first);
         line.push_str(&second);
     }
@@ -245,11 +212,7 @@ pub fn json_lines(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
 fn write_object(batch: &RecordBatch, row: usize, out: &mut impl Write) -> io::Result<()> {
     let mut separator = '{';
     for (column, values) in COLUMNS.iter().zip(batch.columns()) {
-        let value = if values.is_null(row) {
-            serde_json::Value::Null
-        } else {
-            json_value(column, values, row)
-        };
+        let value = if values.is_null(row) { serde_json::Value::Null } else { json_value(column, values, row) };
         write!(out, "{separator}\"{}\":{}", column.name, escaped_json(&value))?;
         separator = ',';
     }
@@ -265,11 +228,7 @@ fn json_value(column: &Column, values: &dyn Array, row: usize) -> serde_json::Va
         ColumnType::Timestamp => {
             let time_us = values.as_primitive::<TimestampMicrosecondType>().value(row);
             let expressible = Timestamp::from_microsecond(time_us).is_ok();
-            if expressible {
-                timestamp(time_us, 6).into()
-            } else {
-                time_us.into()
-            }
+            if expressible { timestamp(time_us, 6).into() } else { time_us.into() }
         }
     }
 }
@@ -281,12 +240,7 @@ fn escaped_json(value: &serde_json::Value) -> String {
     for character in value.to_string().chars() {
         if steers_terminal(character) {
             let mut units = [0; 2];
-            escaped.extend(
-                character
-                    .encode_utf16(&mut units)
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}")),
-            );
+            escaped.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
             escaped.push(character);
         }
@@ -320,11 +274,7 @@ mod tests {
     fn printed(rows: &[Row], width: Option<usize>) -> Vec<String> {
         let mut out = Vec::new();
         table(rows, width, &mut out).expect("prints");
-        String::from_utf8(out)
-            .expect("text")
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8(out).expect("text").lines().map(str::to_owned).collect()
     }
 
     fn json(rows: &[Row]) -> String {
@@ -336,14 +286,9 @@ mod tests {
     #[test]
     fn a_table_line_tells_the_exchange() {
         let lines = printed(&[denied(), samples::row(1, MIDNIGHT_US)], None);
-        let words: Vec<Vec<&str>> = lines
-            .iter()
-            .map(|line| line.split("  ").map(str::trim).collect())
-            .collect();
-        let words: Vec<Vec<&str>> = words
-            .into_iter()
-            .map(|line| line.into_iter().filter(|word| !word.is_empty()).collect())
-            .collect();
+        let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split("  ").map(str::trim).collect()).collect();
+        let words: Vec<Vec<&str>> =
+            words.into_iter().map(|line| line.into_iter().filter(|word| !word.is_empty()).collect()).collect();
         assert_eq!(words[0], HEADINGS.map(|heading| heading.title));
         assert_eq!(
             words[1],
@@ -383,20 +328,11 @@ mod tests {
         row.intent.method = Some("G\u{8}ET".to_owned());
         let lines = printed(&[row.clone()], None);
         assert_eq!(lines.len(), 2);
-        assert!(
-            lines[1].contains("/\\u{1b}[2J\\r\\n\\u{9b}31m\\u{202e}gpj\\u{7f}"),
-            "{}",
-            lines[1]
-        );
+        assert!(lines[1].contains("/\\u{1b}[2J\\r\\n\\u{9b}31m\\u{202e}gpj\\u{7f}"), "{}", lines[1]);
         assert!(lines[1].contains("G\\u{8}ET"), "{}", lines[1]);
 
         let line = json(&[row.clone()]);
-        assert_eq!(
-            line.chars()
-                .filter(|character| steers_terminal(*character))
-                .collect::<String>(),
-            "\n"
-        );
+        assert_eq!(line.chars().filter(|character| steers_terminal(*character)).collect::<String>(), "\n");
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["path"].as_str(), row.intent.path.as_deref());
     }
@@ -407,9 +343,7 @@ mod tests {
         let mut from = 0;
         for column in COLUMNS {
             let key = format!("\"{}\":", column.name);
-            from += line[from..]
-                .find(&key)
-                .unwrap_or_else(|| panic!("{key} after byte {from}"));
+            from += line[from..].find(&key).unwrap_or_else(|| panic!("{key} after byte {from}"));
         }
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value.as_object().map(serde_json::Map::len), Some(COLUMNS.len()));

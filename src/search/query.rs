@@ -23,15 +23,7 @@ pub struct Query {
 impl Default for Query {
     /// The newest 100 rows.
     fn default() -> Self {
-        Self {
-            deployment: None,
-            project: None,
-            host: None,
-            decision: None,
-            since_us: None,
-            until_us: None,
-            limit: 100,
-        }
+        Self { deployment: None, project: None, host: None, decision: None, since_us: None, until_us: None, limit: 100 }
     }
 }
 
@@ -44,10 +36,7 @@ impl Query {
             && (self.deployment.is_none() || self.deployment == intent.deployment_id)
             && (self.project.is_none() || self.project == intent.project_id)
             && (self.decision.is_none() || self.decision == intent.decision)
-            && self
-                .host
-                .as_ref()
-                .is_none_or(|filter| intent.host.as_deref().is_some_and(|host| filter.matches(host)))
+            && self.host.as_ref().is_none_or(|filter| intent.host.as_deref().is_some_and(|host| filter.matches(host)))
     }
 
     /// Whether a time is in the asked range.
@@ -79,10 +68,7 @@ impl Query {
             ("host", host),
             ("decision", self.decision.map(Decision::code)),
         ];
-        wanted
-            .into_iter()
-            .filter_map(|(column, value)| Some((column, value?)))
-            .collect()
+        wanted.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
     }
 }
 
@@ -122,15 +108,8 @@ impl FromStr for HostFilter {
 
     /// Reads `host` or `*.host`; case, a final dot and the brackets of an IPv6 address do not matter.
     fn from_str(text: &str) -> Result<Self, HostError> {
-        let host = text
-            .trim()
-            .strip_suffix('.')
-            .unwrap_or(text.trim())
-            .to_ascii_lowercase();
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(&host);
+        let host = text.trim().strip_suffix('.').unwrap_or(text.trim()).to_ascii_lowercase();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
         let (suffix, rest) = host.strip_prefix("*.").map_or((false, host), |rest| (true, rest));
         if rest.is_empty() {
             return Err(HostError::Empty);
@@ -141,11 +120,7 @@ impl FromStr for HostFilter {
         if !rest.is_ascii() {
             return Err(HostError::NotAscii);
         }
-        Ok(if suffix {
-            Self::Subdomains(format!(".{rest}"))
-        } else {
-            Self::Exact(rest.to_owned())
-        })
+        Ok(if suffix { Self::Subdomains(format!(".{rest}")) } else { Self::Exact(rest.to_owned()) })
     }
 }
 
@@ -158,10 +133,7 @@ mod tests {
         let exact = |host: &str| Ok(HostFilter::Exact(host.to_owned()));
         assert_eq!("Hooks.Slack.com.".parse(), exact("hooks.slack.com"));
         assert_eq!("[2001:DB8::1]".parse(), exact("2001:db8::1"));
-        assert_eq!(
-            "*.Slack.com".parse(),
-            Ok(HostFilter::Subdomains(".slack.com".to_owned()))
-        );
+        assert_eq!("*.Slack.com".parse(), Ok(HostFilter::Subdomains(".slack.com".to_owned())));
     }
 
     #[test]
@@ -187,14 +159,7 @@ mod tests {
 
     #[test]
     fn since_is_included_and_until_is_not() {
-        let query = Query {
-            since_us: Some(10),
-            until_us: Some(20),
-            ..Query::default()
-        };
-        assert_eq!(
-            [9, 10, 19, 20].map(|time_us| query.covers_time(time_us)),
-            [false, true, true, false]
-        );
+        let query = Query { since_us: Some(10), until_us: Some(20), ..Query::default() };
+        assert_eq!([9, 10, 19, 20].map(|time_us| query.covers_time(time_us)), [false, true, true, false]);
     }
 }

@@ -76,11 +76,7 @@ fn scan_group(
         let batch = batch?;
         rows += batch.num_rows();
         last.push_back(batch);
-        while let Some(first) = last
-            .front()
-            .map(RecordBatch::num_rows)
-            .filter(|first| rows - first >= newest.limit())
-        {
+        while let Some(first) = last.front().map(RecordBatch::num_rows).filter(|first| rows - first >= newest.limit()) {
             rows -= first;
             last.pop_front();
         }
@@ -103,10 +99,7 @@ fn offer_newest_first(batches: &VecDeque<RecordBatch>, epoch: u64, newest: &mut 
 
 fn statistics_admit(group: &RowGroupMetaData, query: &Query) -> bool {
     query.equalities().into_iter().all(|(column, value)| {
-        let chunk = group
-            .columns()
-            .iter()
-            .find(|chunk| chunk.column_path().string() == column);
+        let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column);
         match chunk.and_then(|chunk| chunk.statistics()) {
             Some(statistics @ Statistics::ByteArray(_)) => text_range_admits(statistics, value, group.num_rows()),
             Some(_) | None => true,
@@ -187,14 +180,9 @@ fn matching_rows(batch: &RecordBatch, query: &Query) -> Result<BooleanArray, Arr
         }
     }
     if query.since_us.or(query.until_us).is_some() {
-        let times = batch
-            .column_by_name("event_time")
-            .and_then(|column| column.as_primitive_opt());
+        let times = batch.column_by_name("event_time").and_then(|column| column.as_primitive_opt());
         let times = times.ok_or_else(|| unreadable("event_time"))?;
-        for (keep, cell) in keep
-            .iter_mut()
-            .zip::<&arrow_array::PrimitiveArray<TimestampMicrosecondType>>(times)
-        {
+        for (keep, cell) in keep.iter_mut().zip::<&arrow_array::PrimitiveArray<TimestampMicrosecondType>>(times) {
             *keep &= cell.is_some_and(|time_us| query.covers_time(time_us));
         }
     }
@@ -202,9 +190,7 @@ fn matching_rows(batch: &RecordBatch, query: &Query) -> Result<BooleanArray, Arr
 }
 
 fn texts<'a>(batch: &'a RecordBatch, column: &str) -> Result<&'a StringArray, ArrowError> {
-    let values = batch
-        .column_by_name(column)
-        .and_then(|values| values.as_string_opt::<i32>());
+    let values = batch.column_by_name(column).and_then(|values| values.as_string_opt::<i32>());
     values.ok_or_else(|| unreadable(column))
 }
 
@@ -234,29 +220,17 @@ mod tests {
     }
 
     fn host(host: &str) -> Query {
-        Query {
-            host: Some(host.parse().expect("valid")),
-            ..Query::default()
-        }
+        Query { host: Some(host.parse().expect("valid")), ..Query::default() }
     }
 
     #[test]
     fn only_pages_in_the_asked_range_are_read() {
         let (_dir, path) = sealed(45_000);
         let since_us = MIDNIGHT_US + 21_000;
-        let query = Query {
-            since_us: Some(since_us),
-            until_us: Some(since_us + 10),
-            ..Query::default()
-        };
-        let reader = SealedFile::open(&path)
-            .and_then(|file| file.reader(true))
-            .expect("opens");
+        let query = Query { since_us: Some(since_us), until_us: Some(since_us + 10), ..Query::default() };
+        let reader = SealedFile::open(&path).and_then(|file| file.reader(true)).expect("opens");
         let selection = pages_in_range(reader.metadata(), 0, &query).expect("has a page index");
-        assert!(
-            selection.row_count() <= 20_480 && selection.total_row_count() == 45_000,
-            "{selection:?}"
-        );
+        assert!(selection.row_count() <= 20_480 && selection.total_row_count() == 45_000, "{selection:?}");
 
         let mut newest = Newest::new(100);
         scan(&path, &query, &mut newest).expect("scans");
@@ -283,10 +257,7 @@ mod tests {
     fn statistics_rule_out_columns_without_values() {
         let (_dir, path) = sealed(10);
         let file = SealedFile::open(&path).expect("opens");
-        let query = Query {
-            deployment: Some("a".to_owned()),
-            ..Query::default()
-        };
+        let query = Query { deployment: Some("a".to_owned()), ..Query::default() };
         assert!(!statistics_admit(file.metadata().row_group(0), &query));
     }
 }

@@ -18,63 +18,31 @@ use crate::record::{Decision, Intent, Outcome, Writer};
 type Stored = (u64, Writer, Intent, Outcome);
 
 fn write_segment(dir: &Path, name: &str, rows: &[Row]) {
-    let stored: Vec<Stored> = (rows.iter().cloned())
-        .map(|row| (row.seq, (*row.writer).clone(), row.intent, row.outcome))
-        .collect();
+    let stored: Vec<Stored> =
+        (rows.iter().cloned()).map(|row| (row.seq, (*row.writer).clone(), row.intent, row.outcome)).collect();
     fs::create_dir_all(dir.join("journal")).expect("journal");
-    fs::write(
-        dir.join("journal").join(name),
-        postcard::to_stdvec(&stored).expect("encodes"),
-    )
-    .expect("writes");
+    fs::write(dir.join("journal").join(name), postcard::to_stdvec(&stored).expect("encodes")).expect("writes");
 }
 
 fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
-    let failed = |source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| ReadError::Io { path: path.to_owned(), source };
     let bytes = fs::read(path).map_err(failed)?;
     let (stored, rest): (Vec<Stored>, _) =
         postcard::take_from_bytes(&bytes).map_err(|error| failed(io::Error::other(error)))?;
     let rows = stored
         .into_iter()
-        .map(|(seq, writer, intent, outcome)| Row {
-            seq,
-            writer: Arc::new(writer),
-            intent,
-            outcome,
-        })
+        .map(|(seq, writer, intent, outcome)| Row { seq, writer: Arc::new(writer), intent, outcome })
         .collect();
     let corrupt = 0..rest.len() as u64;
-    let damage = (!rest.is_empty()).then(|| Damage {
-        corrupt: vec![corrupt],
-        torn: None,
-    });
+    let damage = (!rest.is_empty()).then(|| Damage { corrupt: vec![corrupt], torn: None });
     let (open, orphans) = (Vec::new(), Vec::new());
-    Ok(Contents {
-        writer: samples::writer(),
-        number: 1,
-        first_seq: 1,
-        rows,
-        open,
-        orphans,
-        closed: false,
-        damage,
-    })
+    Ok(Contents { writer: samples::writer(), number: 1, first_seq: 1, rows, open, orphans, closed: false, damage })
 }
 
 fn seal_into(dir: &Path, rows: &[Row]) -> Vec<PathBuf> {
-    let settings = archive::Settings {
-        row_group_rows: 4,
-        ..archive::Settings::new(dir)
-    };
+    let settings = archive::Settings { row_group_rows: 4, ..archive::Settings::new(dir) };
     seal::prepare(&settings).expect("prepares");
-    seal::seal(&settings, rows)
-        .expect("seals")
-        .into_iter()
-        .map(|sealed| sealed.path)
-        .collect()
+    seal::seal(&settings, rows).expect("seals").into_iter().map(|sealed| sealed.path).collect()
 }
 
 fn search(dir: &Path, query: &Query) -> Found {
@@ -98,12 +66,7 @@ enum Place {
 }
 
 fn generated_row() -> impl Strategy<Value = (Row, Place)> {
-    let place = prop_oneof![
-        Just(Place::Journal),
-        Just(Place::Sealed),
-        Just(Place::Sealed),
-        Just(Place::Both)
-    ];
+    let place = prop_oneof![Just(Place::Journal), Just(Place::Sealed), Just(Place::Sealed), Just(Place::Both)];
     let id = || proptest::option::of(prop_oneof![Just("a"), Just("b")]);
     let host = proptest::option::of(prop_oneof![Just("x.test"), Just("y.x.test"), Just("z.test")]);
     let decision = proptest::option::of(proptest::sample::select(Decision::ALL));
@@ -147,18 +110,9 @@ fn naively_matches(query: &Query, row: &Row) -> bool {
     };
     let time_us = row.intent.event_time_us;
     host_matches
-        && query
-            .deployment
-            .iter()
-            .all(|id| row.intent.deployment_id.as_ref() == Some(id))
-        && query
-            .project
-            .iter()
-            .all(|id| row.intent.project_id.as_ref() == Some(id))
-        && query
-            .decision
-            .iter()
-            .all(|decision| row.intent.decision == Some(*decision))
+        && query.deployment.iter().all(|id| row.intent.deployment_id.as_ref() == Some(id))
+        && query.project.iter().all(|id| row.intent.project_id.as_ref() == Some(id))
+        && query.decision.iter().all(|decision| row.intent.decision == Some(*decision))
         && query.since_us.iter().all(|since_us| time_us >= *since_us)
         && query.until_us.iter().all(|until_us| time_us < *until_us)
 }
@@ -226,16 +180,7 @@ fn rows_of_the_journal_and_of_files_are_merged_newest_first() {
     seal_into(dir.path(), &rows_at(1..=4));
     write_segment(dir.path(), "00000001-00000002.journal", &rows_at(3..=6));
     assert_eq!(seqs(&search(dir.path(), &Query::default())), [6, 5, 4, 3, 2, 1]);
-    assert_eq!(
-        seqs(&search(
-            dir.path(),
-            &Query {
-                limit: 3,
-                ..Query::default()
-            }
-        )),
-        [6, 5, 4]
-    );
+    assert_eq!(seqs(&search(dir.path(), &Query { limit: 3, ..Query::default() })), [6, 5, 4]);
 }
 
 #[test]
@@ -249,10 +194,7 @@ fn a_torn_file_is_named_and_the_others_are_read() {
     assert_eq!(seqs(&found), [2, 1]);
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.problems[0].path, torn);
-    assert!(matches!(
-        found.problems[0].fault,
-        Fault::Sealed(SealedError::Parquet(_))
-    ));
+    assert!(matches!(found.problems[0].fault, Fault::Sealed(SealedError::Parquet(_))));
 }
 
 #[test]
@@ -278,18 +220,10 @@ fn damaged_segments_are_named_and_their_sound_rows_found() {
     let bytes = [fs::read(&path).expect("reads"), b"junk".to_vec()].concat();
     fs::write(&path, bytes).expect("writes");
     fs::write(dir.path().join("journal/00000001-00000002.journal"), b"").expect("writes");
-    fs::write(
-        dir.path().join("journal/00000001-00000002.journal.new"),
-        b"not a segment yet",
-    )
-    .expect("writes");
+    fs::write(dir.path().join("journal/00000001-00000002.journal.new"), b"not a segment yet").expect("writes");
     let found = search(dir.path(), &Query::default());
     assert_eq!(seqs(&found), [2, 1]);
-    let paths: Vec<_> = found
-        .problems
-        .iter()
-        .filter_map(|problem| problem.path.file_name())
-        .collect();
+    let paths: Vec<_> = found.problems.iter().filter_map(|problem| problem.path.file_name()).collect();
     assert_eq!(paths, ["00000001-00000001.journal", "00000001-00000002.journal"]);
     assert!(matches!(found.problems[0].fault, Fault::DamagedSegment(4)));
 }
@@ -315,27 +249,10 @@ fn older_days_are_not_opened_when_newer_ones_fill_the_limit() {
     let old = seal_into(dir.path(), &[samples::row(1, MIDNIGHT_US - 1)]).remove(0);
     seal_into(dir.path(), &rows_at(2..=4));
     fs::write(&old, b"torn").expect("tears");
-    let found = search(
-        dir.path(),
-        &Query {
-            limit: 3,
-            ..Query::default()
-        },
-    );
+    let found = search(dir.path(), &Query { limit: 3, ..Query::default() });
     assert_eq!(seqs(&found), [4, 3, 2]);
     assert!(found.problems.is_empty(), "{:?}", found.problems);
-    assert_eq!(
-        search(
-            dir.path(),
-            &Query {
-                limit: 4,
-                ..Query::default()
-            }
-        )
-        .problems
-        .len(),
-        1
-    );
+    assert_eq!(search(dir.path(), &Query { limit: 4, ..Query::default() }).problems.len(), 1);
 }
 
 #[test]
@@ -344,13 +261,7 @@ fn days_outside_the_asked_range_are_not_opened() {
     let old = seal_into(dir.path(), &[samples::row(1, MIDNIGHT_US - 1)]).remove(0);
     fs::write(&old, b"torn").expect("tears");
     seal_into(dir.path(), &rows_at(2..=4));
-    let found = search(
-        dir.path(),
-        &Query {
-            since_us: Some(MIDNIGHT_US),
-            ..Query::default()
-        },
-    );
+    let found = search(dir.path(), &Query { since_us: Some(MIDNIGHT_US), ..Query::default() });
     assert_eq!(seqs(&found), [4, 3, 2]);
     assert!(found.problems.is_empty(), "{:?}", found.problems);
 }
@@ -378,16 +289,9 @@ async fn rows_are_found_in_the_live_journal_and_after_it_was_sealed() {
     for row in &rows {
         journal.intend(&row.intent).await.expect("durable");
     }
-    assert_eq!(
-        seqs(&run(dir.path(), &Query::default()).expect("searches")),
-        <[u64; 0]>::default()
-    );
+    assert_eq!(seqs(&run(dir.path(), &Query::default()).expect("searches")), <[u64; 0]>::default());
     for row in &rows {
-        journal
-            .settle(row.intent.event_id, &row.outcome)
-            .durable()
-            .await
-            .expect("durable");
+        journal.settle(row.intent.event_id, &row.outcome).durable().await.expect("durable");
     }
     let expected: Vec<Row> = rows.into_iter().rev().collect();
     let live = run(dir.path(), &Query::default()).expect("searches");

@@ -21,13 +21,8 @@ pub enum TimeError {
 /// and `1w` mean that long before `now_us`.
 pub fn parse(text: &str, now_us: i64) -> Result<i64, TimeError> {
     if let Some((number, unit_us)) = split_duration(text) {
-        let ago_us = number
-            .parse::<i64>()
-            .ok()
-            .and_then(|number| number.checked_mul(unit_us));
-        return ago_us
-            .and_then(|ago_us| now_us.checked_sub(ago_us))
-            .ok_or(TimeError::OutOfRange);
+        let ago_us = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_us));
+        return ago_us.and_then(|ago_us| now_us.checked_sub(ago_us)).ok_or(TimeError::OutOfRange);
     }
     if let Ok(time) = Timestamp::from_str(text) {
         return Ok(time.as_microsecond());
@@ -36,9 +31,7 @@ pub fn parse(text: &str, now_us: i64) -> Result<i64, TimeError> {
     match Date::from_str(text) {
         Ok(day) if is_day => {
             let midnight = Offset::UTC.to_timestamp(day.at(0, 0, 0, 0));
-            midnight
-                .map(Timestamp::as_microsecond)
-                .map_err(|_| TimeError::OutOfRange)
+            midnight.map(Timestamp::as_microsecond).map_err(|_| TimeError::OutOfRange)
         }
         Ok(_) => Err(TimeError::NoOffset),
         Err(_) => Err(TimeError::Unreadable),

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+use crate::client_stream::ClientStream;
 use crate::connection::serve;
 use crate::gate::Gate;
 use crate::record::OutcomeKind;
@@ -68,10 +69,8 @@ impl Accepting {
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             per_client: Mutex::default(),
         });
-        let loops = listeners
-            .into_iter()
-            .map(|listener| tokio::spawn(accept_loop(Arc::clone(&door), listener)))
-            .collect();
+        let loops =
+            listeners.into_iter().map(|listener| tokio::spawn(accept_loop(Arc::clone(&door), listener))).collect();
         Self { loops, door }
     }
 
@@ -87,10 +86,7 @@ impl Accepting {
         };
         if tokio::time::timeout(timeout, all_gone).await.is_err() {
             let left = self.door.gate.limits.connections_max - self.door.served.available_permits();
-            tracing::warn!(
-                left,
-                "connections are still open after limits.drain_timeout_s and are cut"
-            );
+            tracing::warn!(left, "connections are still open after limits.drain_timeout_s and are cut");
         }
         for accepting in &self.loops {
             accepting.abort();
@@ -134,14 +130,7 @@ impl Door {
             (None, false) => (self.turn_away().await, Some("limits.connections_max")),
         };
         self.metrics.connections.inc();
-        (
-            Pass {
-                door: Arc::clone(self),
-                client,
-                _permit: permit,
-            },
-            turned_away,
-        )
+        (Pass { door: Arc::clone(self), client, _permit: permit }, turned_away)
     }
 
     async fn turn_away(&self) -> Option<OwnedSemaphorePermit> {
@@ -155,15 +144,12 @@ async fn welcome(scope: Scope, stream: TcpStream, tls: Option<tokio_rustls::TlsA
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let Some(tls) = tls else {
-        return serve(scope, stream).await;
+        return serve(scope, ClientStream::Plain(stream)).await;
     };
     let timeout = scope.gate.limits.handshake_timeout;
     let (outcome, text) = match tokio::time::timeout(timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => return serve(scope, stream).await,
-        Ok(Err(error)) => (
-            OutcomeKind::ClientAborted,
-            format!("the TLS handshake with the listener failed: {error}"),
-        ),
+        Ok(Ok(stream)) => return serve(scope, ClientStream::Tls(Box::new(stream))).await,
+        Ok(Err(error)) => (OutcomeKind::ClientAborted, format!("the TLS handshake with the listener failed: {error}")),
         Err(_) => (
             OutcomeKind::TimedOut,
             "the TLS handshake with the listener took too long (limits.handshake_timeout_s)".to_owned(),

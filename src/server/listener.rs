@@ -37,31 +37,16 @@ pub(super) async fn bind_all(listeners: &[Listener]) -> Result<Vec<Bound>, Liste
     for wanted in listeners {
         let tls = wanted.tls.as_ref().map(acceptor).transpose()?;
         let listener = bind(wanted.address).await?;
-        let address = listener.local_addr().map_err(|error| ListenError::Bind {
-            address: wanted.address,
-            error,
-        })?;
-        bound.push(Bound {
-            name: Arc::clone(&wanted.name),
-            address,
-            tls,
-            listener,
-        });
+        let address = listener.local_addr().map_err(|error| ListenError::Bind { address: wanted.address, error })?;
+        bound.push(Bound { name: Arc::clone(&wanted.name), address, tls, listener });
     }
     Ok(bound)
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "a tokio socket can only be opened inside the runtime"
-)]
+#[expect(clippy::unused_async, reason = "a tokio socket can only be opened inside the runtime")]
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let open = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -72,10 +57,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError
 /// No ALPN is offered: https-proxy-agent 5.0.1 asks for the identifier `http 1.1`, which exists nowhere, and a server
 /// that negotiates would have to refuse it. The one certificate is presented with and without SNI.
 fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, ListenError> {
-    let wrong = |file: &PathBuf, reason: String| ListenError::Tls {
-        file: file.clone(),
-        reason,
-    };
+    let wrong = |file: &PathBuf, reason: String| ListenError::Tls { file: file.clone(), reason };
     let chain = CertificateDer::pem_file_iter(&tls.cert_file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(&tls.cert_file, error.to_string()))?;

@@ -187,10 +187,7 @@ fn embedded_class(address: Ipv6Addr) -> Option<AddressClass> {
         | [0x2002, high, low, ..] => Some(through_relay(v4(high, low))),
         // Teredo (RFC 4380 section 4): the client's address is stored inverted, the server's plainly.
         [0x2001, 0, high, low, _, _, client_high, client_low] => {
-            match (
-                through_relay(v4(!client_high, !client_low)),
-                through_relay(v4(high, low)),
-            ) {
+            match (through_relay(v4(!client_high, !client_low)), through_relay(v4(high, low))) {
                 (AddressClass::Transition, server) => Some(server),
                 (client, _) => Some(client),
             }

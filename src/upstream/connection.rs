@@ -61,18 +61,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn plain(stream: TcpStream, limits: HeadLimits) -> Result<Self, UpstreamError> {
-        let peer = stream
-            .peer_addr()
-            .map_err(|error| UpstreamError::Exchange(error.to_string()))?;
+        let peer = stream.peer_addr().map_err(|error| UpstreamError::Exchange(error.to_string()))?;
         let (socket, pulse) = Socket::new(stream);
         Self::handshake(socket, pulse, Facts { peer, tls: None }, limits).await
     }
 
     pub(super) async fn secured(secured: Secured, limits: HeadLimits) -> Result<Self, UpstreamError> {
-        let facts = Facts {
-            peer: secured.peer,
-            tls: Some(secured.facts),
-        };
+        let facts = Facts { peer: secured.peer, tls: Some(secured.facts) };
         Self::handshake(secured.stream, secured.pulse, facts, limits).await
     }
 
@@ -92,11 +87,7 @@ impl Connection {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self {
-            sender,
-            pulse,
-            facts: Arc::new(facts),
-        })
+        Ok(Self { sender, pulse, facts: Arc::new(facts) })
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -129,17 +120,11 @@ impl Connection {
                     uploaded = now;
                     continue;
                 }
-                return Err(SendError {
-                    error: UpstreamError::ResponseTimedOut(silence_max),
-                    unsent: None,
-                });
+                return Err(SendError { error: UpstreamError::ResponseTimedOut(silence_max), unsent: None });
             };
             return sent.map_err(|mut failed| {
                 let unsent = failed.take_message().map(Box::new);
-                SendError {
-                    error: describe(failed.error(), traffic),
-                    unsent,
-                }
+                SendError { error: describe(failed.error(), traffic), unsent }
             });
         }
     }
@@ -147,9 +132,7 @@ impl Connection {
 
 /// hyper's own words name the layer, its source names the cause.
 fn describe(error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
-    let text = error
-        .source()
-        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
     if traffic.client_broke.load(Ordering::Acquire) {
         UpstreamError::ClientBroke(text)
     } else {

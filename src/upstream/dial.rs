@@ -23,10 +23,7 @@ pub(super) async fn dial(
         match tokio::time::timeout(share, connect(peer)).await {
             Ok(Ok(stream)) => return Ok((stream, peer)),
             Ok(Err(error)) => {
-                last = UpstreamError::Unreachable {
-                    destination: destination.clone(),
-                    reason: error.to_string(),
-                };
+                last = UpstreamError::Unreachable { destination: destination.clone(), reason: error.to_string() };
             }
             Err(_) => last = UpstreamError::DialTimedOut(destination.clone()),
         }
@@ -36,11 +33,7 @@ pub(super) async fn dial(
 
 #[expect(clippy::disallowed_methods, reason = "this is the one door outward")]
 async fn connect(peer: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = if peer.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     let stream = socket.connect(peer).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -78,16 +78,7 @@ fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Fields that a sender may not hide by listing them in Connection (RFC 9110 section 7.6.1: "MUST NOT").
 fn is_end_to_end(name: &HeaderName) -> bool {
     use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-    [
-        AUTHORIZATION,
-        CACHE_CONTROL,
-        CONTENT_LENGTH,
-        CONTENT_TYPE,
-        COOKIE,
-        HOST,
-        USER_AGENT,
-    ]
-    .contains(name)
+    [AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT].contains(name)
 }
 
 fn connection_lists(headers: &HeaderMap, option: &str) -> bool {
@@ -149,21 +140,14 @@ mod tests {
 
     #[test]
     fn a_sender_cannot_hide_end_to_end_fields_behind_connection() {
-        let mut map = headers(&[
-            ("connection", "authorization, host, content-length"),
-            ("authorization", "Bearer x"),
-        ]);
+        let mut map = headers(&[("connection", "authorization, host, content-length"), ("authorization", "Bearer x")]);
         strip_request(&mut map, false);
         assert_eq!(names(&map), ["authorization"]);
     }
 
     #[test]
     fn an_upgrade_keeps_its_two_fields() {
-        let mut map = headers(&[
-            ("connection", "keep-alive, Upgrade"),
-            ("upgrade", "websocket"),
-            ("keep-alive", "1"),
-        ]);
+        let mut map = headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("keep-alive", "1")]);
         assert!(asks_for_upgrade(&map, Version::HTTP_11));
         strip_request(&mut map, true);
         assert_eq!(names(&map), ["connection", "upgrade"]);
@@ -174,10 +158,7 @@ mod tests {
     fn trailers_stay_negotiated() {
         let mut map = headers(&[("connection", "TE"), ("te", "trailers, deflate")]);
         strip_request(&mut map, false);
-        assert_eq!(
-            (&map["te"], &map["connection"]),
-            (&"trailers".parse().unwrap(), &"te".parse().unwrap())
-        );
+        assert_eq!((&map["te"], &map["connection"]), (&"trailers".parse().unwrap(), &"te".parse().unwrap()));
     }
 
     #[test]
@@ -186,10 +167,7 @@ mod tests {
         from_http2(&mut map);
         name_host(&mut map, "api.example.com");
         name_host(&mut map, "other.example.com");
-        assert_eq!(
-            (map["host"].as_bytes(), map["cookie"].as_bytes()),
-            (&b"api.example.com"[..], &b"a=1; b=2"[..])
-        );
+        assert_eq!((map["host"].as_bytes(), map["cookie"].as_bytes()), (&b"api.example.com"[..], &b"a=1; b=2"[..]));
     }
 
     #[test]

@@ -119,17 +119,10 @@ impl Upstream {
         let answers = self.resolver.resolve(&destination.host).await;
         learned.dns_us = Some(micros(started));
         let addresses = address::judge(&answers?, &self.allow_addresses)?;
-        if addresses
-            .iter()
-            .any(|address| self.own.contains(SocketAddr::new(*address, destination.port)))
-        {
+        if addresses.iter().any(|address| self.own.contains(SocketAddr::new(*address, destination.port))) {
             return Err(UpstreamError::OwnListener(destination.clone()));
         }
-        Ok(Route {
-            permit,
-            addresses,
-            dial_deadline: started + self.settings.dial,
-        })
+        Ok(Route { permit, addresses, dial_deadline: started + self.settings.dial })
     }
 
     /// Sends a request whose intent is durable, on a pooled connection if one is alive, and returns the response head.
@@ -149,17 +142,13 @@ impl Upstream {
         while let Some(pooled) = self.pool.take(&key) {
             pooled.facts().note(true, learned);
             match self.send(pooled, &key, request, learned).await {
-                Err(SendError {
-                    unsent: Some(returned), ..
-                }) => request = *returned,
+                Err(SendError { unsent: Some(returned), .. }) => request = *returned,
                 Err(SendError { error, .. }) => return Err(error),
                 Ok(response) => return Ok(response),
             }
         }
         let fresh = self.connect(route, scheme, learned).await?;
-        self.send(fresh, &key, request, learned)
-            .await
-            .map_err(|failed| failed.error)
+        self.send(fresh, &key, request, learned).await.map_err(|failed| failed.error)
     }
 
     /// Opens a plain connection for a tunnel whose intent is durable.

@@ -38,9 +38,7 @@ impl ServerCertVerifier for WebPkiOrPinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judged = self
-            .webpki
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let judged = self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if judged.is_ok() || !self.is_pinned(end_entity) {
             return judged;
         }
@@ -107,9 +105,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .unwrap();
+        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let verifier = WebPkiOrPinned::new(webpki, vec![trusted.clone()]);
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
@@ -127,12 +123,7 @@ mod tests {
         let certificate = self_signed(false);
         let judged = judge(&certificate, &certificate, "other.test");
         assert!(
-            matches!(
-                judged,
-                Err(Error::InvalidCertificate(
-                    CertificateError::NotValidForNameContext { .. }
-                ))
-            ),
+            matches!(judged, Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }))),
             "{judged:?}"
         );
     }

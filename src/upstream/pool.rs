@@ -17,10 +17,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(scheme: Scheme, destination: &Destination) -> Self {
-        Self {
-            scheme,
-            destination: destination.clone(),
-        }
+        Self { scheme, destination: destination.clone() }
     }
 }
 
@@ -49,10 +46,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(settings: PoolSettings) -> Self {
-        Self {
-            settings,
-            idle: Mutex::default(),
-        }
+        Self { settings, idle: Mutex::default() }
     }
 
     /// The most recently used live connection, if any. Dead and over-aged ones met on the way are dropped.
@@ -107,10 +101,7 @@ impl Pool {
         }
         let queue = idle.by_key.entry(key).or_default();
         if queue.len() < self.settings.per_destination_max {
-            queue.push_back(Idle {
-                connection,
-                since: Instant::now(),
-            });
+            queue.push_back(Idle { connection, since: Instant::now() });
             idle.count += 1;
         }
     }

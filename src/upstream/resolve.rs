@@ -36,11 +36,7 @@ pub(super) struct Resolver {
 impl Resolver {
     pub(super) fn new(settings: ResolverSettings) -> Self {
         let in_flight = Semaphore::new(settings.in_flight_max);
-        Self {
-            settings,
-            cache: Mutex::default(),
-            in_flight,
-        }
+        Self { settings, cache: Mutex::default(), in_flight }
     }
 
     /// All addresses of a host, as the resolver ordered them. Never empty.
@@ -55,45 +51,26 @@ impl Resolver {
         if let Some(cached) = self.cached(name) {
             return Ok(cached);
         }
-        let addresses = tokio::time::timeout(self.settings.timeout, self.look_up(name))
-            .await
-            .map_err(|_| UpstreamError::ResolveTimedOut {
-                host: name.as_str().to_owned(),
-                timeout: self.settings.timeout,
-            })??;
+        let addresses = tokio::time::timeout(self.settings.timeout, self.look_up(name)).await.map_err(|_| {
+            UpstreamError::ResolveTimedOut { host: name.as_str().to_owned(), timeout: self.settings.timeout }
+        })??;
         self.remember(name, &addresses);
         Ok(addresses)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks for names")]
     async fn look_up(&self, name: &HostName) -> Result<Arc<[IpAddr]>, UpstreamError> {
-        let _slot = self
-            .in_flight
-            .acquire()
-            .await
-            .map_err(|_| UpstreamError::ResolverBusy)?;
-        let unresolved = |reason: String| UpstreamError::Unresolved {
-            host: name.as_str().to_owned(),
-            reason,
-        };
-        let found = tokio::net::lookup_host((name.as_str(), 0))
-            .await
-            .map_err(|error| unresolved(error.to_string()))?;
+        let _slot = self.in_flight.acquire().await.map_err(|_| UpstreamError::ResolverBusy)?;
+        let unresolved = |reason: String| UpstreamError::Unresolved { host: name.as_str().to_owned(), reason };
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| unresolved(error.to_string()))?;
         let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
         addresses.dedup();
-        if addresses.is_empty() {
-            Err(unresolved("no addresses".to_owned()))
-        } else {
-            Ok(addresses.into())
-        }
+        if addresses.is_empty() { Err(unresolved("no addresses".to_owned())) } else { Ok(addresses.into()) }
     }
 
     fn cached(&self, name: &HostName) -> Option<Arc<[IpAddr]>> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache
-            .get(name)
-            .filter(|entry| entry.until > Instant::now())
-            .map(|entry| Arc::clone(&entry.addresses))
+        cache.get(name).filter(|entry| entry.until > Instant::now()).map(|entry| Arc::clone(&entry.addresses))
     }
 
     fn remember(&self, name: &HostName, addresses: &Arc<[IpAddr]>) {
@@ -104,13 +81,7 @@ impl Resolver {
         }
         if cache.len() < self.settings.cache_entries {
             let until = now + self.settings.cache_ttl;
-            cache.insert(
-                name.clone(),
-                Cached {
-                    addresses: Arc::clone(addresses),
-                    until,
-                },
-            );
+            cache.insert(name.clone(), Cached { addresses: Arc::clone(addresses), until });
         }
     }
 }

@@ -75,10 +75,7 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self, stream: TcpStream, host: &Host) -> Result<Secured, UpstreamError> {
-        let failed = |reason: String| UpstreamError::Tls {
-            destination: host.to_string(),
-            reason,
-        };
+        let failed = |reason: String| UpstreamError::Tls { destination: host.to_string(), reason };
         let name = match host {
             Host::Name(name) => {
                 ServerName::try_from(name.as_str().to_owned()).map_err(|error| failed(error.to_string()))?
@@ -87,18 +84,9 @@ impl Connector {
         };
         let peer = stream.peer_addr().map_err(|error| failed(error.to_string()))?;
         let (socket, pulse) = Socket::new(stream);
-        let stream = self
-            .0
-            .connect(name, socket)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+        let stream = self.0.connect(name, socket).await.map_err(|error| failed(error.to_string()))?;
         let facts = facts(stream.get_ref().1);
-        Ok(Secured {
-            stream,
-            pulse,
-            facts,
-            peer,
-        })
+        Ok(Secured { stream, pulse, facts, peer })
     }
 }
 
@@ -106,10 +94,7 @@ impl Connector {
 fn own_roots(settings: &TlsSettings) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let mut own = Vec::new();
     for file in &settings.ca_files {
-        let unreadable = |error: pem::Error| TlsConfigError::CaFile {
-            file: file.clone(),
-            reason: error.to_string(),
-        };
+        let unreadable = |error: pem::Error| TlsConfigError::CaFile { file: file.clone(), reason: error.to_string() };
         let before = own.len();
         for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
             own.push(certificate.map_err(unreadable)?);
@@ -133,11 +118,7 @@ fn roots(settings: &TlsSettings, own: &[CertificateDer<'static>]) -> Result<Root
     for certificate in own {
         roots.add(certificate.clone())?;
     }
-    if roots.is_empty() {
-        Err(TlsConfigError::NoRoots)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(TlsConfigError::NoRoots) } else { Ok(roots) }
 }
 
 fn facts(session: &rustls::ClientConnection) -> TlsFacts {
@@ -148,9 +129,7 @@ fn facts(session: &rustls::ClientConnection) -> TlsFacts {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "unknown",
         },
-        cipher: session
-            .negotiated_cipher_suite()
-            .map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
+        cipher: session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
         certificate_sha256: leaf.map(|leaf| hex(digest::digest(&digest::SHA256, leaf).as_ref())),
     }
 }
@@ -158,10 +137,8 @@ fn facts(session: &rustls::ClientConnection) -> TlsFacts {
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -101,34 +101,21 @@ impl ChunkScanner {
                 let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                 accepted += here;
                 let left = left - here as u64;
-                self.expect = if left == 0 {
-                    Expect::DataCr
-                } else {
-                    Expect::Data { left }
-                };
+                self.expect = if left == 0 { Expect::DataCr } else { Expect::Data { left } };
                 continue;
             }
             match self.step(*first) {
                 Ok(Some(next)) => self.expect = next,
                 Ok(None) => {
-                    return ChunkProgress {
-                        accepted: accepted + 1,
-                        state: ChunkState::Ended,
-                    };
+                    return ChunkProgress { accepted: accepted + 1, state: ChunkState::Ended };
                 }
                 Err(reason) => {
-                    return ChunkProgress {
-                        accepted,
-                        state: ChunkState::Violated(reason),
-                    };
+                    return ChunkProgress { accepted, state: ChunkState::Violated(reason) };
                 }
             }
             accepted += 1;
         }
-        ChunkProgress {
-            accepted,
-            state: ChunkState::Open,
-        }
+        ChunkProgress { accepted, state: ChunkState::Open }
     }
 
     /// What follows `byte`; `None` when it ended the body.
@@ -145,10 +132,8 @@ impl ChunkScanner {
             Expect::EndLf if byte == b'\n' => Ok(None),
             Expect::EndLf => Err(ViolationReason::InvalidTrailer),
             Expect::TrailerStart | Expect::TrailerName | Expect::TrailerValue | Expect::TrailerLf => {
-                self.trailer_bytes_left = self
-                    .trailer_bytes_left
-                    .checked_sub(1)
-                    .ok_or(ViolationReason::TrailersTooLarge)?;
+                self.trailer_bytes_left =
+                    self.trailer_bytes_left.checked_sub(1).ok_or(ViolationReason::TrailersTooLarge)?;
                 self.step_trailer(byte).map(Some)
             }
         }
@@ -161,10 +146,8 @@ impl ChunkScanner {
         if !is_value_byte(byte) {
             return Err(ViolationReason::InvalidChunkExtension);
         }
-        self.extension_bytes_left = self
-            .extension_bytes_left
-            .checked_sub(1)
-            .ok_or(ViolationReason::ChunkExtensionsTooLarge)?;
+        self.extension_bytes_left =
+            self.extension_bytes_left.checked_sub(1).ok_or(ViolationReason::ChunkExtensionsTooLarge)?;
         Ok(Expect::Extension { size })
     }
 
@@ -172,10 +155,7 @@ impl ChunkScanner {
         match (self.expect, byte) {
             (Expect::TrailerStart, b'\r') => Ok(Expect::EndLf),
             (Expect::TrailerStart, _) if is_token_byte(byte) => {
-                self.trailers_left = self
-                    .trailers_left
-                    .checked_sub(1)
-                    .ok_or(ViolationReason::TrailersTooLarge)?;
+                self.trailers_left = self.trailers_left.checked_sub(1).ok_or(ViolationReason::TrailersTooLarge)?;
                 self.name = TrailerName::default();
                 self.name.push(byte);
                 Ok(Expect::TrailerName)
@@ -212,18 +192,11 @@ fn step_size(byte: u8, size: u64, digits: u8) -> Result<Expect, ViolationReason>
     if size > i64::MAX as u64 {
         return Err(ViolationReason::InvalidChunkSize);
     }
-    Ok(Expect::Size {
-        size,
-        digits: digits + 1,
-    })
+    Ok(Expect::Size { size, digits: digits + 1 })
 }
 
 fn expect_lf(byte: u8, next: Expect) -> Result<Option<Expect>, ViolationReason> {
-    if byte == b'\n' {
-        Ok(Some(next))
-    } else {
-        Err(ViolationReason::InvalidChunkEnd)
-    }
+    if byte == b'\n' { Ok(Some(next)) } else { Err(ViolationReason::InvalidChunkEnd) }
 }
 
 /// The beginning of a trailer's name in lower case, as far as needed to compare it with the forbidden ones.
@@ -243,9 +216,7 @@ impl TrailerName {
 
     /// A name longer than the buffer is longer than every forbidden one.
     fn is_forbidden(&self) -> bool {
-        self.bytes
-            .get(..self.len)
-            .is_some_and(|name| FORBIDDEN_TRAILERS.contains(&name))
+        self.bytes.get(..self.len).is_some_and(|name| FORBIDDEN_TRAILERS.contains(&name))
     }
 }
 
@@ -295,28 +266,11 @@ mod tests {
             ("bare LF at the end", b"0\r\n\n", 3, R::InvalidTrailer),
             ("bare CR at the end", b"0\r\n\rG", 4, R::InvalidTrailer),
             ("NUL in trailer", b"0\r\nX: \0\r\n\r\n", 6, R::InvalidTrailer),
-            (
-                "Content-Length trailer",
-                b"0\r\nContent-LENGTH: 5\r\n\r\n",
-                17,
-                R::ForbiddenTrailer,
-            ),
-            (
-                "Proxy-Authorization trailer",
-                b"0\r\nproxy-authorization:x\r\n\r\n",
-                22,
-                R::ForbiddenTrailer,
-            ),
+            ("Content-Length trailer", b"0\r\nContent-LENGTH: 5\r\n\r\n", 17, R::ForbiddenTrailer),
+            ("Proxy-Authorization trailer", b"0\r\nproxy-authorization:x\r\n\r\n", 22, R::ForbiddenTrailer),
         ];
         for (name, body, accepted, reason) in cases {
-            assert_eq!(
-                scan(body),
-                ChunkProgress {
-                    accepted,
-                    state: ChunkState::Violated(reason)
-                },
-                "{name}"
-            );
+            assert_eq!(scan(body), ChunkProgress { accepted, state: ChunkState::Violated(reason) }, "{name}");
         }
     }
 
@@ -324,69 +278,38 @@ mod tests {
     fn a_body_ends_with_its_trailer_section() {
         let cases: [(&str, &[u8]); 6] = [
             ("no data", b"0\r\n\r\n"),
-            (
-                "sizes in any case, with leading zeros",
-                b"000A\r\n0123456789\r\na\r\n0123456789\r\n00\r\n\r\n",
-            ),
+            ("sizes in any case, with leading zeros", b"000A\r\n0123456789\r\na\r\n0123456789\r\n00\r\n\r\n"),
             ("CRLF as data", b"4\r\n\r\n\r\n\r\n0\r\n\r\n"),
             ("extensions", b"1;a=\"b;c\";d\r\nx\r\n0;e\r\n\r\n"),
             ("trailers", b"0\r\nX-Checksum: abc\r\nEmpty:\r\n\r\n"),
-            (
-                "a trailer that only begins like a forbidden one",
-                b"0\r\nTE-X: 1\r\nHosts: 2\r\n\r\n",
-            ),
+            ("a trailer that only begins like a forbidden one", b"0\r\nTE-X: 1\r\nHosts: 2\r\n\r\n"),
         ];
         for (name, body) in cases {
             let followed = [body, b"GET / HTTP/1.1\r\n"].concat();
-            let expected = ChunkProgress {
-                accepted: body.len(),
-                state: ChunkState::Ended,
-            };
+            let expected = ChunkProgress { accepted: body.len(), state: ChunkState::Ended };
             assert_eq!(scan(&followed), expected, "{name}");
         }
-        let open = ChunkProgress {
-            accepted: 21,
-            state: ChunkState::Open,
-        };
+        let open = ChunkProgress { accepted: 21, state: ChunkState::Open };
         assert_eq!(scan(b"7fffffffffffffff\r\nabc"), open, "the largest size is accepted");
     }
 
     #[test]
     fn limits_are_exact_and_hold_for_the_whole_message() {
-        let limits = Limits {
-            chunk_extension_bytes_max: 4,
-            trailer_bytes_max: 16,
-            head_fields_max: 2,
-            ..Limits::default()
-        };
+        let limits =
+            Limits { chunk_extension_bytes_max: 4, trailer_bytes_max: 16, head_fields_max: 2, ..Limits::default() };
         let state = |body: &[u8]| ChunkScanner::new(&limits).advance(body).state;
         // Neither the semicolon, which ends the size, nor the last LF of the message is counted.
         assert_eq!(state(b"1;ab\r\nx\r\n0;cd\r\n\r\n"), ChunkState::Ended);
-        assert_eq!(
-            state(b"1;ab\r\nx\r\n0;cde\r\n\r\n"),
-            ChunkState::Violated(R::ChunkExtensionsTooLarge)
-        );
+        assert_eq!(state(b"1;ab\r\nx\r\n0;cde\r\n\r\n"), ChunkState::Violated(R::ChunkExtensionsTooLarge));
         assert_eq!(state(b"0\r\nA: 123456\r\nB:\r\n\r\n"), ChunkState::Ended);
-        assert_eq!(
-            state(b"0\r\nA: 1234567\r\nB:\r\n\r\n"),
-            ChunkState::Violated(R::TrailersTooLarge)
-        );
-        assert_eq!(
-            state(b"0\r\nA:\r\nB:\r\nC:\r\n\r\n"),
-            ChunkState::Violated(R::TrailersTooLarge)
-        );
+        assert_eq!(state(b"0\r\nA: 1234567\r\nB:\r\n\r\n"), ChunkState::Violated(R::TrailersTooLarge));
+        assert_eq!(state(b"0\r\nA:\r\nB:\r\nC:\r\n\r\n"), ChunkState::Violated(R::TrailersTooLarge));
     }
 
     /// Length of the chunked body at the start of `bytes`, by a whole-buffer reading with string operations. `None` if it
     /// is incomplete or wrong.
     fn naive_length(bytes: &[u8]) -> Option<usize> {
-        let line_end = |from: usize| {
-            bytes
-                .get(from..)?
-                .windows(2)
-                .position(|pair| pair == b"\r\n")
-                .map(|at| from + at)
-        };
+        let line_end = |from: usize| bytes.get(from..)?.windows(2).position(|pair| pair == b"\r\n").map(|at| from + at);
         let mut at = 0;
         loop {
             let end = line_end(at)?;

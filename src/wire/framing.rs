@@ -48,11 +48,7 @@ pub(super) struct MessageFraming {
 
 impl MessageFraming {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            stage: Stage::Head(HeadEnd::default()),
-            may_leave_http: false,
-        }
+        Self { limits, stage: Stage::Head(HeadEnd::default()), may_leave_http: false }
     }
 
     /// The response to a CONNECT or Upgrade request did not leave HTTP: what follows is the next head.
@@ -77,10 +73,7 @@ impl MessageFraming {
                 return Progress { cleared, verdict };
             }
         }
-        Progress {
-            cleared,
-            verdict: Verdict::Incomplete,
-        }
+        Progress { cleared, verdict: Verdict::Incomplete }
     }
 
     fn step(&mut self, rest: &[u8]) -> Step {
@@ -90,49 +83,30 @@ impl MessageFraming {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                 *left -= here as u64;
                 if *left > 0 {
-                    return Step {
-                        cleared: here,
-                        verdict: Some(Verdict::Incomplete),
-                    };
+                    return Step { cleared: here, verdict: Some(Verdict::Incomplete) };
                 }
                 self.end_message(here)
             }
             Stage::Chunked(scanner) => {
                 let progress = scanner.advance(rest);
                 match progress.state {
-                    ChunkState::Open => Step {
-                        cleared: progress.accepted,
-                        verdict: Some(Verdict::Incomplete),
-                    },
+                    ChunkState::Open => Step { cleared: progress.accepted, verdict: Some(Verdict::Incomplete) },
                     ChunkState::Ended => self.end_message(progress.accepted),
-                    ChunkState::Violated(reason) => Step {
-                        cleared: progress.accepted,
-                        verdict: Some(Verdict::BodyRefused(reason)),
-                    },
+                    ChunkState::Violated(reason) => {
+                        Step { cleared: progress.accepted, verdict: Some(Verdict::BodyRefused(reason)) }
+                    }
                 }
             }
-            Stage::AwaitsResponse => Step {
-                cleared: 0,
-                verdict: Some(Verdict::AwaitsResponse),
-            },
+            Stage::AwaitsResponse => Step { cleared: 0, verdict: Some(Verdict::AwaitsResponse) },
         }
     }
 
     fn step_head(&mut self, rest: &[u8]) -> Step {
         match self.judge_head(rest) {
             Ok(Some(len)) if matches!(self.stage, Stage::Head(_)) => self.end_message(len),
-            Ok(Some(len)) => Step {
-                cleared: len,
-                verdict: None,
-            },
-            Ok(None) => Step {
-                cleared: 0,
-                verdict: Some(Verdict::Incomplete),
-            },
-            Err(reason) => Step {
-                cleared: 0,
-                verdict: Some(Verdict::HeadRefused(reason)),
-            },
+            Ok(Some(len)) => Step { cleared: len, verdict: None },
+            Ok(None) => Step { cleared: 0, verdict: Some(Verdict::Incomplete) },
+            Err(reason) => Step { cleared: 0, verdict: Some(Verdict::HeadRefused(reason)) },
         }
     }
 
@@ -144,11 +118,7 @@ impl MessageFraming {
         check_method_prefix(rest)?;
         let window = rest.get(..self.limits.head_bytes_max).unwrap_or(rest);
         let Some(len) = end.find(window) else {
-            return if rest.len() > window.len() {
-                Err(ViolationReason::HeadTooLarge)
-            } else {
-                Ok(None)
-            };
+            return if rest.len() > window.len() { Err(ViolationReason::HeadTooLarge) } else { Ok(None) };
         };
         let head = check_head(window.get(..len).unwrap_or(window), &self.limits)?;
         self.may_leave_http = head.connect || head.upgrade;
@@ -161,11 +131,7 @@ impl MessageFraming {
     }
 
     fn end_message(&mut self, cleared: usize) -> Step {
-        self.stage = if self.may_leave_http {
-            Stage::AwaitsResponse
-        } else {
-            Stage::Head(HeadEnd::default())
-        };
+        self.stage = if self.may_leave_http { Stage::AwaitsResponse } else { Stage::Head(HeadEnd::default()) };
         Step { cleared, verdict: None }
     }
 }
@@ -213,11 +179,7 @@ mod tests {
     const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn limits() -> Limits {
-        Limits {
-            head_bytes_max: 128,
-            head_fields_max: 4,
-            ..Limits::default()
-        }
+        Limits { head_bytes_max: 128, head_fields_max: 4, ..Limits::default() }
     }
 
     /// Presents `bytes` in pieces of the given lengths, the way the stream does. The lengths are used in a circle.
@@ -229,10 +191,7 @@ mod tests {
             let progress = framing.advance(&bytes[cleared..read]);
             cleared += progress.cleared;
             if progress.verdict != Verdict::Incomplete || read == bytes.len() {
-                return Progress {
-                    cleared,
-                    verdict: progress.verdict,
-                };
+                return Progress { cleared, verdict: progress.verdict };
             }
         }
         unreachable!("the lengths are a circle")
@@ -248,10 +207,7 @@ mod tests {
         let chunked = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n\r\n";
         let good = [&fixed[..], chunked, GET].concat();
         let refused = b"GET /d HTTP/1.1\r\n\r\n";
-        let expected = Progress {
-            cleared: good.len(),
-            verdict: Verdict::HeadRefused(ViolationReason::MissingHost),
-        };
+        let expected = Progress { cleared: good.len(), verdict: Verdict::HeadRefused(ViolationReason::MissingHost) };
         assert_eq!(advance(&[&good[..], refused, GET].concat()), expected);
     }
 
@@ -273,16 +229,10 @@ mod tests {
             b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx",
         ] {
             let mut framing = MessageFraming::new(limits());
-            let waiting = Progress {
-                cleared: request.len(),
-                verdict: Verdict::AwaitsResponse,
-            };
+            let waiting = Progress { cleared: request.len(), verdict: Verdict::AwaitsResponse };
             assert_eq!(framing.advance(&[request, b"\x16\x03\x01"].concat()), waiting);
             framing.resume();
-            let again = Progress {
-                cleared: GET.len(),
-                verdict: Verdict::Incomplete,
-            };
+            let again = Progress { cleared: GET.len(), verdict: Verdict::Incomplete };
             assert_eq!(framing.advance(GET), again, "HTTP goes on after a refusal");
         }
     }
@@ -294,23 +244,10 @@ mod tests {
             format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "a".repeat(padding))
         };
         let max = limits().head_bytes_max;
-        assert_eq!(
-            advance(head(max).as_bytes()),
-            Progress {
-                cleared: max,
-                verdict: Verdict::Incomplete
-            }
-        );
-        let too_large = Progress {
-            cleared: 0,
-            verdict: Verdict::HeadRefused(ViolationReason::HeadTooLarge),
-        };
+        assert_eq!(advance(head(max).as_bytes()), Progress { cleared: max, verdict: Verdict::Incomplete });
+        let too_large = Progress { cleared: 0, verdict: Verdict::HeadRefused(ViolationReason::HeadTooLarge) };
         assert_eq!(advance(head(max + 1).as_bytes()), too_large);
-        assert_eq!(
-            advance(&head(max + 9).as_bytes()[..=max]),
-            too_large,
-            "without waiting for its end"
-        );
+        assert_eq!(advance(&head(max + 9).as_bytes()[..=max]), too_large, "without waiting for its end");
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub struct Head {
 /// One allocation is made for targets in absolute or authority form, none otherwise.
 pub fn check_head(head: &[u8], limits: &Limits) -> Result<Head, ViolationReason> {
     check_method_prefix(head)?;
-    let mut lines = Lines {
-        rest: head.strip_prefix(b"\r\n").unwrap_or(head),
-    };
+    let mut lines = Lines { rest: head.strip_prefix(b"\r\n").unwrap_or(head) };
     let (method, http11) = check_request_line(lines.next()?)?;
     let mut fields = Fields::default();
     loop {
@@ -67,21 +65,14 @@ pub fn check_head(head: &[u8], limits: &Limits) -> Result<Head, ViolationReason>
     if connect && framing != Framing::Empty {
         return Err(ViolationReason::ContentInConnect);
     }
-    Ok(Head {
-        framing,
-        connect,
-        upgrade: http11 && fields.upgrade,
-    })
+    Ok(Head { framing, connect, upgrade: http11 && fields.upgrade })
 }
 
 /// Refuses bytes that cannot become a request line, as soon as they show it: what is not HTTP has no end of head to wait
 /// for. Once this refuses some bytes it refuses every longer input that begins with them, for the same reason.
 pub(super) fn check_method_prefix(bytes: &[u8]) -> Result<(), ViolationReason> {
     let line = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
-    let method = line
-        .iter()
-        .take(METHOD_BYTES_MAX + 1)
-        .take_while(|byte| !matches!(byte, b' ' | b'\n'));
+    let method = line.iter().take(METHOD_BYTES_MAX + 1).take_while(|byte| !matches!(byte, b' ' | b'\n'));
     let mut length = 0;
     for byte in method {
         length += 1;
@@ -101,10 +92,7 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<&'a [u8], ViolationReason> {
         let lf = memchr::memchr(b'\n', self.rest).ok_or(ViolationReason::TruncatedHead)?;
-        let (line, rest) = self
-            .rest
-            .split_at_checked(lf + 1)
-            .ok_or(ViolationReason::TruncatedHead)?;
+        let (line, rest) = self.rest.split_at_checked(lf + 1).ok_or(ViolationReason::TruncatedHead)?;
         self.rest = rest;
         let line = line.strip_suffix(b"\r\n").ok_or(ViolationReason::BareLf)?;
         if memchr::memchr(b'\r', line).is_some() {
@@ -147,11 +135,7 @@ fn check_target(target: &[u8]) -> Result<(), ViolationReason> {
     }
     let plain = target.first() == Some(&b'/') && target.iter().all(|byte| is_plain_path_byte(*byte));
     // hyper parses the target with the same type and would answer a failure itself.
-    if plain || Uri::try_from(target).is_ok() {
-        Ok(())
-    } else {
-        Err(ViolationReason::InvalidTarget)
-    }
+    if plain || Uri::try_from(target).is_ok() { Ok(()) } else { Err(ViolationReason::InvalidTarget) }
 }
 
 /// Splits a field line into name and untrimmed value.
@@ -232,21 +216,14 @@ fn content_length(value: &[u8]) -> Result<u64, ViolationReason> {
             .filter(|length| i64::try_from(*length).is_ok())
             .ok_or(ViolationReason::InvalidContentLength)?;
     }
-    if value.is_empty() {
-        Err(ViolationReason::InvalidContentLength)
-    } else {
-        Ok(length)
-    }
+    if value.is_empty() { Err(ViolationReason::InvalidContentLength) } else { Ok(length) }
 }
 
 /// Removes optional whitespace (RFC 9110 section 5.6.3: SP and HTAB) on both sides.
 fn trim_ows(value: &[u8]) -> &[u8] {
     let is_ows = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_ows(byte)).unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|byte| !is_ows(byte))
-        .map_or(start, |last| last + 1);
+    let end = value.iter().rposition(|byte| !is_ows(byte)).map_or(start, |last| last + 1);
     value.get(start..end).unwrap_or_default()
 }
 

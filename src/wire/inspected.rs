@@ -60,10 +60,7 @@ struct Output {
 /// Prints no bytes: they may be credentials.
 impl<IO> fmt::Debug for Inspected<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inspected")
-            .field("mode", &self.mode)
-            .field("held", &self.held.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Inspected").field("mode", &self.mode).field("held", &self.held.len()).finish_non_exhaustive()
     }
 }
 
@@ -77,10 +74,7 @@ impl<IO> Inspected<IO> {
             mode: Mode::Inspecting,
             held: BytesMut::new(),
             cleared: 0,
-            output: Output {
-                interim: Bytes::new(),
-                at_rest: true,
-            },
+            output: Output { interim: Bytes::new(), at_rest: true },
         }
     }
 
@@ -136,9 +130,7 @@ impl<IO> Inspected<IO> {
         self.held.truncate(self.cleared);
         self.held.extend_from_slice(synthetic_request());
         self.cleared = self.held.len();
-        self.mode = Mode::Refused {
-            drain_bytes_left: self.limits.head_bytes_max,
-        };
+        self.mode = Mode::Refused { drain_bytes_left: self.limits.head_bytes_max };
     }
 
     /// Gives hyper what is cleared, as far as it fits. Returns whether there was any.
@@ -189,8 +181,7 @@ impl<IO: AsyncRead + Unpin> Inspected<IO> {
         if self.held.is_empty() {
             self.judge_in_place(buf, start);
         } else {
-            self.held
-                .extend_from_slice(buf.filled().get(start..).unwrap_or_default());
+            self.held.extend_from_slice(buf.filled().get(start..).unwrap_or_default());
             buf.set_filled(start);
             self.judge_held();
         }
@@ -207,8 +198,7 @@ impl<IO: AsyncRead + Unpin> Inspected<IO> {
             if buf.filled().len() == start {
                 return Poll::Ready(Ok(()));
             }
-            self.held
-                .extend_from_slice(buf.filled().get(start..).unwrap_or_default());
+            self.held.extend_from_slice(buf.filled().get(start..).unwrap_or_default());
             buf.set_filled(start);
         }
         Poll::Pending
@@ -226,9 +216,7 @@ impl<IO: AsyncRead + Unpin> Inspected<IO> {
             buf.set_filled(start);
             bytes_left = if read == 0 { 0 } else { bytes_left.saturating_sub(read) };
         }
-        self.mode = Mode::Refused {
-            drain_bytes_left: bytes_left,
-        };
+        self.mode = Mode::Refused { drain_bytes_left: bytes_left };
     }
 }
 
@@ -269,11 +257,7 @@ impl<IO: AsyncWrite + Unpin> Inspected<IO> {
         {
             // Whatever is left of earlier ones comes first: both are whole interim responses.
             let earlier = std::mem::take(&mut self.output.interim);
-            self.output.interim = if earlier.is_empty() {
-                interim
-            } else {
-                [earlier, interim].concat().into()
-            };
+            self.output.interim = if earlier.is_empty() { interim } else { [earlier, interim].concat().into() };
         }
         while !self.output.interim.is_empty() {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output.interim))?;

@@ -48,10 +48,7 @@ fn sniff_request_line(prefix: &[u8]) -> Option<Payload> {
         return None;
     }
     let line = prefix.strip_prefix(b"\r\n").unwrap_or(prefix);
-    let method_len = line
-        .iter()
-        .take_while(|byte| super::head::is_token_byte(**byte))
-        .count();
+    let method_len = line.iter().take_while(|byte| super::head::is_token_byte(**byte)).count();
     if method_len > METHOD_BYTES_MAX {
         return Some(Payload::Unknown);
     }
@@ -133,10 +130,7 @@ mod tests {
     #[test]
     fn the_longest_request_line_that_needs_all_bytes_needs_no_more() {
         let longest = format!("\r\n{} https://", "A".repeat(METHOD_BYTES_MAX));
-        assert_eq!(
-            (longest.len(), sniff(longest.as_bytes())),
-            (SNIFF_BYTES_MAX, Some(Payload::Http1))
-        );
+        assert_eq!((longest.len(), sniff(longest.as_bytes())), (SNIFF_BYTES_MAX, Some(Payload::Http1)));
         assert_eq!(sniff(&longest.as_bytes()[..SNIFF_BYTES_MAX - 1]), None);
     }
 

@@ -23,9 +23,7 @@ static SYNTHETIC_PATH: LazyLock<String> = LazyLock::new(|| {
 
 static SYNTHETIC_REQUEST: LazyLock<Bytes> = LazyLock::new(|| {
     let path = SYNTHETIC_PATH.as_str();
-    Bytes::from(format!(
-        "GET {path} HTTP/1.1\r\nHost: malformed.invalid\r\nConnection: close\r\n\r\n"
-    ))
+    Bytes::from(format!("GET {path} HTTP/1.1\r\nHost: malformed.invalid\r\nConnection: close\r\n\r\n"))
 });
 
 /// What hyper is given in place of a refused head.

@@ -23,29 +23,17 @@ mod leaving_http;
 /// One request as the service saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Saw {
-    Request {
-        target: String,
-        body: Result<Vec<u8>, Option<R>>,
-    },
-    Violation {
-        reason: R,
-        target: Option<String>,
-        user_agents: Vec<String>,
-    },
+    Request { target: String, body: Result<Vec<u8>, Option<R>> },
+    Violation { reason: R, target: Option<String>, user_agents: Vec<String> },
 }
 
 fn request(target: &str, body: &[u8]) -> Saw {
-    Saw::Request {
-        target: target.to_owned(),
-        body: Ok(body.to_vec()),
-    }
+    Saw::Request { target: target.to_owned(), body: Ok(body.to_vec()) }
 }
 
 /// Everything that can be read from a connection that the other side keeps open would hang a wrong test for ever.
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
-        .await
-        .expect("the exchange hangs")
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("the exchange hangs")
 }
 
 /// Answers every request with its number, and a violation with 400.
@@ -58,30 +46,11 @@ async fn answer(
     let (status, seen) = match handle.violation(&request) {
         Some(violation) => {
             let (target, user_agents) = (violation.seen.target(), violation.seen.user_agents());
-            (
-                StatusCode::BAD_REQUEST,
-                Saw::Violation {
-                    reason: violation.reason,
-                    target,
-                    user_agents,
-                },
-            )
+            (StatusCode::BAD_REQUEST, Saw::Violation { reason: violation.reason, target, user_agents })
         }
         None => match request.into_body().collect().await {
-            Ok(body) => (
-                StatusCode::OK,
-                Saw::Request {
-                    target,
-                    body: Ok(body.to_bytes().to_vec()),
-                },
-            ),
-            Err(error) => (
-                StatusCode::BAD_REQUEST,
-                Saw::Request {
-                    target,
-                    body: Err(R::in_error(&error)),
-                },
-            ),
+            Ok(body) => (StatusCode::OK, Saw::Request { target, body: Ok(body.to_bytes().to_vec()) }),
+            Err(error) => (StatusCode::BAD_REQUEST, Saw::Request { target, body: Err(R::in_error(&error)) }),
         },
     };
     let mut saw = saw.lock().unwrap();
@@ -98,9 +67,7 @@ async fn exchange(pieces: Vec<Vec<u8>>, close: bool) -> (Vec<Saw>, String) {
     let io = Inspected::new(server, Limits::default());
     let (handle, saw) = (io.handle(), Arc::new(Mutex::new(Vec::new())));
     let service = service_fn(|request| answer(request, handle.clone(), Arc::clone(&saw)));
-    let serve = hyper::server::conn::http1::Builder::new()
-        .half_close(true)
-        .serve_connection(TokioIo::new(io), service);
+    let serve = hyper::server::conn::http1::Builder::new().half_close(true).serve_connection(TokioIo::new(io), service);
     let (mut reader, mut writer) = tokio::io::split(client);
     let send = async {
         for piece in pieces {
@@ -144,15 +111,8 @@ async fn a_violation_is_answered_by_the_service_and_nothing_after_it_is_processe
         let pieces = stream.chunks(cut).map(<[u8]>::to_vec).collect();
         let (saw, got) = exchange(pieces, false).await;
         assert_eq!(saw, expected, "cut into {cut}");
-        assert_eq!(
-            count(&got, "HTTP/1.1 200 OK"),
-            2,
-            "the earlier responses are whole: {got}"
-        );
-        assert!(
-            got.contains("<1>") && got.contains("<2>") && got.ends_with("<3>"),
-            "{got}"
-        );
+        assert_eq!(count(&got, "HTTP/1.1 200 OK"), 2, "the earlier responses are whole: {got}");
+        assert!(got.contains("<1>") && got.contains("<2>") && got.ends_with("<3>"), "{got}");
         assert_eq!(count(&got, "HTTP/1.1 400 Bad Request"), 1, "{got}");
         assert_eq!(count(&got, "connection: close"), 1, "{got}");
     }
@@ -163,10 +123,7 @@ async fn what_hyper_would_repair_or_answer_itself_reaches_the_service() {
     let cases: [(&str, R); 7] = [
         ("GET /x HTTP/1.1\nHost: a\n\n", R::BareLf),
         ("GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", R::RepeatedHost),
-        (
-            "GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-            R::RepeatedContentLength,
-        ),
+        ("GET /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", R::RepeatedContentLength),
         ("GET /x HTTP/1.1\r\nHost : a\r\n\r\n", R::WhitespaceBeforeColon),
         ("GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n", R::FragmentInTarget),
         ("PRI /x HTTP/2.0\r\n\r\nSM\r\n\r\n", R::UnsupportedVersion),
@@ -174,10 +131,7 @@ async fn what_hyper_would_repair_or_answer_itself_reaches_the_service() {
     ];
     for (bytes, reason) in cases {
         let (saw, got) = exchange(vec![bytes.into()], false).await;
-        assert!(
-            matches!(&saw[..], [Saw::Violation { reason: found, .. }] if *found == reason),
-            "{bytes:?}: {saw:?}"
-        );
+        assert!(matches!(&saw[..], [Saw::Violation { reason: found, .. }] if *found == reason), "{bytes:?}: {saw:?}");
         assert!(got.starts_with("HTTP/1.1 400"), "{got}");
     }
 }
@@ -191,16 +145,7 @@ async fn a_head_that_never_ends_is_refused_at_the_limit_or_the_end_of_the_stream
     );
 
     let (saw, got) = exchange(vec![b"GET /x HTTP/1.1\r\nHo".to_vec()], true).await;
-    assert!(
-        matches!(
-            &saw[..],
-            [Saw::Violation {
-                reason: R::TruncatedHead,
-                ..
-            }]
-        ),
-        "{saw:?}"
-    );
+    assert!(matches!(&saw[..], [Saw::Violation { reason: R::TruncatedHead, .. }]), "{saw:?}");
     assert!(got.starts_with("HTTP/1.1 400"), "{got}");
 
     let (saw, got) = exchange(vec![b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n\r\n".to_vec()], true).await;
@@ -219,13 +164,7 @@ async fn a_violation_inside_a_body_fails_the_body_with_its_reason() {
     for (body, reason) in cases {
         let bytes = format!("{head}{body}GET /y HTTP/1.1\r\nHost: a\r\n\r\n");
         let (saw, _) = exchange(vec![bytes.into()], false).await;
-        assert_eq!(
-            saw,
-            [Saw::Request {
-                target: "/x".to_owned(),
-                body: Err(Some(reason))
-            }]
-        );
+        assert_eq!(saw, [Saw::Request { target: "/x".to_owned(), body: Err(Some(reason)) }]);
     }
 }
 
@@ -334,31 +273,18 @@ async fn a_request_that_copies_the_synthetic_one_is_no_violation() {
     let path = synthetic.split(' ').nth(1).unwrap();
     assert_eq!(path.len(), 33);
     let request = Request::get(path).header("host", "malformed.invalid").body(()).unwrap();
-    assert_eq!(
-        handle.violation(&request),
-        None,
-        "nothing was refused on this connection"
-    );
+    assert_eq!(handle.violation(&request), None, "nothing was refused on this connection");
 }
 
 #[tokio::test]
 async fn bytes_read_and_not_given_out_are_returned_with_the_stream() {
     let (mut client, server) = tokio::io::duplex(1024);
-    client
-        .write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTT")
-        .await
-        .unwrap();
+    client.write_all(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTT").await.unwrap();
     let mut io = Inspected::new(server, Limits::default());
     let mut first = [0; 64];
-    assert_eq!(
-        io.read(&mut first).await.unwrap(),
-        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n".len()
-    );
+    assert_eq!(io.read(&mut first).await.unwrap(), "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n".len());
     let (mut inner, held) = io.into_inner();
-    assert!(
-        matches!((&first[..6], &held[..]), (b"GET /1", b"GET /2 HTT")),
-        "{held:?}"
-    );
+    assert!(matches!((&first[..6], &held[..]), (b"GET /1", b"GET /2 HTT")), "{held:?}");
     drop(client);
     assert_eq!(inner.read(&mut first).await.unwrap(), 0);
 }
@@ -366,10 +292,7 @@ async fn bytes_read_and_not_given_out_are_returned_with_the_stream() {
 #[tokio::test]
 async fn what_follows_a_refused_head_is_read_and_dropped_up_to_the_limit() {
     let (mut client, server) = tokio::io::duplex(64);
-    let limits = Limits {
-        head_bytes_max: 1024,
-        ..Limits::default()
-    };
+    let limits = Limits { head_bytes_max: 1024, ..Limits::default() };
     let mut io = Inspected::new(server, limits);
     let synthetic = super::state::synthetic_request();
     let serve = async {

@@ -158,9 +158,7 @@ impl ViolationReason {
                 return Some(*reason);
             }
             // `io::Error::source` skips the error it wraps, so that one is asked for by name.
-            let wrapped = current
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref);
+            let wrapped = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
             next = match wrapped {
                 Some(inner) => Some(inner),
                 None => current.source(),
@@ -188,9 +186,7 @@ pub struct SeenHead {
 impl SeenHead {
     pub(super) fn capture(bytes: &[u8], bytes_max: usize) -> Self {
         let kept = bytes.get(..bytes_max).unwrap_or(bytes);
-        Self {
-            raw: Bytes::copy_from_slice(kept),
-        }
+        Self { raw: Bytes::copy_from_slice(kept) }
     }
 
     /// Everything before the first whitespace of the first line that is not empty.
@@ -231,18 +227,13 @@ impl SeenHead {
 
     fn request_line_part(&self, index: usize) -> Option<String> {
         let line = self.lines().next()?;
-        let part = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|part| !part.is_empty())
-            .nth(index)?;
+        let part = line.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()).nth(index)?;
         cut(Some(part)).map(text)
     }
 
     /// The lines of the head without their ends; empty lines are left out.
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.raw
-            .split(|byte| matches!(byte, b'\r' | b'\n'))
-            .filter(|line| !line.is_empty())
+        self.raw.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty())
     }
 }
 
@@ -256,9 +247,7 @@ fn text(value: &[u8]) -> String {
 
 impl fmt::Debug for SeenHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SeenHead")
-            .field("bytes", &self.raw.len())
-            .finish_non_exhaustive()
+        f.debug_struct("SeenHead").field("bytes", &self.raw.len()).finish_non_exhaustive()
     }
 }
 
@@ -284,10 +273,7 @@ mod tests {
         let head = format!("GET /{} HTTP/1.1\r\nHost: {}", "t".repeat(5000), "h".repeat(5000));
         let seen = SeenHead::capture(head.as_bytes(), 6000);
         assert_eq!(seen.target().map(|target| target.len()), Some(SEEN_VALUE_BYTES_MAX));
-        assert_eq!(
-            seen.host().map(|host| host.len()),
-            Some(6000 - 5000 - "GET / HTTP/1.1\r\nHost: ".len())
-        );
+        assert_eq!(seen.host().map(|host| host.len()), Some(6000 - 5000 - "GET / HTTP/1.1\r\nHost: ".len()));
     }
 
     #[test]
@@ -300,10 +286,7 @@ mod tests {
     fn the_reason_is_found_behind_io_errors() {
         let inner = std::io::Error::other(ViolationReason::InvalidChunkEnd);
         let outer = std::io::Error::new(std::io::ErrorKind::InvalidData, inner);
-        assert_eq!(
-            ViolationReason::in_error(&outer),
-            Some(ViolationReason::InvalidChunkEnd)
-        );
+        assert_eq!(ViolationReason::in_error(&outer), Some(ViolationReason::InvalidChunkEnd));
         assert_eq!(ViolationReason::in_error(&std::io::Error::other("else")), None);
     }
 }

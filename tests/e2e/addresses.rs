@@ -33,47 +33,28 @@ const INTERNAL: [(&str, &str); 22] = [
 ];
 
 fn ask(client: &mut Client, authority: &str) -> Answer {
-    client.ask(format!(
-        "GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n{AGENT}\r\n"
-    ))
+    client.ask(format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n{AGENT}\r\n"))
 }
 
 /// A 403 with this reason, whose message has all these texts.
 fn assert_explained(answer: &Answer, reason: &str, texts: &[&str]) {
-    assert_eq!(
-        (answer.status, &answer.json()["reason"]),
-        (403, &Value::from(reason)),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, &answer.json()["reason"]), (403, &Value::from(reason)), "{answer:?}");
     let json = answer.json();
     let message = json["message"].as_str().unwrap();
-    assert!(
-        texts.iter().all(|text| message.contains(text)),
-        "{texts:?} in {message:?}"
-    );
+    assert!(texts.iter().all(|text| message.contains(text)), "{texts:?} in {message:?}");
     assert!(message.contains(json["event_id"].as_str().unwrap()), "{message:?}");
 }
 
 /// A row that says it was refused, and that nothing was dialled.
 fn assert_never_dialled(row: &Row, reason: &str) {
-    assert_eq!(
-        row.columns(["outcome", "decision", "deny_reason"]),
-        ["denied", "deny", reason],
-        "{row:#?}"
-    );
+    assert_eq!(row.columns(["outcome", "decision", "deny_reason"]), ["denied", "deny", reason], "{row:#?}");
     assert_eq!(row.columns(["status", "deployment_id"]), ["403", "dep1"], "{row:#?}");
-    assert_eq!(
-        row.columns(["connect_us", "upstream_ip", "upstream_port"]),
-        ["", "", ""],
-        "{row:#?}"
-    );
+    assert_eq!(row.columns(["connect_us", "upstream_ip", "upstream_port"]), ["", "", ""], "{row:#?}");
     assert_ne!(row.get("dns_us"), "", "{row:#?}");
 }
 
 fn pinned(gate: GateBuilder, host: &str, addresses: &[&str]) -> GateBuilder {
-    addresses.iter().fold(gate, |gate, address| {
-        gate.flag("--resolve", &format!("{host}={address}"))
-    })
+    addresses.iter().fold(gate, |gate, address| gate.flag("--resolve", &format!("{host}={address}")))
 }
 
 #[test]
@@ -83,9 +64,7 @@ fn a_name_that_leads_to_an_internal_address_is_refused_although_policy_only_obse
     let named = INTERNAL
         .iter()
         .enumerate()
-        .fold(GateBuilder::without_loopback(), |gate, (number, (address, _))| {
-            pinned(gate, &host(number), &[address])
-        });
+        .fold(GateBuilder::without_loopback(), |gate, (number, (address, _))| pinned(gate, &host(number), &[address]));
     let gate = named.start();
     for (number, (address, class)) in INTERNAL.iter().enumerate() {
         let answer = ask(&mut gate.client(), &format!("{}:{}", host(number), origin.port()));
@@ -103,11 +82,7 @@ fn an_internal_address_written_into_the_url_is_refused_although_policy_only_obse
     let origin = Origin::http();
     let gate = GateBuilder::without_loopback().start();
     for (number, (address, class)) in INTERNAL.iter().enumerate() {
-        let host = if address.contains(':') {
-            format!("[{address}]")
-        } else {
-            (*address).to_owned()
-        };
+        let host = if address.contains(':') { format!("[{address}]") } else { (*address).to_owned() };
         let answer = ask(&mut gate.client(), &format!("{host}:{}", origin.port()));
         assert_explained(&answer, "address_not_allowed", &[class]);
         let row = gate.rows_of(number + 1).pop().unwrap();
@@ -132,10 +107,7 @@ fn an_allowlisted_name_is_refused_inside_the_tunnel_when_it_leads_to_an_internal
     gate.assert_untouched(&origin);
     let row = gate.row();
     assert_never_dialled(&row, "address_not_allowed");
-    assert_eq!(
-        row.columns(["kind", "policy_rule"]),
-        ["intercepted", "flag:--allow-host"]
-    );
+    assert_eq!(row.columns(["kind", "policy_rule"]), ["intercepted", "flag:--allow-host"]);
 }
 
 #[test]
@@ -145,15 +117,9 @@ fn a_connect_that_is_not_intercepted_is_refused_when_it_leads_to_an_internal_add
     let gate = gate.flag("--tunnel-host", "pinned.test").start();
     let mut client = gate.client();
     let authority = format!("pinned.test:{}", origin.port());
-    client.send(format!(
-        "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{AGENT}\r\n"
-    ));
+    client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{AGENT}\r\n"));
     assert_explained(&client.answer_to("CONNECT"), "address_not_allowed", &["loopback"]);
-    assert_eq!(
-        client.rest(),
-        b"",
-        "closed: what is behind a refused CONNECT is not for the proxy"
-    );
+    assert_eq!(client.rest(), b"", "closed: what is behind a refused CONNECT is not for the proxy");
     gate.assert_untouched(&origin);
     let row = gate.row();
     assert_never_dialled(&row, "address_not_allowed");
@@ -187,10 +153,7 @@ fn an_allowed_network_is_reached_also_where_the_address_is_written_as_ipv6() {
         let answer = ask(&mut gate.client(), &format!("{host}:{}", origin.port()));
         assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
         let row = gate.rows_of(number + 1).pop().unwrap();
-        assert_eq!(
-            row.columns(["outcome", "upstream_ip", "decision"]),
-            ["completed", "127.0.0.1", "would_deny"]
-        );
+        assert_eq!(row.columns(["outcome", "upstream_ip", "decision"]), ["completed", "127.0.0.1", "would_deny"]);
     }
     let answer = ask(&mut gate.client(), &format!("other.test:{}", origin.port()));
     assert_explained(&answer, "address_not_allowed", &["127.0.0.2"]);
@@ -202,9 +165,7 @@ fn an_allowed_network_is_reached_also_where_the_address_is_written_as_ipv6() {
 fn tollgate_never_calls_its_own_listeners_even_when_their_address_is_allowed() {
     let listeners = "listeners: [{name: one, address: '127.0.0.1:0'}, {name: two, address: '127.0.0.1:0'}]";
     let gate = pinned(GateBuilder::new(), "self.test", &["127.0.0.1"]);
-    let gate = pinned(gate, "mapped.test", &["::ffff:127.0.0.1"])
-        .config(listeners)
-        .start();
+    let gate = pinned(gate, "mapped.test", &["::ffff:127.0.0.1"]).config(listeners).start();
     let targets = [
         format!("127.0.0.1:{}", gate.listener(0).port()),
         format!("127.0.0.1:{}", gate.listener(1).port()),

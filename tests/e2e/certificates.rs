@@ -29,27 +29,15 @@ fn a_client_that_rejects_our_certificate_by_alert_is_diagnosed() {
         TestCa::new().write_pem(&other_ca);
         assert!(client.secure(&other_ca, HOST).is_err());
     });
-    assert_eq!(
-        row.columns(["kind", "outcome", "sni", "method"]),
-        ["connect", "client_rejected_ca", HOST, "CONNECT"]
-    );
-    assert!(
-        row.get("error").contains("NODE_EXTRA_CA_CERTS"),
-        "the row names the remedy: {row:?}"
-    );
+    assert_eq!(row.columns(["kind", "outcome", "sni", "method"]), ["connect", "client_rejected_ca", HOST, "CONNECT"]);
+    assert!(row.get("error").contains("NODE_EXTRA_CA_CERTS"), "the row names the remedy: {row:?}");
 }
 
 #[test]
 fn a_client_that_closes_right_after_the_handshake_as_node_does_is_diagnosed() {
     let row = rejected(|gate, client| drop(client.secure(&gate.ca_pem(), HOST).unwrap()));
-    assert_eq!(
-        row.columns(["kind", "outcome", "sni", "method"]),
-        ["connect", "client_rejected_ca", HOST, "CONNECT"]
-    );
-    assert!(
-        row.get("error").contains("NODE_EXTRA_CA_CERTS"),
-        "the row names the remedy: {row:?}"
-    );
+    assert_eq!(row.columns(["kind", "outcome", "sni", "method"]), ["connect", "client_rejected_ca", HOST, "CONNECT"]);
+    assert!(row.get("error").contains("NODE_EXTRA_CA_CERTS"), "the row names the remedy: {row:?}");
 }
 
 #[test]
@@ -60,26 +48,18 @@ fn a_client_that_closes_in_the_middle_of_its_handshake_is_not_blamed_on_the_ca()
 
 /// Asks an origin whose certificate must not be accepted; the answer, the row, and that no request was sent.
 fn distrusted(certificate: Arc<ServerConfig>, trusted: &TestCa) -> (Answer, Row) {
-    let origin = Origin::serving(Some(certificate), |_, stream| {
-        stream.write_all(&respond(200, "leaked")).is_ok()
-    });
+    let origin = Origin::serving(Some(certificate), |_, stream| stream.write_all(&respond(200, "leaked")).is_ok());
     let gate = Gate::builder().resolve(HOST).upstream_ca(trusted).allow(HOST).start();
     let request = format!("POST /secret HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\n\r\nbody");
     let answer = gate.secured(HOST, origin.port()).ask(request);
     let row = gate.row();
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (502, Some("upstream_failed"))
-    );
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (502, Some("upstream_failed")));
     assert_eq!(
         row.columns(["kind", "outcome", "status", "decision"]),
         ["intercepted", "upstream_failed", "502", "allow"]
     );
     assert_eq!((row.get("request_bytes"), origin.connections()), ("0".to_owned(), 1));
-    assert!(
-        origin.seen().is_empty(),
-        "a request was sent to an origin that was not verified"
-    );
+    assert!(origin.seen().is_empty(), "a request was sent to an origin that was not verified");
     (answer, row)
 }
 

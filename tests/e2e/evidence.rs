@@ -47,9 +47,7 @@ fn the_intent_is_on_disk_before_the_upstream_gets_the_request() {
     });
     let gate = Gate::builder().allow("hub.test").resolve("hub.test").start();
     *data_dir.lock().unwrap() = Some(gate.data_dir());
-    let answer = gate
-        .client()
-        .ask(call(&format!("hub.test:{}", origin.port()), "seen-before"));
+    let answer = gate.client().ask(call(&format!("hub.test:{}", origin.port()), "seen-before"));
     assert_eq!(answer.status, 200);
     assert_eq!(reported.recv().unwrap(), ["seen-before"]);
     assert_eq!(gate.row().get("outcome"), "completed");
@@ -87,11 +85,7 @@ fn a_call_under_way_when_the_process_is_killed_is_interrupted_and_counted_once()
 #[test]
 fn nothing_reached_the_upstream_without_a_row_after_twenty_kills_under_load() {
     let origin = Origin::http();
-    let mut gate = Gate::builder()
-        .allow("hub.test")
-        .resolve("hub.test")
-        .flag("--durability", "fsync")
-        .start();
+    let mut gate = Gate::builder().allow("hub.test").resolve("hub.test").flag("--durability", "fsync").start();
     let authority = format!("hub.test:{}", origin.port());
     let attempts = Arc::new(AtomicU64::new(0));
     for round in 0..20_u64 {
@@ -121,12 +115,8 @@ fn nothing_reached_the_upstream_without_a_row_after_twenty_kills_under_load() {
     }
     assert_eq!(gate.stop(), Some(0));
 
-    let rows: Vec<String> = gate
-        .rows()
-        .iter()
-        .filter(|row| row.get("kind") == "http")
-        .map(|row| row.get("deployment_id"))
-        .collect();
+    let rows: Vec<String> =
+        gate.rows().iter().filter(|row| row.get("kind") == "http").map(|row| row.get("deployment_id")).collect();
     let recorded: BTreeSet<&String> = rows.iter().collect();
     assert_eq!(recorded.len(), rows.len(), "a call has more than one row");
     let attempted = attempts.load(Ordering::Relaxed);
@@ -151,15 +141,7 @@ fn try_call(address: SocketAddr, request: &str) -> Option<()> {
 
 fn limit_file_size(gate: &Gate, bytes: Option<u64>) {
     let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
-    prlimit(
-        Some(gate.pid()),
-        Resource::Fsize,
-        Rlimit {
-            current: bytes,
-            maximum,
-        },
-    )
-    .unwrap();
+    prlimit(Some(gate.pid()), Resource::Fsize, Rlimit { current: bytes, maximum }).unwrap();
 }
 
 fn assert_no_evidence(answer: &Answer) {
@@ -193,9 +175,7 @@ fn assert_service_stops_and_resumes(break_storage: impl Fn(&Gate), mend_storage:
     assert_eq!(origin.seen().len(), 2);
     let rows = eventually("the refusals have rows", || {
         let rows = gate.rows();
-        rows.iter()
-            .any(|row| row.get("deployment_id") == "during-2")
-            .then_some(rows)
+        rows.iter().any(|row| row.get("deployment_id") == "during-2").then_some(rows)
     });
     for row in rows.iter().filter(|row| row.get("deployment_id").starts_with("during")) {
         assert_eq!(
@@ -209,10 +189,7 @@ fn assert_service_stops_and_resumes(break_storage: impl Fn(&Gate), mend_storage:
 
 #[test]
 fn a_full_disk_stops_traffic_before_the_upstream_and_service_resumes_by_itself() {
-    assert_service_stops_and_resumes(
-        |gate| limit_file_size(gate, Some(0)),
-        |gate| limit_file_size(gate, None),
-    );
+    assert_service_stops_and_resumes(|gate| limit_file_size(gate, Some(0)), |gate| limit_file_size(gate, None));
 }
 
 #[test]
@@ -241,11 +218,7 @@ fn stopping_seals_everything_to_parquet() {
         assert_eq!(gate.client().ask(call(&authority, id)).status, 200);
     }
     assert_eq!(gate.stop(), Some(0));
-    assert_eq!(
-        fs::read_dir(gate.data_dir().join("journal")).unwrap().count(),
-        0,
-        "segments are left"
-    );
+    assert_eq!(fs::read_dir(gate.data_dir().join("journal")).unwrap().count(), 0, "segments are left");
     let partitions: Vec<_> = fs::read_dir(gate.data_dir().join("audit")).unwrap().flatten().collect();
     assert_eq!(partitions.len(), 1);
     let partition = partitions[0].file_name().into_string().unwrap();
@@ -265,17 +238,10 @@ fn stopping_seals_everything_to_parquet() {
 #[test]
 fn rows_are_found_within_a_second_while_running_and_filters_apply() {
     let origin = Origin::http();
-    let gate = Gate::builder()
-        .allow("hub.test")
-        .resolve("hub.test")
-        .resolve("evil.test")
-        .start();
+    let gate = Gate::builder().allow("hub.test").resolve("hub.test").resolve("evil.test").start();
     let port = origin.port();
     assert_eq!(gate.client().ask(call(&format!("hub.test:{port}"), "mine")).status, 200);
-    assert_eq!(
-        gate.client().ask(call(&format!("evil.test:{port}"), "other")).status,
-        403
-    );
+    assert_eq!(gate.client().ask(call(&format!("evil.test:{port}"), "other")).status, 403);
     gate.rows_of(2);
     let found = |flags: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
@@ -288,10 +254,7 @@ fn rows_are_found_within_a_second_while_running_and_filters_apply() {
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines()
             .map(|line| {
-                serde_json::from_str::<serde_json::Value>(line).unwrap()["deployment_id"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["deployment_id"].as_str().unwrap().to_owned()
             })
             .collect::<Vec<_>>()
     };
@@ -317,10 +280,7 @@ fn a_second_process_on_the_same_data_directory_is_refused() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && said.contains("another Tollgate is using this data directory"),
-        "{said}"
-    );
+    assert!(!output.status.success() && said.contains("another Tollgate is using this data directory"), "{said}");
 }
 
 #[test]
@@ -331,8 +291,5 @@ fn an_unfinished_request_head_leaves_a_row_too() {
     drop(client);
     let row = gate.row();
     assert_eq!(row.columns(["outcome", "upstream_ip"])[1], "");
-    assert!(
-        ["client_aborted", "denied"].contains(&row.get("outcome").as_str()),
-        "{row:?}"
-    );
+    assert!(["client_aborted", "denied"].contains(&row.get("outcome").as_str()), "{row:?}");
 }

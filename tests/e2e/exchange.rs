@@ -21,19 +21,12 @@ fn an_http_call_passes_and_its_row_is_complete() {
     let gate = Gate::builder().allow("hub.test").resolve("hub.test").start();
     let authority = format!("hub.test:{}", origin.port());
 
-    let answer = gate.client().ask(post(
-        &format!("http://{authority}/conn/elastic?x=1"),
-        &authority,
-        "{\"alert\":1}",
-    ));
+    let answer = gate.client().ask(post(&format!("http://{authority}/conn/elastic?x=1"), &authority, "{\"alert\":1}"));
     assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
 
     let seen = origin.seen();
     assert_eq!(seen.len(), 1);
-    assert_eq!(
-        (seen[0].method.as_str(), seen[0].target.as_str()),
-        ("POST", "/conn/elastic?x=1")
-    );
+    assert_eq!((seen[0].method.as_str(), seen[0].target.as_str()), ("POST", "/conn/elastic?x=1"));
     assert_eq!(seen[0].body, b"{\"alert\":1}");
     assert_eq!(seen[0].field("host"), Some(authority.as_str()));
     assert_eq!(seen[0].field("user-agent"), Some(DEPLOYMENT_UA));
@@ -44,79 +37,27 @@ fn an_http_call_passes_and_its_row_is_complete() {
 /// Every column that applies to a plain call.
 fn assert_complete(row: &Row, authority: &str, port: &str) {
     assert_eq!(
-        row.columns([
-            "kind",
-            "scheme",
-            "method",
-            "host",
-            "port",
-            "host_header",
-            "path",
-            "query",
-            "http_version"
-        ]),
-        [
-            "http",
-            "http",
-            "POST",
-            "hub.test",
-            port,
-            authority,
-            "/conn/elastic",
-            "x={redacted}",
-            "HTTP/1.1"
-        ]
+        row.columns(["kind", "scheme", "method", "host", "port", "host_header", "path", "query", "http_version"]),
+        ["http", "http", "POST", "hub.test", port, authority, "/conn/elastic", "x={redacted}", "HTTP/1.1"]
     );
     assert_eq!(
-        row.columns([
-            "deployment_id",
-            "project_id",
-            "id_assurance",
-            "user_agent_product",
-            "client_ip"
-        ]),
-        [
-            "0763c7f3a5cf4fc78981d801d2b8af6a",
-            "",
-            "claimed",
-            "axios/1.7.2",
-            "127.0.0.1"
-        ]
+        row.columns(["deployment_id", "project_id", "id_assurance", "user_agent_product", "client_ip"]),
+        ["0763c7f3a5cf4fc78981d801d2b8af6a", "", "claimed", "axios/1.7.2", "127.0.0.1"]
     );
     assert_eq!(
         row.columns(["decision", "policy_rule", "deny_reason", "status", "outcome", "error"]),
         ["allow", "flag:--allow-host", "", "200", "completed", ""]
     );
     assert_eq!(
-        row.columns([
-            "request_bytes",
-            "response_bytes",
-            "request_content_type",
-            "response_content_type"
-        ]),
+        row.columns(["request_bytes", "response_bytes", "request_content_type", "response_content_type"]),
         ["11", "5", "application/json", "text/plain"]
     );
-    assert_eq!(
-        row.columns(["upstream_ip", "upstream_port", "upstream_reused"]),
-        ["127.0.0.1", port, "false"]
-    );
+    assert_eq!(row.columns(["upstream_ip", "upstream_port", "upstream_reused"]), ["127.0.0.1", port, "false"]);
     for column in ["policy_hash", "url_fingerprint"] {
         assert_eq!(row.get(column).len(), 64, "{column}");
     }
-    for column in [
-        "seq",
-        "dns_us",
-        "connect_us",
-        "first_byte_us",
-        "audit_wait_us",
-        "duration_us",
-        "client_port",
-    ] {
-        assert!(
-            row.get(column).parse::<u64>().is_ok(),
-            "{column} is {:?}",
-            row.get(column)
-        );
+    for column in ["seq", "dns_us", "connect_us", "first_byte_us", "audit_wait_us", "duration_us", "client_port"] {
+        assert!(row.get(column).parse::<u64>().is_ok(), "{column} is {:?}", row.get(column));
     }
 }
 
@@ -124,11 +65,7 @@ fn assert_complete(row: &Row, authority: &str, port: &str) {
 fn an_https_call_is_intercepted_and_its_row_names_both_sessions() {
     let ca = TestCa::new();
     let origin = Origin::https(&ca, &["hooks.test"]);
-    let gate = Gate::builder()
-        .allow("hooks.test")
-        .resolve("hooks.test")
-        .upstream_ca(&ca)
-        .start();
+    let gate = Gate::builder().allow("hooks.test").resolve("hooks.test").upstream_ca(&ca).start();
     let authority = format!("hooks.test:{}", origin.port());
 
     let mut client = gate.client();
@@ -164,11 +101,7 @@ fn an_https_call_is_intercepted_and_its_row_names_both_sessions() {
 fn what_a_signature_covers_is_forwarded_byte_for_byte() {
     let ca = TestCa::new();
     let origin = Origin::https(&ca, &["bedrock.test"]);
-    let gate = Gate::builder()
-        .allow("bedrock.test")
-        .resolve("bedrock.test")
-        .upstream_ca(&ca)
-        .start();
+    let gate = Gate::builder().allow("bedrock.test").resolve("bedrock.test").upstream_ca(&ca).start();
     let authority = format!("bedrock.test:{}", origin.port());
     let mut client = gate.client();
     client.open(&authority);
@@ -204,45 +137,21 @@ fn a_refused_name_is_neither_resolved_nor_dialled_and_the_answer_explains() {
     let gate = Gate::builder().allow("hub.test").resolve("evil.test").start();
     let authority = format!("evil.test:{}", origin.port());
 
-    let answer = gate
-        .client()
-        .ask(post(&format!("http://{authority}/"), &authority, "{}"));
+    let answer = gate.client().ask(post(&format!("http://{authority}/"), &authority, "{}"));
     assert_eq!(answer.status, 403);
     assert_eq!(answer.field("content-type"), Some("application/json"));
     let explanation = answer.json();
     assert_eq!(explanation["reason"], "host_not_allowed");
     assert_eq!(explanation["deployment"], "0763c7f3a5cf4fc78981d801d2b8af6a");
     let message = explanation["message"].as_str().unwrap();
-    assert!(
-        message.contains(&authority) && message.contains("no policy rule allows"),
-        "{message}"
-    );
-    assert!(
-        explanation["remedy"].as_str().unwrap().contains("evil.test"),
-        "{explanation}"
-    );
+    assert!(message.contains(&authority) && message.contains("no policy rule allows"), "{message}");
+    assert!(explanation["remedy"].as_str().unwrap().contains("evil.test"), "{explanation}");
 
     let row = gate.row();
     assert_eq!(explanation["event_id"], row.get("event_id"));
     assert_eq!(
-        row.columns([
-            "decision",
-            "deny_reason",
-            "status",
-            "outcome",
-            "dns_us",
-            "upstream_ip",
-            "deployment_id"
-        ]),
-        [
-            "deny",
-            "host_not_allowed",
-            "403",
-            "denied",
-            "",
-            "",
-            "0763c7f3a5cf4fc78981d801d2b8af6a"
-        ]
+        row.columns(["decision", "deny_reason", "status", "outcome", "dns_us", "upstream_ip", "deployment_id"]),
+        ["deny", "host_not_allowed", "403", "denied", "", "", "0763c7f3a5cf4fc78981d801d2b8af6a"]
     );
     gate.assert_untouched(&origin);
 }
@@ -252,12 +161,7 @@ fn observing_refuses_nothing_and_records_what_would_be_refused() {
     let origin = Origin::http();
     let gate = Gate::builder().resolve("any.test").start();
     let authority = format!("any.test:{}", origin.port());
-    assert_eq!(
-        gate.client()
-            .ask(post(&format!("http://{authority}/"), &authority, "{}"))
-            .status,
-        200
-    );
+    assert_eq!(gate.client().ask(post(&format!("http://{authority}/"), &authority, "{}")).status, 200);
     assert_eq!(
         gate.row().columns(["decision", "deny_reason", "outcome", "status"]),
         ["would_deny", "host_not_allowed", "completed", "200"]
@@ -267,20 +171,11 @@ fn observing_refuses_nothing_and_records_what_would_be_refused() {
 #[test]
 fn a_name_that_does_not_resolve_is_the_upstreams_failure() {
     let gate = Gate::builder().start();
-    let answer = gate
-        .client()
-        .ask(post("http://does-not-exist.invalid/", "does-not-exist.invalid", "{}"));
+    let answer = gate.client().ask(post("http://does-not-exist.invalid/", "does-not-exist.invalid", "{}"));
     assert_eq!(answer.status, 502);
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "status", "decision"]),
-        ["upstream_failed", "502", "would_deny"]
-    );
-    assert!(
-        row.get("error").contains("could not be resolved"),
-        "{}",
-        row.get("error")
-    );
+    assert_eq!(row.columns(["outcome", "status", "decision"]), ["upstream_failed", "502", "would_deny"]);
+    assert!(row.get("error").contains("could not be resolved"), "{}", row.get("error"));
 }
 
 #[test]
@@ -288,13 +183,7 @@ fn a_closed_port_is_the_upstreams_failure() {
     let gate = Gate::builder().allow("down.test").resolve("down.test").start();
     let answer = gate.client().ask(post("http://down.test:1/", "down.test:1", "{}"));
     assert_eq!(answer.status, 502);
-    assert!(
-        answer.json()["message"]
-            .as_str()
-            .unwrap()
-            .contains("Connection refused"),
-        "{answer:?}"
-    );
+    assert!(answer.json()["message"].as_str().unwrap().contains("Connection refused"), "{answer:?}");
     assert_eq!(
         gate.row().columns(["outcome", "status", "decision", "upstream_ip"]),
         ["upstream_failed", "502", "allow", ""]
@@ -306,23 +195,14 @@ fn secrets_reach_no_file_and_no_log() {
     let origin = Origin::http();
     let mut gate = Gate::builder().allow("hooks.test").resolve("hooks.test").start();
     let authority = format!("hooks.test:{}", origin.port());
-    let secrets = [
-        "pAthSecret0123456789",
-        "queryS3cret",
-        "bearerS3cret",
-        "bodyS3cret",
-        "userInfoS3cret",
-    ];
+    let secrets = ["pAthSecret0123456789", "queryS3cret", "bearerS3cret", "bodyS3cret", "userInfoS3cret"];
     let request = format!(
         "POST http://{authority}/services/T0/{}?token={} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\n\
          Proxy-Authorization: Basic {}\r\nContent-Length: 10\r\n\r\n{}",
         secrets[0], secrets[1], secrets[2], secrets[4], secrets[3]
     );
     assert_eq!(gate.client().ask(request).status, 200);
-    let refused = format!(
-        "GET http://user:{}@{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n",
-        secrets[4]
-    );
+    let refused = format!("GET http://user:{}@{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n", secrets[4]);
     assert_eq!(gate.client().ask(refused).status, 400);
     gate.rows_of(2);
     let unsealed = everything_below(&gate.data_dir());
@@ -357,9 +237,6 @@ fn a_connection_that_says_nothing_leaves_a_row() {
     let gate = Gate::builder().start();
     drop(Client::connect(gate.address()));
     let row = gate.row();
-    assert_eq!(
-        row.columns(["kind", "outcome", "decision", "method"]),
-        ["connect", "client_aborted", "", ""]
-    );
+    assert_eq!(row.columns(["kind", "outcome", "decision", "method"]), ["connect", "client_aborted", "", ""]);
     assert_eq!(row.get("error"), "closed before a request");
 }

@@ -35,31 +35,19 @@ fn stopping_finishes_what_is_under_way_and_answers_who_comes_late() {
     arrived.recv().unwrap();
     let mut early = gate.client();
     gate.signal(Signal::TERM);
-    eventually("the gate says it stops", || {
-        gate.log().contains("stopping").then_some(())
-    });
+    eventually("the gate says it stops", || gate.log().contains("stopping").then_some(()));
 
     early.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
     let refused = early.answer_to("CONNECT");
-    assert_eq!(
-        (refused.status, refused.json()["reason"].as_str()),
-        (503, Some("shutting_down"))
-    );
+    assert_eq!((refused.status, refused.json()["reason"].as_str()), (503, Some("shutting_down")));
     let mut late = Client::connect(gate.address());
     let refused = late.open(&authority);
-    assert_eq!(
-        (refused.status, refused.json()["reason"].as_str()),
-        (503, Some("shutting_down"))
-    );
+    assert_eq!((refused.status, refused.json()["reason"].as_str()), (503, Some("shutting_down")));
 
     go.send(()).unwrap();
     assert_eq!(under_way.answer_to("GET").status, 200);
     assert_eq!(gate.wait(), Some(0));
-    let mut ends: Vec<_> = gate
-        .rows_of(3)
-        .iter()
-        .map(|row| row.columns(["outcome", "deny_reason"]))
-        .collect();
+    let mut ends: Vec<_> = gate.rows_of(3).iter().map(|row| row.columns(["outcome", "deny_reason"])).collect();
     ends.sort();
     let late = ["denied".to_owned(), "shutting_down".to_owned()];
     assert_eq!(ends, [["completed".to_owned(), String::new()], late.clone(), late]);
@@ -83,12 +71,7 @@ fn a_tunnel_that_outlives_the_drain_is_cut_and_recorded() {
     assert_eq!(gate.stop(), Some(0));
     assert_eq!(
         gate.row().columns(["kind", "outcome", "response_bytes", "error"]),
-        [
-            "tunnel",
-            "interrupted",
-            "6",
-            "Tollgate stopped before the exchange ended"
-        ]
+        ["tunnel", "interrupted", "6", "Tollgate stopped before the exchange ended"]
     );
 }
 
@@ -108,17 +91,13 @@ fn a_reload_applies_a_good_policy_and_keeps_the_old_one_before_a_bad_one() {
 
     write("mode: enforce\nrules:\n  - { name: broken, hosts: [Two.Test] }\n");
     gate.signal(Signal::HUP);
-    eventually("the bad policy is refused", || {
-        gate.log().contains("policy not reloaded").then_some(())
-    });
+    eventually("the bad policy is refused", || gate.log().contains("policy not reloaded").then_some(()));
     assert!(gate.log().contains("two.test"), "the remedy is missing: {}", gate.log());
     assert_eq!((ask("one.test"), ask("two.test")), (200, 403));
 
     write("mode: enforce\nrules:\n  - { name: second, hosts: [two.test] }\n");
     gate.signal(Signal::HUP);
-    eventually("the good policy applies", || {
-        gate.log().contains("policy reloaded").then_some(())
-    });
+    eventually("the good policy applies", || gate.log().contains("policy reloaded").then_some(()));
     assert_eq!((ask("one.test"), ask("two.test")), (403, 200));
     let rows = gate.rows_of(6);
     let rules: Vec<String> = rows.iter().map(|row| row.get("policy_rule")).collect();
@@ -138,19 +117,11 @@ fn connections_beyond_a_limit_are_answered_and_recorded() {
     let (mut first, mut second) = (gate.client(), gate.client());
     assert_eq!((first.ask(&request).status, second.ask(&request).status), (200, 200));
     let refused = gate.client().ask(&request);
-    assert_eq!(
-        (refused.status, refused.json()["reason"].as_str()),
-        (503, Some("overloaded"))
-    );
+    assert_eq!((refused.status, refused.json()["reason"].as_str()), (503, Some("overloaded")));
     drop((first, second));
-    eventually("a place is free again", || {
-        (gate.client().ask(&request).status == 200).then_some(())
-    });
+    eventually("a place is free again", || (gate.client().ask(&request).status == 200).then_some(()));
     let rows = gate.rows();
-    assert_eq!(
-        rows[2].columns(["decision", "deny_reason", "status"]),
-        ["deny", "overloaded", "503"]
-    );
+    assert_eq!(rows[2].columns(["decision", "deny_reason", "status"]), ["deny", "overloaded", "503"]);
 }
 
 #[test]
@@ -159,32 +130,19 @@ fn the_admin_listener_tells_health_readiness_and_counts() {
     let (admin, reserved) = reserve_port();
     let gate = {
         drop(reserved);
-        Gate::builder()
-            .flag("--admin", &admin)
-            .allow("hub.test")
-            .resolve("hub.test")
-            .start()
+        Gate::builder().flag("--admin", &admin).allow("hub.test").resolve("hub.test").start()
     };
     let admin = admin.parse().unwrap();
     let ask = |path: &str| Client::connect(admin).ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
     assert_eq!(ask("/healthz").body, "running\n");
-    assert_eq!(
-        (ask("/readyz").status, ask("/readyz").body),
-        (200, "ready\n".to_owned())
-    );
-    assert_eq!(
-        gate.client().ask(get(&format!("hub.test:{}", origin.port()))).status,
-        200
-    );
+    assert_eq!((ask("/readyz").status, ask("/readyz").body), (200, "ready\n".to_owned()));
+    assert_eq!(gate.client().ask(get(&format!("hub.test:{}", origin.port()))).status, 200);
     gate.rows_of(1);
     let metrics = ask("/metrics").body;
     let counted = "tollgate_exchanges_total{kind=\"http\",decision=\"allow\",outcome=\"completed\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
     assert!(metrics.contains("tollgate_journal_writable 1"), "{metrics}");
-    assert!(
-        !metrics.contains("hub.test"),
-        "a destination is in the metrics: {metrics}"
-    );
+    assert!(!metrics.contains("hub.test"), "a destination is in the metrics: {metrics}");
 }
 
 fn reserve_port() -> (String, std::net::TcpListener) {

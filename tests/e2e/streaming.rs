@@ -37,9 +37,7 @@ fn request(method: &str, path: &str, fields: &str) -> String {
 
 /// Text in which a lost, repeated or moved piece shows.
 fn long_text(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|at| b'a' + ((at ^ (at >> 8) ^ (at >> 16)) % 26) as u8)
-        .collect()
+    (0..length).map(|at| b'a' + ((at ^ (at >> 8) ^ (at >> 16)) % 26) as u8).collect()
 }
 
 #[test]
@@ -77,10 +75,7 @@ fn a_large_upload_with_a_length_arrives_byte_for_byte() {
     assert_eq!(seen.field("content-length"), Some("8388608"));
     assert!(seen.body == body, "the body arrived changed");
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "request_bytes", "response_bytes"]),
-        ["completed", "8388608", "6"]
-    );
+    assert_eq!(row.columns(["outcome", "request_bytes", "response_bytes"]), ["completed", "8388608", "6"]);
 }
 
 #[test]
@@ -96,16 +91,10 @@ fn a_large_chunked_upload_arrives_byte_for_byte() {
     assert_eq!(client.answer_to("PUT").body, "stored");
 
     let seen = origin.seen().remove(0);
-    assert_eq!(
-        (seen.field("transfer-encoding"), seen.field("content-length")),
-        (Some("chunked"), None)
-    );
+    assert_eq!((seen.field("transfer-encoding"), seen.field("content-length")), (Some("chunked"), None));
     assert!(seen.body == body, "the body arrived changed");
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "request_bytes", "response_bytes"]),
-        ["completed", "8388608", "6"]
-    );
+    assert_eq!(row.columns(["outcome", "request_bytes", "response_bytes"]), ["completed", "8388608", "6"]);
 }
 
 #[test]
@@ -118,19 +107,14 @@ fn a_large_download_arrives_byte_for_byte() {
     assert_eq!(answer.field("content-length"), Some("8388608"));
     assert!(answer.body.as_bytes() == long_text(LARGE), "the body arrived changed");
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "request_bytes", "response_bytes"]),
-        ["completed", "0", "8388608"]
-    );
+    assert_eq!(row.columns(["outcome", "request_bytes", "response_bytes"]), ["completed", "0", "8388608"]);
 }
 
 #[test]
 fn trailers_pass_both_ways_when_the_client_accepts_them() {
     let (gate, origin) = intercepted(|_, stream| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Verdict\r\n\r\n";
-        stream
-            .write_all(format!("{head}2\r\nok\r\n0\r\nX-Verdict: clean\r\n\r\n").as_bytes())
-            .is_ok()
+        stream.write_all(format!("{head}2\r\nok\r\n0\r\nX-Verdict: clean\r\n\r\n").as_bytes()).is_ok()
     });
     let mut client = gate.secured(HOST, origin.port());
     let fields = "TE: trailers\r\nConnection: TE\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
@@ -140,27 +124,16 @@ fn trailers_pass_both_ways_when_the_client_accepts_them() {
     assert_eq!(end.to_ascii_lowercase(), "2\r\nok\r\n0\r\nx-verdict: clean\r\n\r\n");
 
     let seen = origin.seen().remove(0);
-    assert_eq!(
-        String::from_utf8(seen.body.clone()).unwrap().to_ascii_lowercase(),
-        "body\nx-sum: 42"
-    );
-    assert_eq!(
-        (seen.field("te"), seen.field("trailer")),
-        (Some("trailers"), Some("X-Sum"))
-    );
-    assert_eq!(
-        gate.row().columns(["outcome", "request_bytes", "response_bytes"]),
-        ["completed", "4", "2"]
-    );
+    assert_eq!(String::from_utf8(seen.body.clone()).unwrap().to_ascii_lowercase(), "body\nx-sum: 42");
+    assert_eq!((seen.field("te"), seen.field("trailer")), (Some("trailers"), Some("X-Sum")));
+    assert_eq!(gate.row().columns(["outcome", "request_bytes", "response_bytes"]), ["completed", "4", "2"]);
 }
 
 #[test]
 fn trailers_that_nobody_asked_for_are_left_out_and_the_call_is_complete() {
     let (gate, origin) = intercepted(|_, stream| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Verdict\r\n\r\n";
-        stream
-            .write_all(format!("{head}2\r\nok\r\n0\r\nX-Verdict: clean\r\n\r\n").as_bytes())
-            .is_ok()
+        stream.write_all(format!("{head}2\r\nok\r\n0\r\nX-Verdict: clean\r\n\r\n").as_bytes()).is_ok()
     });
     let mut client = gate.secured(HOST, origin.port());
     for _ in 0..2 {
@@ -183,10 +156,7 @@ fn early_hints_are_passed_on_before_the_final_response() {
     let mut client = gate.secured(HOST, origin.port());
     client.send(request("GET", "/", ""));
     let hints = String::from_utf8(client.until(b"\r\n\r\n")).unwrap();
-    assert_eq!(
-        hints.to_ascii_lowercase(),
-        "http/1.1 103 early hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
-    );
+    assert_eq!(hints.to_ascii_lowercase(), "http/1.1 103 early hints\r\nlink: </style.css>; rel=preload\r\n\r\n");
     let_through.send(()).unwrap();
     let answer = client.answer_to("GET");
     assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
@@ -201,10 +171,7 @@ fn a_client_that_waits_for_100_is_told_to_continue() {
     assert_eq!(client.until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(client.ask("body").status, 201);
     assert_eq!(origin.seen()[0].body, b"body");
-    assert_eq!(
-        gate.row().columns(["outcome", "status", "request_bytes"]),
-        ["completed", "201", "4"]
-    );
+    assert_eq!(gate.row().columns(["outcome", "status", "request_bytes"]), ["completed", "201", "4"]);
 }
 
 #[test]
@@ -215,10 +182,7 @@ fn a_client_that_waits_for_100_is_refused_before_its_body() {
     let head = format!("Host: {HOST}:{port}\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
     let mut client = gate.client();
     let answer = client.ask(format!("POST http://{HOST}:{port}/ HTTP/1.1\r\n{head}"));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (403, Some("host_not_allowed"))
-    );
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (403, Some("host_not_allowed")));
     assert_eq!(client.rest(), b"", "closed: nobody knows whether the body follows");
     gate.assert_untouched(&origin);
     let row = gate.row();
@@ -242,22 +206,12 @@ fn responses_without_a_body_keep_their_fields_and_the_connection() {
     let head = client.ask(request("HEAD", "/head", ""));
     assert_eq!((head.status, head.field("content-length")), (200, Some("1234")));
     let none = client.ask(request("GET", "/none", ""));
-    assert_eq!(
-        (
-            none.status,
-            none.field("transfer-encoding"),
-            none.field("content-length")
-        ),
-        (204, None, None)
-    );
+    assert_eq!((none.status, none.field("transfer-encoding"), none.field("content-length")), (204, None, None));
     let unchanged = client.ask(request("GET", "/same", ""));
     assert_eq!((unchanged.status, unchanged.field("etag")), (304, Some("\"v1\"")));
 
     for (row, status) in gate.rows_of(3).iter().zip(["200", "204", "304"]) {
-        assert_eq!(
-            row.columns(["outcome", "status", "response_bytes"]),
-            ["completed", status, "0"]
-        );
+        assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["completed", status, "0"]);
     }
     assert_eq!((origin.connections(), origin.seen().len()), (1, 3));
 }
@@ -270,22 +224,13 @@ fn an_http_1_0_client_gets_a_body_that_ends_with_the_connection() {
     });
     let gate = Gate::builder().resolve(HOST).start();
     let authority = format!("{HOST}:{}", origin.port());
-    let answer = gate
-        .client()
-        .ask(format!("GET http://{authority}/old HTTP/1.0\r\n\r\n"));
-    assert_eq!(
-        (answer.status, answer.field("transfer-encoding"), answer.body.as_str()),
-        (200, None, "abcdef")
-    );
+    let answer = gate.client().ask(format!("GET http://{authority}/old HTTP/1.0\r\n\r\n"));
+    assert_eq!((answer.status, answer.field("transfer-encoding"), answer.body.as_str()), (200, None, "abcdef"));
 
     let seen = origin.seen().remove(0);
+    assert_eq!((seen.target.as_str(), seen.field("host")), ("/old", Some(authority.as_str())));
     assert_eq!(
-        (seen.target.as_str(), seen.field("host")),
-        ("/old", Some(authority.as_str()))
-    );
-    assert_eq!(
-        gate.row()
-            .columns(["kind", "http_version", "outcome", "response_bytes"]),
+        gate.row().columns(["kind", "http_version", "outcome", "response_bytes"]),
         ["http", "HTTP/1.0", "completed", "6"]
     );
 }

@@ -6,23 +6,13 @@ use std::net::TcpListener;
 use crate::harness::{Client, DEADLINE, Gate, GateBuilder, Origin, TestCa};
 
 const HOST: &str = "mail.test";
-const TUNNEL: [&str; 6] = [
-    "kind",
-    "outcome",
-    "decision",
-    "status",
-    "request_bytes",
-    "response_bytes",
-];
+const TUNNEL: [&str; 6] = ["kind", "outcome", "decision", "status", "request_bytes", "response_bytes"];
 
 /// Sends a banner, then answers each line with its length.
 fn greeter() -> Origin {
     Origin::raw(|mut stream| {
         stream.write_all(b"220 mail.test ESMTP\r\n").unwrap();
-        for line in BufReader::new(stream.try_clone().unwrap())
-            .lines()
-            .map_while(Result::ok)
-        {
+        for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
             stream.write_all(format!("250 {}\r\n", line.len()).as_bytes()).unwrap();
         }
     })
@@ -39,9 +29,7 @@ fn echo() -> Origin {
 }
 
 fn tunnelling(origin: &Origin) -> GateBuilder {
-    Gate::builder()
-        .resolve(HOST)
-        .flag("--tunnel-host", &format!("{HOST}:{}", origin.port()))
+    Gate::builder().resolve(HOST).flag("--tunnel-host", &format!("{HOST}:{}", origin.port()))
 }
 
 fn connect_bytes(authority: &str) -> String {
@@ -67,10 +55,7 @@ fn a_server_that_speaks_first_is_heard_before_the_client_sends_anything() {
     assert_eq!(client.until(b"\r\n"), b"250 4\r\n");
     drop(client);
 
-    assert_eq!(
-        gate.row().columns(TUNNEL),
-        ["tunnel", "completed", "would_deny", "200", "6", "28"]
-    );
+    assert_eq!(gate.row().columns(TUNNEL), ["tunnel", "completed", "would_deny", "200", "6", "28"]);
     assert_eq!(origin.connections(), 1);
 }
 
@@ -109,10 +94,7 @@ fn a_denied_tunnel_is_refused_at_its_connect_in_one_write() {
     let row = gate.row();
     assert_eq!(explained["event_id"], row.get("event_id").as_str());
     assert_eq!(row.columns(TUNNEL), ["tunnel", "denied", "deny", "403", "0", "0"]);
-    assert_eq!(
-        row.columns(["deny_reason", "dns_us", "upstream_ip"]),
-        ["host_not_allowed", "", ""]
-    );
+    assert_eq!(row.columns(["deny_reason", "dns_us", "upstream_ip"]), ["host_not_allowed", "", ""]);
     gate.assert_untouched(&origin);
 }
 
@@ -124,10 +106,7 @@ fn mail_ports_are_tunnels_without_being_configured() {
         assert_eq!(gate.client().open(&format!("{HOST}:{port}")).status, 403);
     }
     for (row, port) in gate.rows_of(4).iter().zip(["25", "465", "587", "2525"]) {
-        assert_eq!(
-            row.columns(["kind", "port", "deny_reason"]),
-            ["tunnel", port, "host_not_allowed"]
-        );
+        assert_eq!(row.columns(["kind", "port", "deny_reason"]), ["tunnel", port, "host_not_allowed"]);
     }
 }
 
@@ -137,16 +116,10 @@ fn a_tunnel_to_a_dead_port_is_a_502_at_its_connect() {
     let gate = Gate::builder().resolve(HOST).flag("--tunnel-host", HOST).start();
     let mut client = gate.client();
     let answer = client.open(&format!("{HOST}:{port}"));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (502, Some("upstream_failed"))
-    );
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (502, Some("upstream_failed")));
     assert_eq!(client.rest(), b"", "closed after the answer");
     let row = gate.row();
-    assert_eq!(
-        row.columns(TUNNEL),
-        ["tunnel", "upstream_failed", "would_deny", "502", "0", "0"]
-    );
+    assert_eq!(row.columns(TUNNEL), ["tunnel", "upstream_failed", "would_deny", "502", "0", "0"]);
     assert!(row.get("error").contains("refused"), "{row:?}");
 }
 
@@ -160,10 +133,7 @@ fn an_unknown_protocol_is_relayed_and_noted_when_observing() {
     assert_eq!(client.exactly(16), b"SSH-2.0-client\r\n");
     drop(client);
     let row = gate.row();
-    assert_eq!(
-        row.columns(TUNNEL),
-        ["tunnel", "completed", "would_deny", "200", "16", "16"]
-    );
+    assert_eq!(row.columns(TUNNEL), ["tunnel", "completed", "would_deny", "200", "16", "16"]);
     assert_eq!(row.get("deny_reason"), "unknown_protocol");
 }
 
@@ -206,27 +176,14 @@ fn plain_http_inside_a_connect_is_judged_request_by_request() {
     assert_eq!(client.open(&authority).status, 200);
     assert_eq!(client.ask(get_as("d1", origin.port())).body, "hello");
     let refused = client.ask(get_as("d2", origin.port()));
-    assert_eq!(
-        (refused.status, refused.json()["deployment"].as_str()),
-        (403, Some("d2"))
-    );
+    assert_eq!((refused.status, refused.json()["deployment"].as_str()), (403, Some("d2")));
     assert_eq!(client.ask(get_as("d1", origin.port())).body, "hello");
 
     let rows = gate.rows_of(3);
-    let columns = [
-        "kind",
-        "outcome",
-        "deployment_id",
-        "decision",
-        "deny_reason",
-        "policy_rule",
-    ];
+    let columns = ["kind", "outcome", "deployment_id", "decision", "deny_reason", "policy_rule"];
     let relayed = ["http", "completed", "d1", "allow", "", "mail-api"];
     assert_eq!(rows[0].columns(columns), relayed);
-    assert_eq!(
-        rows[1].columns(columns),
-        ["http", "denied", "d2", "deny", "subject_not_allowed", "mail-api"]
-    );
+    assert_eq!(rows[1].columns(columns), ["http", "denied", "d2", "deny", "subject_not_allowed", "mail-api"]);
     assert_eq!(rows[1].columns(["connect_host", "status"]), [authority.as_str(), "403"]);
     assert_eq!(rows[2].columns(columns), relayed);
     assert_eq!(origin.seen().len(), 2);
@@ -236,19 +193,12 @@ fn plain_http_inside_a_connect_is_judged_request_by_request() {
 fn a_denied_host_is_refused_inside_its_tunnel_where_the_caller_is_known() {
     let ca = TestCa::new();
     let origin = Origin::https(&ca, &[HOST]);
-    let gate = Gate::builder()
-        .resolve(HOST)
-        .upstream_ca(&ca)
-        .config(TWO_DEPLOYMENTS)
-        .start();
+    let gate = Gate::builder().resolve(HOST).upstream_ca(&ca).config(TWO_DEPLOYMENTS).start();
     let mut client = gate.secured(HOST, origin.port());
     let refused = client.ask(get_as("d2", origin.port()));
     let explained = refused.json();
     assert_eq!((refused.status, explained["deployment"].as_str()), (403, Some("d2")));
-    assert_eq!(
-        (refused.field("content-type"), refused.field("connection")),
-        (Some("application/json"), None)
-    );
+    assert_eq!((refused.field("content-type"), refused.field("connection")), (Some("application/json"), None));
 
     let row = gate.row();
     assert_eq!(explained["event_id"], row.get("event_id").as_str());
@@ -256,11 +206,7 @@ fn a_denied_host_is_refused_inside_its_tunnel_where_the_caller_is_known() {
         row.columns(["kind", "outcome", "deny_reason", "deployment_id", "id_assurance", "sni"]),
         ["intercepted", "denied", "subject_not_allowed", "d2", "claimed", HOST]
     );
-    assert_eq!(
-        row.columns(["dns_us", "upstream_ip"]),
-        ["", ""],
-        "nothing was resolved or dialled"
-    );
+    assert_eq!(row.columns(["dns_us", "upstream_ip"]), ["", ""], "nothing was resolved or dialled");
     gate.assert_untouched(&origin);
 }
 
@@ -271,14 +217,8 @@ fn a_client_that_sends_nothing_through_its_tunnel_is_cut_off() {
     assert_eq!(client.open("silent.test:443").status, 200);
     assert_eq!(client.rest(), b"");
     let row = gate.row();
-    assert_eq!(
-        row.columns(["kind", "outcome", "host", "upstream_ip"]),
-        ["connect", "timed_out", "silent.test", ""]
-    );
-    assert!(
-        row.get("error").contains("tunnel_hosts"),
-        "the row names the remedy: {row:?}"
-    );
+    assert_eq!(row.columns(["kind", "outcome", "host", "upstream_ip"]), ["connect", "timed_out", "silent.test", ""]);
+    assert!(row.get("error").contains("tunnel_hosts"), "the row names the remedy: {row:?}");
 }
 
 #[test]
@@ -288,10 +228,7 @@ fn a_client_that_closes_its_tunnel_unused_leaves_a_row() {
     assert_eq!(client.open("unused.test:443").status, 200);
     drop(client);
     let row = gate.row();
-    assert_eq!(
-        row.columns(["kind", "outcome", "host"]),
-        ["connect", "client_aborted", "unused.test"]
-    );
+    assert_eq!(row.columns(["kind", "outcome", "host"]), ["connect", "client_aborted", "unused.test"]);
 }
 
 #[test]
@@ -303,8 +240,5 @@ fn a_client_that_closes_a_relayed_tunnel_closes_it_upstream() {
     assert_eq!(client.open(&format!("{HOST}:{}", origin.port())).status, 200);
     drop(client);
     assert_eq!(upstream_end.recv_timeout(DEADLINE), Ok(0));
-    assert_eq!(
-        gate.row().columns(TUNNEL),
-        ["tunnel", "completed", "would_deny", "200", "0", "0"]
-    );
+    assert_eq!(gate.row().columns(TUNNEL), ["tunnel", "completed", "would_deny", "200", "0", "0"]);
 }

@@ -29,11 +29,7 @@ fn read_head(stream: &mut impl Read) -> String {
 /// Reads a request head, switches protocols, greets, and echoes until the end.
 fn switch_and_echo(stream: &mut (impl Read + Write)) {
     let head = read_head(stream);
-    for kept in [
-        "\r\nupgrade: websocket\r\n",
-        "\r\nconnection: upgrade\r\n",
-        "\r\nsec-websocket-version: 13\r\n",
-    ] {
+    for kept in ["\r\nupgrade: websocket\r\n", "\r\nconnection: upgrade\r\n", "\r\nsec-websocket-version: 13\r\n"] {
         assert!(head.contains(kept), "{head}");
     }
     // The first frame comes in the same segment as the head.
@@ -66,10 +62,7 @@ fn an_upgraded_connection_echoes_through_plain_http() {
     let gate = Gate::builder().resolve(HOST).start();
     let host = format!("{HOST}:{}", origin.port());
     converse(&mut gate.client(), &format!("http://{host}/socket"), &host);
-    assert_eq!(
-        gate.row().columns(COLUMNS),
-        ["http", "completed", "101", "/socket", "25", "27"]
-    );
+    assert_eq!(gate.row().columns(COLUMNS), ["http", "completed", "101", "/socket", "25", "27"]);
     assert_eq!(origin.connections(), 1);
 }
 
@@ -82,10 +75,7 @@ fn an_upgraded_connection_echoes_through_an_intercepted_tunnel() {
     converse(&mut client, "/socket", HOST);
     client.stream.conn.send_close_notify();
     client.send("");
-    assert_eq!(
-        gate.row().columns(COLUMNS),
-        ["intercepted", "completed", "101", "/socket", "25", "27"]
-    );
+    assert_eq!(gate.row().columns(COLUMNS), ["intercepted", "completed", "101", "/socket", "25", "27"]);
     assert_eq!(origin.connections(), 1);
 }
 
@@ -114,13 +104,8 @@ fn an_upstream_that_switches_protocols_unasked_is_a_502() {
     });
     let gate = Gate::builder().resolve(HOST).start();
     let host = format!("{HOST}:{}", origin.port());
-    let answer = gate
-        .client()
-        .ask(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (502, Some("upstream_failed"))
-    );
+    let answer = gate.client().ask(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (502, Some("upstream_failed")));
     assert_eq!(gate.row().columns(["outcome", "status"]), ["upstream_failed", "502"]);
 }
 
@@ -131,14 +116,9 @@ async fn http2_session(gate: &Gate, port: u16) -> SendRequest<Full<Bytes>> {
     client.stream.set_nonblocking(true).unwrap();
     let stream = tokio::net::TcpStream::from_std(client.stream).unwrap();
     let connector = TlsConnector::from(trusting(&gate.ca_pem(), &[b"h2", b"http/1.1"]));
-    let stream = connector
-        .connect(ServerName::try_from(HOST).unwrap(), stream)
-        .await
-        .unwrap();
+    let stream = connector.connect(ServerName::try_from(HOST).unwrap(), stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     sender
 }
@@ -155,10 +135,7 @@ async fn ask_http2(
         .body(Full::new(Bytes::from(path)))
         .unwrap();
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-    (
-        parts,
-        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap(),
-    )
+    (parts, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
 }
 
 #[tokio::test]
@@ -182,30 +159,15 @@ async fn concurrent_http_2_streams_are_an_exchange_each() {
         assert_eq!((parts.status.as_u16(), body), (200, format!("/v{number}")));
     }
 
-    let rows = tokio::task::spawn_blocking(move || gate.rows_of(STREAMS))
-        .await
-        .unwrap();
-    let columns = [
-        "kind",
-        "http_version",
-        "outcome",
-        "deployment_id",
-        "host",
-        "upstream_reused",
-    ];
+    let rows = tokio::task::spawn_blocking(move || gate.rows_of(STREAMS)).await.unwrap();
+    let columns = ["kind", "http_version", "outcome", "deployment_id", "host", "upstream_reused"];
     for row in &rows {
-        assert_eq!(
-            row.columns(columns),
-            ["intercepted", "HTTP/2", "completed", "d1", HOST, "false"]
-        );
+        assert_eq!(row.columns(columns), ["intercepted", "HTTP/2", "completed", "d1", HOST, "false"]);
     }
     assert_eq!(origin.seen().len(), STREAMS);
     for seen in origin.seen() {
         assert_eq!(String::from_utf8(seen.body.clone()).unwrap(), seen.target);
-        assert_eq!(
-            (seen.field("host"), seen.field("cookie")),
-            (Some(authority.as_str()), Some("a=1; b=2"))
-        );
+        assert_eq!((seen.field("host"), seen.field("cookie")), (Some(authority.as_str()), Some("a=1; b=2")));
     }
 }
 
@@ -213,19 +175,12 @@ async fn concurrent_http_2_streams_are_an_exchange_each() {
 async fn an_http_2_stream_for_another_authority_is_refused_alone() {
     let ca = TestCa::new();
     let origin = Origin::https(&ca, &[HOST]);
-    let gate = Gate::builder()
-        .resolve(HOST)
-        .resolve("other.test")
-        .upstream_ca(&ca)
-        .start();
+    let gate = Gate::builder().resolve(HOST).resolve("other.test").upstream_ca(&ca).start();
     let port = origin.port();
     let sender = http2_session(&gate, port).await;
     let (parts, body) = ask_http2(sender.clone(), format!("other.test:{port}"), "/v1".to_owned()).await;
     let explained: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(
-        (parts.status.as_u16(), explained["reason"].as_str()),
-        (400, Some("host_mismatch"))
-    );
+    assert_eq!((parts.status.as_u16(), explained["reason"].as_str()), (400, Some("host_mismatch")));
     let (parts, body) = ask_http2(sender, format!("{HOST}:{port}"), "/v2".to_owned()).await;
     assert_eq!((parts.status.as_u16(), body.as_str()), (200, "hello"));
 
@@ -266,9 +221,6 @@ async fn a_reset_http_2_stream_is_recorded_and_the_others_go_on() {
     let_through.send(()).unwrap();
 
     let rows = tokio::task::spawn_blocking(move || gate.rows_of(2)).await.unwrap();
-    assert_eq!(
-        rows[0].columns(["outcome", "status", "response_bytes"]),
-        ["client_aborted", "200", "10"]
-    );
+    assert_eq!(rows[0].columns(["outcome", "status", "response_bytes"]), ["client_aborted", "200", "10"]);
     assert_eq!(rows[1].columns(["outcome", "upstream_reused"]), ["completed", "false"]);
 }

@@ -34,19 +34,10 @@ fn a_second_request_uses_the_same_upstream_connection() {
     }
 
     let rows = gate.rows_of(2);
-    assert_eq!(
-        [rows[0].get("upstream_reused"), rows[1].get("upstream_reused")],
-        ["false", "true"]
-    );
+    assert_eq!([rows[0].get("upstream_reused"), rows[1].get("upstream_reused")], ["false", "true"]);
     assert_eq!(rows[0].columns(["outcome", "tls_version"]), ["completed", "TLSv1.3"]);
     assert_eq!(rows[1].get("connect_us"), "", "nothing was connected for the second");
-    let session = [
-        "tls_version",
-        "tls_cipher",
-        "upstream_cert_sha256",
-        "upstream_ip",
-        "upstream_port",
-    ];
+    let session = ["tls_version", "tls_cipher", "upstream_cert_sha256", "upstream_ip", "upstream_port"];
     assert_eq!(rows[0].columns(session), rows[1].columns(session));
     assert_eq!((origin.connections(), origin.seen().len()), (1, 2));
 }
@@ -72,10 +63,7 @@ fn a_pooled_connection_that_the_upstream_closed_loses_no_request_and_doubles_non
     }
 
     for row in gate.rows_of(10) {
-        assert_eq!(
-            row.columns(["outcome", "status", "upstream_reused"]),
-            ["completed", "200", "false"]
-        );
+        assert_eq!(row.columns(["outcome", "status", "upstream_reused"]), ["completed", "200", "false"]);
     }
     assert_eq!(origin.connections(), 10);
 }
@@ -99,10 +87,7 @@ fn a_request_that_may_have_been_processed_is_never_sent_twice() {
     let mut client = gate.client();
     assert_eq!(client.ask(post(&origin, "1234")).body, "first");
     let failed = client.ask(post(&origin, "5678"));
-    assert_eq!(
-        (failed.status, failed.json()["reason"].as_str()),
-        (502, Some("upstream_failed"))
-    );
+    assert_eq!((failed.status, failed.json()["reason"].as_str()), (502, Some("upstream_failed")));
 
     let rows = gate.rows_of(2);
     assert_eq!(
@@ -120,38 +105,23 @@ fn a_client_that_leaves_a_download_is_recorded_with_what_was_passed_on() {
         let mut stream = BufReader::new(stream);
         assert!(read_head(&mut stream));
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
-        stream
-            .get_mut()
-            .write_all(format!("{head}{}", "x".repeat(1000)).as_bytes())
-            .unwrap();
+        stream.get_mut().write_all(format!("{head}{}", "x".repeat(1000)).as_bytes()).unwrap();
         wait();
         ended.send(stream.read(&mut [0]).unwrap_or(0)).unwrap();
     });
     let port = origin.port();
     let gate = gate();
     let mut client = gate.client();
-    client.send(format!(
-        "GET http://{HOST}:{port}/big HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"
-    ));
+    client.send(format!("GET http://{HOST}:{port}/big HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"));
     client.until(b"\r\n\r\n");
     client.exactly(1000);
     drop(client);
 
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "status", "response_bytes"]),
-        ["client_aborted", "200", "1000"]
-    );
-    assert_eq!(
-        row.get("error"),
-        "the client closed the connection before the exchange ended"
-    );
+    assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["client_aborted", "200", "1000"]);
+    assert_eq!(row.get("error"), "the client closed the connection before the exchange ended");
     let_through.send(()).unwrap();
-    assert_eq!(
-        upstream_end.recv_timeout(DEADLINE),
-        Ok(0),
-        "the upstream connection was closed, not kept"
-    );
+    assert_eq!(upstream_end.recv_timeout(DEADLINE), Ok(0), "the upstream connection was closed, not kept");
 }
 
 #[test]
@@ -173,10 +143,7 @@ fn a_client_that_leaves_an_upload_is_recorded_and_its_upstream_connection_droppe
     drop(client);
 
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "request_bytes", "response_bytes"]),
-        ["client_aborted", "400", "0"]
-    );
+    assert_eq!(row.columns(["outcome", "request_bytes", "response_bytes"]), ["client_aborted", "400", "0"]);
     assert!(upstream_end.recv_timeout(DEADLINE).unwrap() <= 400);
 }
 
@@ -190,9 +157,7 @@ fn broken_off(response: &'static str) -> (Vec<u8>, crate::harness::Row) {
     let port = origin.port();
     let gate = gate();
     let mut client = gate.client();
-    client.send(format!(
-        "GET http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"
-    ));
+    client.send(format!("GET http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n"));
     client.until(b"\r\n\r\n");
     (client.rest(), gate.row())
 }
@@ -201,23 +166,14 @@ fn broken_off(response: &'static str) -> (Vec<u8>, crate::harness::Row) {
 fn a_response_that_breaks_off_before_its_length_is_recorded_and_never_looks_whole() {
     let (body, row) = broken_off("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nten bytes.");
     assert_eq!(body, b"ten bytes.");
-    assert_eq!(
-        row.columns(["outcome", "status", "response_bytes"]),
-        ["upstream_failed", "200", "10"]
-    );
+    assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["upstream_failed", "200", "10"]);
 }
 
 #[test]
 fn a_chunked_response_that_breaks_off_has_no_last_chunk() {
     let (body, row) = broken_off("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\nten bytes.\r\n");
-    assert_eq!(
-        String::from_utf8(body).unwrap().to_ascii_uppercase(),
-        "A\r\nTEN BYTES.\r\n"
-    );
-    assert_eq!(
-        row.columns(["outcome", "status", "response_bytes"]),
-        ["upstream_failed", "200", "10"]
-    );
+    assert_eq!(String::from_utf8(body).unwrap().to_ascii_uppercase(), "A\r\nTEN BYTES.\r\n");
+    assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["upstream_failed", "200", "10"]);
 }
 
 #[test]
@@ -225,10 +181,7 @@ fn an_upstream_that_does_not_speak_http_is_a_502() {
     let origin = Origin::raw(|mut stream| stream.write_all(b"220 mail.test ESMTP\r\n").unwrap());
     let gate = gate();
     let answer = gate.client().ask(post(&origin, ""));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (502, Some("upstream_failed"))
-    );
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (502, Some("upstream_failed")));
     let row = gate.row();
     assert_eq!(row.columns(["outcome", "status"]), ["upstream_failed", "502"]);
 }
@@ -242,15 +195,9 @@ fn an_upstream_that_never_answers_is_a_504() {
         stream.read_exact(&mut [0; 4]).unwrap();
         ended.send(stream.read(&mut [0]).unwrap_or(0)).unwrap();
     });
-    let gate = Gate::builder()
-        .resolve(HOST)
-        .config("limits:\n  response_head_timeout_s: 1\n")
-        .start();
+    let gate = Gate::builder().resolve(HOST).config("limits:\n  response_head_timeout_s: 1\n").start();
     let answer = gate.client().ask(post(&origin, "body"));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (504, Some("timed_out"))
-    );
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (504, Some("timed_out")));
 
     let row = gate.row();
     assert_eq!(
@@ -258,11 +205,7 @@ fn an_upstream_that_never_answers_is_a_504() {
         ["timed_out", "504", "would_deny", "4"]
     );
     assert!(row.get("error").contains("limits.response_head_timeout_s"), "{row:?}");
-    assert_eq!(
-        upstream_end.recv_timeout(DEADLINE),
-        Ok(0),
-        "the silent connection was closed, not kept"
-    );
+    assert_eq!(upstream_end.recv_timeout(DEADLINE), Ok(0), "the silent connection was closed, not kept");
     assert_eq!(origin.connections(), 1);
 }
 
@@ -287,8 +230,5 @@ fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
     assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
     let_through.send(()).unwrap();
     assert!(upload.join().unwrap(), "the upload ends with the upstream connection");
-    assert_eq!(
-        gate.row().columns(["outcome", "status", "response_bytes"]),
-        ["completed", "413", "9"]
-    );
+    assert_eq!(gate.row().columns(["outcome", "status", "response_bytes"]), ["completed", "413", "9"]);
 }

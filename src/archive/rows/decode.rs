@@ -54,12 +54,7 @@ impl Decoder {
             };
             columns.insert(column.name, values);
         }
-        Ok(Self {
-            columns,
-            rows: batch.num_rows(),
-            epoch,
-            writer: None,
-        })
+        Ok(Self { columns, rows: batch.num_rows(), epoch, writer: None })
     }
 
     /// Number of rows in the batch.
@@ -74,10 +69,7 @@ impl Decoder {
 
     /// Decodes the row at `index`, which must be below [`Decoder::len`].
     pub fn row(&mut self, index: usize) -> Result<Row, DecodeError> {
-        let cells = Cells {
-            columns: &self.columns,
-            row: index,
-        };
+        let cells = Cells { columns: &self.columns, row: index };
         let writer = cells.writer(self.epoch)?;
         let (seq, intent, outcome) = (cells.seq()?, cells.intent()?, cells.outcome()?);
         let shared = match self.writer.take() {
@@ -85,12 +77,7 @@ impl Decoder {
             Some(_) | None => Arc::new(writer),
         };
         self.writer = Some(Arc::clone(&shared));
-        Ok(Row {
-            seq,
-            writer: shared,
-            intent,
-            outcome,
-        })
+        Ok(Row { seq, writer: shared, intent, outcome })
     }
 }
 
@@ -120,24 +107,18 @@ impl<'a> Cells<'a> {
     }
 
     fn parsed<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, DecodeError> {
-        self.str(column)?
-            .map(|text| text.parse().map_err(|_| self.unreadable(column)))
-            .transpose()
+        self.str(column)?.map(|text| text.parse().map_err(|_| self.unreadable(column))).transpose()
     }
 
     fn code<T>(&self, column: &'static str, from_code: fn(&str) -> Option<T>) -> Result<Option<T>, DecodeError> {
-        self.str(column)?
-            .map(|code| from_code(code).ok_or_else(|| self.unreadable(column)))
-            .transpose()
+        self.str(column)?.map(|code| from_code(code).ok_or_else(|| self.unreadable(column))).transpose()
     }
 
     fn int64(&self, column: &'static str) -> Result<Option<i64>, DecodeError> {
         let Some(values) = self.cell(column)? else {
             return Ok(None);
         };
-        let values = values
-            .as_primitive_opt::<Int64Type>()
-            .ok_or(DecodeError::WrongType(column))?;
+        let values = values.as_primitive_opt::<Int64Type>().ok_or(DecodeError::WrongType(column))?;
         Ok(Some(values.value(self.row)))
     }
 
@@ -146,21 +127,15 @@ impl<'a> Cells<'a> {
         let Some(values) = self.cell(column)? else {
             return Ok(None);
         };
-        let values = values
-            .as_primitive_opt::<Int32Type>()
-            .ok_or(DecodeError::WrongType(column))?;
-        u16::try_from(values.value(self.row))
-            .map(Some)
-            .map_err(|_| self.unreadable(column))
+        let values = values.as_primitive_opt::<Int32Type>().ok_or(DecodeError::WrongType(column))?;
+        u16::try_from(values.value(self.row)).map(Some).map_err(|_| self.unreadable(column))
     }
 
     fn timestamp(&self, column: &'static str) -> Result<i64, DecodeError> {
         let Some(values) = self.cell(column)? else {
             return Err(self.null(column));
         };
-        let values = values
-            .as_primitive_opt::<TimestampMicrosecondType>()
-            .ok_or(DecodeError::WrongType(column))?;
+        let values = values.as_primitive_opt::<TimestampMicrosecondType>().ok_or(DecodeError::WrongType(column))?;
         Ok(values.value(self.row))
     }
 
@@ -168,12 +143,7 @@ impl<'a> Cells<'a> {
         let Some(values) = self.cell(column)? else {
             return Ok(None);
         };
-        Ok(Some(
-            values
-                .as_boolean_opt()
-                .ok_or(DecodeError::WrongType(column))?
-                .value(self.row),
-        ))
+        Ok(Some(values.as_boolean_opt().ok_or(DecodeError::WrongType(column))?.value(self.row)))
     }
 
     fn need<T>(&self, column: &'static str, value: Option<T>) -> Result<T, DecodeError> {

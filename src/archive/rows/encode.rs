@@ -15,10 +15,7 @@ use crate::record::{Decision, DenyReason, Row, SCHEMA_VERSION};
 ///
 /// Text columns hold at most 2 GiB per batch: callers pass at most a few thousand rows at a time.
 pub fn encode(rows: &[&Row]) -> Result<RecordBatch, ArrowError> {
-    let mut batch = Encoder {
-        rows,
-        columns: HashMap::with_capacity(COLUMNS.len()),
-    };
+    let mut batch = Encoder { rows, columns: HashMap::with_capacity(COLUMNS.len()) };
     encode_position(&mut batch);
     encode_caller(&mut batch);
     encode_request(&mut batch);
@@ -127,16 +124,12 @@ fn encode_upstream(batch: &mut Encoder<'_>) {
     batch.columns.insert("upstream_reused", Arc::new(reused));
     batch.text("tls_version", |row| row.outcome.tls_version.as_deref());
     batch.text("tls_cipher", |row| row.outcome.tls_cipher.as_deref());
-    batch.text("upstream_cert_sha256", |row| {
-        row.outcome.upstream_cert_sha256.as_deref()
-    });
+    batch.text("upstream_cert_sha256", |row| row.outcome.upstream_cert_sha256.as_deref());
 }
 
 fn encode_response(batch: &mut Encoder<'_>) {
     batch.port("status", |row| row.outcome.status);
-    batch.text("response_content_type", |row| {
-        row.outcome.response_content_type.as_deref()
-    });
+    batch.text("response_content_type", |row| row.outcome.response_content_type.as_deref());
     batch.int64("response_bytes", |row| Some(row.outcome.response_bytes));
     batch.int64("dns_us", |row| row.outcome.dns_us);
     batch.int64("connect_us", |row| row.outcome.connect_us);

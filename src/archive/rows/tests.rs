@@ -11,9 +11,7 @@ use crate::record::Row;
 
 fn decode_all(batch: &RecordBatch) -> Vec<Row> {
     let mut decoder = Decoder::new(batch, 7).expect("columns");
-    (0..decoder.len())
-        .map(|index| decoder.row(index).expect("row"))
-        .collect()
+    (0..decoder.len()).map(|index| decoder.row(index).expect("row")).collect()
 }
 
 fn with_column(batch: &RecordBatch, name: &str, values: &ArrayRef) -> RecordBatch {
@@ -62,34 +60,17 @@ fn foreign_batches_are_errors_that_name_the_column() {
     let batch = encode(&[&row]).expect("encodes");
     let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
     let cases: [(&str, ArrayRef, DecodeError); 4] = [
-        (
-            "kind",
-            text("carrier_pigeon"),
-            DecodeError::UnreadableValue { column: "kind", row: 0 },
-        ),
-        (
-            "client_ip",
-            text("localhost"),
-            DecodeError::UnreadableValue {
-                column: "client_ip",
-                row: 0,
-            },
-        ),
+        ("kind", text("carrier_pigeon"), DecodeError::UnreadableValue { column: "kind", row: 0 }),
+        ("client_ip", text("localhost"), DecodeError::UnreadableValue { column: "client_ip", row: 0 }),
         (
             "client_port",
             Arc::new(Int32Array::from(vec![70_000])),
-            DecodeError::UnreadableValue {
-                column: "client_port",
-                row: 0,
-            },
+            DecodeError::UnreadableValue { column: "client_port", row: 0 },
         ),
         (
             "outcome",
             Arc::new(StringArray::from(vec![None::<&str>])),
-            DecodeError::UnexpectedNull {
-                column: "outcome",
-                row: 0,
-            },
+            DecodeError::UnexpectedNull { column: "outcome", row: 0 },
         ),
     ];
     for (name, values, expected) in cases {
@@ -105,14 +86,9 @@ fn columns_may_be_missing_only_where_null_is_allowed() {
     let row = samples::row(1, 0);
     let batch = encode(&[&row]).expect("encodes");
     let without = |name: &str| {
-        let kept: Vec<_> = (0..batch.num_columns())
-            .filter(|i| batch.schema().field(*i).name() != name)
-            .collect();
+        let kept: Vec<_> = (0..batch.num_columns()).filter(|i| batch.schema().field(*i).name() != name).collect();
         batch.project(&kept).expect("projects")
     };
     assert_eq!(decode_all(&without("error")), std::slice::from_ref(&row));
-    assert_eq!(
-        Decoder::new(&without("seq"), 7).err(),
-        Some(DecodeError::MissingColumn("seq"))
-    );
+    assert_eq!(Decoder::new(&without("seq"), 7).err(), Some(DecodeError::MissingColumn("seq")));
 }

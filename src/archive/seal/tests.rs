@@ -37,10 +37,7 @@ fn tree(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next)
-            .expect("lists")
-            .map(|entry| entry.expect("entry").path())
-        {
+        for entry in fs::read_dir(&next).expect("lists").map(|entry| entry.expect("entry").path()) {
             if entry.is_dir() {
                 open.push(entry);
             } else {
@@ -53,11 +50,7 @@ fn tree(dir: &Path) -> Vec<String> {
 }
 
 fn seqs_in(dir: &Path) -> Vec<u64> {
-    let mut seqs: Vec<u64> = tree(dir)
-        .iter()
-        .flat_map(|name| read(&dir.join(name)))
-        .map(|row| row.seq)
-        .collect();
+    let mut seqs: Vec<u64> = tree(dir).iter().flat_map(|name| read(&dir.join(name))).map(|row| row.seq).collect();
     seqs.sort_unstable();
     seqs
 }
@@ -92,10 +85,7 @@ fn rows_are_split_by_utc_day_and_sorted_by_time() {
     let sealed = seal(&settings, &rows).expect("seals");
     assert_eq!(
         tree(dir.path()),
-        [
-            "audit/event_date=2026-11-21/gate-1-7-2-4.parquet",
-            "audit/event_date=2026-11-22/gate-1-7-1-3.parquet"
-        ]
+        ["audit/event_date=2026-11-21/gate-1-7-2-4.parquet", "audit/event_date=2026-11-22/gate-1-7-1-3.parquet"]
     );
     let seqs = |sealed: &Sealed| read(&sealed.path).iter().map(|row| row.seq).collect::<Vec<_>>();
     assert_eq!(sealed.iter().map(seqs).collect::<Vec<_>>(), [[4, 2], [3, 1]]);
@@ -114,32 +104,17 @@ fn files_carry_what_engines_prune_with() {
     let group = metadata.row_group(0);
     assert_eq!(group.sorting_columns().map(|columns| columns[0].column_idx), Some(5));
 
-    let with_bloom: Vec<_> = (group
-        .columns()
-        .iter()
-        .filter(|column| column.bloom_filter_offset().is_some()))
-    .map(|column| column.column_path().string())
-    .collect();
+    let with_bloom: Vec<_> = (group.columns().iter().filter(|column| column.bloom_filter_offset().is_some()))
+        .map(|column| column.column_path().string())
+        .collect();
     assert_eq!(
         with_bloom,
-        [
-            "event_id",
-            "deployment_id",
-            "project_id",
-            "client_ip",
-            "host",
-            "url_fingerprint",
-            "upstream_ip"
-        ]
+        ["event_id", "deployment_id", "project_id", "client_ip", "host", "url_fingerprint", "upstream_ip"]
     );
     for column in group.columns() {
         assert!(column.column_index_range().is_some(), "{}", column.column_path());
         assert!(column.offset_index_range().is_some(), "{}", column.column_path());
-        assert!(
-            matches!(column.compression(), Compression::ZSTD(_)),
-            "{}",
-            column.column_path()
-        );
+        assert!(matches!(column.compression(), Compression::ZSTD(_)), "{}", column.column_path());
     }
     let encodings = |index: usize| group.column(index).encodings().collect::<Vec<_>>();
     assert!(encodings(0).contains(&Encoding::DELTA_BYTE_ARRAY));
@@ -153,19 +128,11 @@ fn columns_have_field_ids_and_the_footer_describes_the_file() {
     let sealed = seal(&settings, &rows_at(3..=9)).expect("seals");
     let file = SealedFile::open(&sealed[0].path).expect("opens");
     let schema = file.metadata().file_metadata().schema_descr();
-    let ids: Vec<i32> = schema
-        .root_schema()
-        .get_fields()
-        .iter()
-        .map(|field| field.get_basic_info().id())
-        .collect();
+    let ids: Vec<i32> = schema.root_schema().get_fields().iter().map(|field| field.get_basic_info().id()).collect();
     assert_eq!(ids, (1..=54).collect::<Vec<_>>());
 
     let pairs = file.metadata().file_metadata().key_value_metadata().expect("metadata");
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or("")))
-        .collect();
+    let pairs: Vec<_> = pairs.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or(""))).collect();
     assert_eq!(
         pairs,
         [
@@ -215,20 +182,14 @@ fn rows_of_another_epoch_with_the_same_numbers_are_not_duplicates() {
     let first = rows_at(1..=2);
     let mut second = rows_at(1..=2);
     for row in &mut second {
-        row.writer = std::sync::Arc::new(crate::record::Writer {
-            epoch: 8,
-            ..(*row.writer).clone()
-        });
+        row.writer = std::sync::Arc::new(crate::record::Writer { epoch: 8, ..(*row.writer).clone() });
         row.intent.event_id = Uuid::from_u128(0x8000 + u128::from(row.seq));
     }
     seal(&settings, &first).expect("seals");
     seal(&settings, &second).expect("seals");
     assert_eq!(
         tree(dir.path()),
-        [
-            "audit/event_date=2026-11-22/gate-1-7-1-2.parquet",
-            "audit/event_date=2026-11-22/gate-1-8-1-2.parquet"
-        ]
+        ["audit/event_date=2026-11-22/gate-1-7-1-2.parquet", "audit/event_date=2026-11-22/gate-1-8-1-2.parquet"]
     );
 }
 
@@ -255,10 +216,8 @@ fn a_torn_file_is_replaced_and_an_intact_one_with_other_rows_is_not() {
 fn an_instance_id_that_is_no_file_name_is_refused() {
     let (dir, settings) = dataset();
     let mut rows = rows_at(1..=1);
-    rows[0].writer = std::sync::Arc::new(crate::record::Writer {
-        instance_id: "../x".to_owned(),
-        ..(*rows[0].writer).clone()
-    });
+    rows[0].writer =
+        std::sync::Arc::new(crate::record::Writer { instance_id: "../x".to_owned(), ..(*rows[0].writer).clone() });
     let error = seal(&settings, &rows).expect_err("refuses");
     assert!(matches!(error, SealError::InstanceId(id) if id == "../x"));
     assert_eq!(tree(dir.path()), <[String; 0]>::default());

@@ -9,30 +9,12 @@ use crate::journal::segment::Damage;
 
 /// A stand-in for a segment: `first last`, or `damaged`.
 fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
-    let text = fs::read_to_string(path).map_err(|source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let seqs = text
-        .split_once(' ')
-        .map(|(first, last)| first.parse().expect("seq")..=last.parse().expect("seq"));
+    let text = fs::read_to_string(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let seqs = text.split_once(' ').map(|(first, last)| first.parse().expect("seq")..=last.parse().expect("seq"));
     let damage = seqs.is_none().then(Damage::default);
-    let rows: Vec<_> = seqs
-        .into_iter()
-        .flatten()
-        .map(|seq: u64| samples::row(seq, MIDNIGHT_US + seq as i64))
-        .collect();
+    let rows: Vec<_> = seqs.into_iter().flatten().map(|seq: u64| samples::row(seq, MIDNIGHT_US + seq as i64)).collect();
     let (open, orphans) = (Vec::new(), Vec::new());
-    Ok(Contents {
-        writer: samples::writer(),
-        number: 1,
-        first_seq: 1,
-        rows,
-        open,
-        orphans,
-        closed: true,
-        damage,
-    })
+    Ok(Contents { writer: samples::writer(), number: 1, first_seq: 1, rows, open, orphans, closed: true, damage })
 }
 
 struct Bench {
@@ -46,10 +28,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("temp dir");
         fs::create_dir(dir.path().join("journal")).expect("journal");
         let (closed, arriving) = channel();
-        let settings = Settings {
-            retry_max: Duration::from_millis(5),
-            ..Settings::new(dir.path())
-        };
+        let settings = Settings { retry_max: Duration::from_millis(5), ..Settings::new(dir.path()) };
         let sealer = Sealer::start_reading(settings, read_stand_in, arriving).expect("starts");
         Self { dir, closed, sealer }
     }
@@ -62,11 +41,8 @@ impl Bench {
 
     fn sealed(&self) -> Vec<String> {
         let partition = self.dir.path().join("audit/event_date=2026-11-22");
-        let mut names: Vec<_> = dataset::files(&partition)
-            .expect("lists")
-            .iter()
-            .map(|(name, _)| name.to_string())
-            .collect();
+        let mut names: Vec<_> =
+            dataset::files(&partition).expect("lists").iter().map(|(name, _)| name.to_string()).collect();
         names.sort();
         names
     }
@@ -95,10 +71,7 @@ fn a_closed_segment_is_sealed_then_deleted() {
     let status = bench.until(|status| status.rows == 3 && status.backlog == 0);
     assert_eq!(bench.sealed(), ["gate-1-7-1-3.parquet"]);
     assert!(!segment.exists());
-    assert_eq!(
-        (status.files, status.failures, status.last_error, status.running),
-        (1, 0, None, true)
-    );
+    assert_eq!((status.files, status.failures, status.last_error, status.running), (1, 0, None, true));
 }
 
 #[test]
@@ -106,10 +79,7 @@ fn an_empty_segment_and_one_sealed_before_leave_nothing() {
     let bench = Bench::start();
     let empty = bench.segment("1.journal", "2 1");
     bench.closed.send(empty.clone()).expect("sends");
-    bench
-        .closed
-        .send(bench.dir.path().join("journal/gone.journal"))
-        .expect("sends");
+    bench.closed.send(bench.dir.path().join("journal/gone.journal")).expect("sends");
     drop(bench.closed);
     assert_eq!(bench.sealer.finish(soon()), Unsealed::default());
     assert!(!empty.exists());
@@ -124,10 +94,7 @@ fn a_failing_segment_is_kept_and_does_not_hold_up_the_next() {
     bench.closed.send(sound.clone()).expect("sends");
     let status = bench.until(|status| status.rows == 2 && status.failures >= 3);
     assert_eq!(status.backlog, 1);
-    assert_eq!(
-        status.last_error,
-        Some(format!("{}: {}", damaged.display(), SegmentError::Damaged))
-    );
+    assert_eq!(status.last_error, Some(format!("{}: {}", damaged.display(), SegmentError::Damaged)));
     assert!(damaged.exists() && !sound.exists());
 }
 
@@ -170,13 +137,7 @@ fn finish_seals_all_that_arrived_and_reports_the_rest() {
     let audit = bench.dir.path().join("audit/event_date=2026-11-22");
     drop(bench.closed);
     let left = bench.sealer.finish(soon());
-    assert_eq!(
-        left,
-        Unsealed {
-            segments: vec![damaged.clone()],
-            deadline_passed: false
-        }
-    );
+    assert_eq!(left, Unsealed { segments: vec![damaged.clone()], deadline_passed: false });
     assert_eq!(dataset::files(&audit).expect("lists").len(), 5);
     assert!(damaged.exists());
 }

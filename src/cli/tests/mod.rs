@@ -21,9 +21,7 @@ fn every_flag_of_run_reaches_the_overrides() {
     let line = "tollgate run --config t.yml --listen a --listen b --admin c --data-dir d --ca-cert e --ca-key f \
                 --upstream-ca g --upstream-ca h --policy i --enforce --allow-host j --allow-host k --tunnel-host l \
                 --allow-address m --resolve n=o --durability write --threads 7";
-    let Command::Run(settings) = parsed(line) else {
-        panic!("not run")
-    };
+    let Command::Run(settings) = parsed(line) else { panic!("not run") };
     assert_eq!(settings.config.as_deref(), Some(Path::new("t.yml")));
     let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
     let expected = Overrides {
@@ -43,9 +41,7 @@ fn every_flag_of_run_reaches_the_overrides() {
         threads: Some(7),
     };
     assert_eq!(settings.overrides(), expected);
-    let Command::Run(settings) = parsed("tollgate run") else {
-        panic!("not run")
-    };
+    let Command::Run(settings) = parsed("tollgate run") else { panic!("not run") };
     assert_eq!(settings.overrides(), Overrides::default());
 }
 
@@ -53,9 +49,7 @@ fn every_flag_of_run_reaches_the_overrides() {
 fn flags_of_records_make_the_query() {
     let line = "tollgate records --data-dir d --deployment dep --project pro --host *.slack.com --decision would_deny \
                 --since 2026-11-22 --until 2026-11-22T00:00:01Z --limit 3 --json";
-    let Command::Records(args) = parsed(line) else {
-        panic!("not records")
-    };
+    let Command::Records(args) = parsed(line) else { panic!("not records") };
     let expected = crate::search::Query {
         deployment: Some("dep".to_owned()),
         project: Some("pro".to_owned()),
@@ -67,9 +61,7 @@ fn flags_of_records_make_the_query() {
     };
     assert_eq!(records::query(&args), expected);
     assert!(args.json);
-    let Command::Records(args) = parsed("tollgate records") else {
-        panic!("not records")
-    };
+    let Command::Records(args) = parsed("tollgate records") else { panic!("not records") };
     assert_eq!(records::query(&args), crate::search::Query::default());
     assert_eq!(args.data_dir, Path::new("tollgate-data"));
 }
@@ -77,22 +69,10 @@ fn flags_of_records_make_the_query() {
 #[test]
 fn what_cannot_be_meant_is_a_usage_error() {
     for (line, expected) in [
-        (
-            "tollgate records --decision maybe",
-            "it is one of allow, deny, would_deny",
-        ),
-        (
-            "tollgate records --since yesterday",
-            "not a time: write 2026-11-22T09:30:00Z",
-        ),
-        (
-            "tollgate records --host a.*.b",
-            "`*` may only stand for the first labels: write *.slack.com",
-        ),
-        (
-            "tollgate run --threads many",
-            "invalid value 'many' for '--threads <N>'",
-        ),
+        ("tollgate records --decision maybe", "it is one of allow, deny, would_deny"),
+        ("tollgate records --since yesterday", "not a time: write 2026-11-22T09:30:00Z"),
+        ("tollgate records --host a.*.b", "`*` may only stand for the first labels: write *.slack.com"),
+        ("tollgate run --threads many", "invalid value 'many' for '--threads <N>'"),
         ("tollgate ca show --ca-cert a.pem", "--ca-key <FILE>"),
         ("tollgate record", "a similar subcommand exists: 'records'"),
     ] {
@@ -120,10 +100,6 @@ fn each_kind_of_failure_has_its_exit_code() {
         (CliError::Run(crate::server::RunError::Unsealed(1)), 1),
     ] {
         assert_eq!(error.exit_code(), code, "{error}");
-        assert_eq!(
-            error.is_silent(),
-            code == 0 || matches!(error, CliError::Checked),
-            "{error}"
-        );
+        assert_eq!(error.is_silent(), code == 0 || matches!(error, CliError::Checked), "{error}");
     }
 }

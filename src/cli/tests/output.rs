@@ -32,12 +32,7 @@ fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, String) {
         Command::KibanaConfig(args) => kibana::kibana_config(&args, &mut out),
         Command::Ca(command) => ca::ca(command, &mut out),
     };
-    (
-        result,
-        String::from_utf8(out)
-            .unwrap()
-            .replace(&directory.display().to_string(), "DIR"),
-    )
+    (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))
 }
 
 const TLS_AND_ADMIN: &str = "\
@@ -60,9 +55,7 @@ fn the_banner_says_where_what_and_how() {
     };
     let mut out = Vec::new();
     banner::write(&mut out, &config, &bound).unwrap();
-    let text = String::from_utf8(out)
-        .unwrap()
-        .replace(&directory.path().display().to_string(), "DIR");
+    let text = String::from_utf8(out).unwrap().replace(&directory.path().display().to_string(), "DIR");
     let expected = "\
 tollgate: listening on http://0.0.0.0:40000
 tollgate: listening on https://127.0.0.1:3130
@@ -92,10 +85,7 @@ See the record at once, or in DuckDB after 10 s:
 #[test]
 fn the_banner_is_loud_when_nothing_is_refused() {
     let config = Config::load(None, &Overrides::default()).unwrap();
-    let bound = Listening {
-        listeners: vec!["127.0.0.1:3128".parse().unwrap()],
-        admin: None,
-    };
+    let bound = Listening { listeners: vec!["127.0.0.1:3128".parse().unwrap()], admin: None };
     let mut out = Vec::new();
     banner::write(&mut out, &config, &bound).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -125,10 +115,7 @@ data      tollgate-data
 ca        DIR/my ca.pem
 threads   2
 ";
-    let hash = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("sha256 "))
-        .unwrap();
+    let hash = text.lines().find_map(|line| line.trim().strip_prefix("sha256 ")).unwrap();
     assert_eq!(hash.len(), 64);
     assert_eq!(text, expected.replace("HASH", hash));
 
@@ -164,10 +151,8 @@ DIR/tollgate.yml:2:10: threads: 0 is outside 1 to 1024: at least one worker thre
 ";
     assert_eq!(text, expected);
 
-    let (result, text) = printed(
-        directory.path(),
-        "tollgate check --config DIR/tollgate.yml --admin 127.0.0.1:1 --json",
-    );
+    let (result, text) =
+        printed(directory.path(), "tollgate check --config DIR/tollgate.yml --admin 127.0.0.1:1 --json");
     assert_eq!(result.unwrap_err().exit_code(), 78);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let expected = serde_json::json!({
@@ -183,10 +168,7 @@ DIR/tollgate.yml:2:10: threads: 0 is outside 1 to 1024: at least one worker thre
 #[test]
 fn check_looks_at_the_ca_and_makes_none() {
     let directory = tempfile::tempdir().unwrap();
-    config_in(
-        directory.path(),
-        "interception: { ca_cert_file: ca.pem, ca_key_file: ca.key }\n",
-    );
+    config_in(directory.path(), "interception: { ca_cert_file: ca.pem, ca_key_file: ca.key }\n");
     let check = || printed(directory.path(), "tollgate check --config DIR/tollgate.yml");
     check().0.unwrap();
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -205,10 +187,8 @@ to have a new CA made
 fn kibana_config_names_proxy_and_trust() {
     let directory = tempfile::tempdir().unwrap();
     config_in(directory.path(), TLS_AND_ADMIN);
-    let (result, text) = printed(
-        directory.path(),
-        "tollgate kibana-config --config DIR/tollgate.yml --ca-cert /etc/ca.pem",
-    );
+    let (result, text) =
+        printed(directory.path(), "tollgate kibana-config --config DIR/tollgate.yml --ca-cert /etc/ca.pem");
     result.unwrap();
     assert_eq!(text, include_str!("../golden/kibana-config-output.txt"));
     let line = "tollgate kibana-config --config DIR/tollgate.yml --proxy-host gate.internal --json";
@@ -227,14 +207,8 @@ fn kibana_config_names_proxy_and_trust() {
 #[test]
 fn ca_shows_and_exports_the_certificate_and_never_the_key() {
     let directory = tempfile::tempdir().unwrap();
-    let config = config_in(
-        directory.path(),
-        "interception: { ca_cert_file: ca.pem, ca_key_file: ca.key }\n",
-    );
-    let settings = Config::load(Some(&config), &Overrides::default())
-        .unwrap()
-        .interception
-        .authority;
+    let config = config_in(directory.path(), "interception: { ca_cert_file: ca.pem, ca_key_file: ca.key }\n");
+    let settings = Config::load(Some(&config), &Overrides::default()).unwrap().interception.authority;
     let (result, _) = printed(directory.path(), "tollgate ca show --config DIR/tollgate.yml");
     let error = result.unwrap_err().to_string();
     assert!(
@@ -244,10 +218,7 @@ fn ca_shows_and_exports_the_certificate_and_never_the_key() {
 
     let authority = Authority::load_or_create(&settings, std::time::SystemTime::now()).unwrap();
     let certificate = authority.certificate();
-    let (result, text) = printed(
-        directory.path(),
-        "tollgate ca show --ca-cert DIR/ca.pem --ca-key DIR/ca.key",
-    );
+    let (result, text) = printed(directory.path(), "tollgate ca show --ca-cert DIR/ca.pem --ca-key DIR/ca.key");
     result.unwrap();
     let expected = format!(
         "subject      {}\nsha256       {}\nnot before   {}\nnot after    {}\ncertificate  DIR/ca.pem\n\
@@ -268,15 +239,9 @@ fn ca_shows_and_exports_the_certificate_and_never_the_key() {
 
     let line = "tollgate ca export --config DIR/tollgate.yml --out DIR/exported.pem";
     printed(directory.path(), line).0.unwrap();
-    assert_eq!(
-        fs::read_to_string(directory.path().join("exported.pem")).unwrap(),
-        certificate.pem()
-    );
+    assert_eq!(fs::read_to_string(directory.path().join("exported.pem")).unwrap(), certificate.pem());
     let error = printed(directory.path(), line).0.unwrap_err().to_string();
-    assert!(
-        error.ends_with("/exported.pem exists; name a file that does not"),
-        "{error}"
-    );
+    assert!(error.ends_with("/exported.pem exists; name a file that does not"), "{error}");
 }
 
 #[test]

@@ -23,10 +23,7 @@ impl Checker<'_> {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit {
-            journal,
-            url_fingerprint_key_file,
-        }
+        Audit { journal, url_fingerprint_key_file }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>) -> Durability {
@@ -38,11 +35,7 @@ impl Checker<'_> {
             "write" => Durability::Write,
             given => {
                 let given = given.to_owned();
-                let kind = ProblemKind::NotOneOf {
-                    key: "audit.durability",
-                    given,
-                    allowed: "fsync, write",
-                };
+                let kind = ProblemKind::NotOneOf { key: "audit.durability", given, allowed: "fsync, write" };
                 self.problem(setting.origin, kind);
                 Durability::Fsync
             }
@@ -57,11 +50,8 @@ impl Checker<'_> {
             (limits::CONNECTIONS_MAX, connections_max),
         );
         let dial_timeout_s = self.number(file.dial_timeout_s.as_ref(), limits::DIAL_TIMEOUT_S);
-        let dns_timeout_s = self.part(
-            file.dns_timeout_s.as_ref(),
-            limits::DNS_TIMEOUT_S,
-            (limits::DIAL_TIMEOUT_S, dial_timeout_s),
-        );
+        let dns_timeout_s =
+            self.part(file.dns_timeout_s.as_ref(), limits::DNS_TIMEOUT_S, (limits::DIAL_TIMEOUT_S, dial_timeout_s));
         Limits {
             header_bytes_max: self.count(file.header_bytes_max.as_ref(), limits::HEADER_BYTES_MAX),
             header_fields_max: self.count(file.header_fields_max.as_ref(), limits::HEADER_FIELDS_MAX),
@@ -88,15 +78,7 @@ impl Checker<'_> {
             && part > whole
         {
             let part_key = bounds.key;
-            self.problem(
-                setting.origin,
-                ProblemKind::PartLargerThanWhole {
-                    part_key,
-                    part,
-                    whole_key,
-                    whole,
-                },
-            );
+            self.problem(setting.origin, ProblemKind::PartLargerThanWhole { part_key, part, whole_key, whole });
         }
         part.min(whole)
     }

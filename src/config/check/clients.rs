@@ -28,11 +28,7 @@ impl Checker<'_> {
             && !listeners.iter().any(|known| *known.name == **listener)
         {
             let known = listeners.iter().map(|listener| listener.name.to_string()).collect();
-            let kind = ProblemKind::UnknownListener {
-                client: value.name.clone(),
-                listener: listener.clone(),
-                known,
-            };
+            let kind = ProblemKind::UnknownListener { client: value.name.clone(), listener: listener.clone(), known };
             self.problem(*origin, kind);
         }
     }
@@ -46,15 +42,10 @@ impl Checker<'_> {
         let Some(value) = setting.value.password_file.clone() else {
             return;
         };
-        let path = Setting {
-            value,
-            origin: setting.origin,
-        };
+        let path = Setting { value, origin: setting.origin };
         // Without the file the configuration is refused anyway, so that what stands in for its content never counts; it
         // keeps the compilation from reporting a missing password as well.
-        let password = self
-            .secret("clients.password_file", &path)
-            .unwrap_or_else(|| path.value.display().to_string());
+        let password = self.secret("clients.password_file", &path).unwrap_or_else(|| path.value.display().to_string());
         setting.value.password = Some(Secret::new(password));
         setting.value.password_file = None;
     }

@@ -72,10 +72,7 @@ mod tests {
 
     #[test]
     fn a_flow_mapping_that_never_ends_is_kept_whole_and_so_not_valid() {
-        assert_eq!(
-            cut("policy: { mode: enforce\nafter: 1\n", 1, 9),
-            "        { mode: enforce\nafter: 1\n"
-        );
+        assert_eq!(cut("policy: { mode: enforce\nafter: 1\n", 1, 9), "        { mode: enforce\nafter: 1\n");
     }
 
     #[test]

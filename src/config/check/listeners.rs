@@ -13,19 +13,10 @@ impl Checker<'_> {
     pub(super) fn listeners(&mut self, setting: Option<Setting<Vec<ListenerFile>>>) -> Vec<Listener> {
         let Some(setting) = setting else {
             let name = Arc::from(defaults::LISTENER_NAME);
-            return vec![Listener {
-                name,
-                address: defaults::LISTENER_ADDRESS,
-                tls: None,
-            }];
+            return vec![Listener { name, address: defaults::LISTENER_ADDRESS, tls: None }];
         };
         if setting.value.is_empty() {
-            self.problem(
-                setting.origin,
-                ProblemKind::NoListeners {
-                    default: defaults::LISTENER_ADDRESS,
-                },
-            );
+            self.problem(setting.origin, ProblemKind::NoListeners { default: defaults::LISTENER_ADDRESS });
         }
         let mut listeners: Vec<Listener> = Vec::with_capacity(setting.value.len());
         for file in &setting.value {
@@ -33,12 +24,7 @@ impl Checker<'_> {
                 continue;
             };
             if listeners.iter().any(|other| other.name == listener.name) {
-                self.problem(
-                    origin,
-                    ProblemKind::DuplicateListenerName {
-                        name: listener.name.to_string(),
-                    },
-                );
+                self.problem(origin, ProblemKind::DuplicateListenerName { name: listener.name.to_string() });
             }
             self.unused_address("listeners", listener.address, origin, &listeners);
             listeners.push(listener);
@@ -47,10 +33,7 @@ impl Checker<'_> {
     }
 
     fn listener(&mut self, file: &ListenerFile, list: Origin) -> Option<(Listener, Origin)> {
-        let name = file
-            .name
-            .as_ref()
-            .map_or(defaults::LISTENER_NAME, |name| name.value.as_str());
+        let name = file.name.as_ref().map_or(defaults::LISTENER_NAME, |name| name.value.as_str());
         if let Some(Setting { value, origin }) = &file.name
             && value.is_empty()
         {
@@ -63,14 +46,7 @@ impl Checker<'_> {
             return None;
         };
         let address = self.address("listeners.address", setting)?;
-        Some((
-            Listener {
-                name: Arc::from(name),
-                address,
-                tls,
-            },
-            setting.origin,
-        ))
+        Some((Listener { name: Arc::from(name), address, tls }, setting.origin))
     }
 
     fn listener_tls(&mut self, tls: &Setting<ListenerTlsFile>) -> Option<ListenerTls> {
@@ -94,23 +70,11 @@ impl Checker<'_> {
             (Some(first), Some(second)) => Some((first, second)),
             (None, None) => None,
             (Some(given), None) => {
-                self.problem(
-                    given.origin,
-                    ProblemKind::HalfOfPair {
-                        given: first_key,
-                        missing: second_key,
-                    },
-                );
+                self.problem(given.origin, ProblemKind::HalfOfPair { given: first_key, missing: second_key });
                 None
             }
             (None, Some(given)) => {
-                self.problem(
-                    given.origin,
-                    ProblemKind::HalfOfPair {
-                        given: second_key,
-                        missing: first_key,
-                    },
-                );
+                self.problem(given.origin, ProblemKind::HalfOfPair { given: second_key, missing: first_key });
                 None
             }
         }

@@ -33,10 +33,7 @@ pub(super) fn check(
     text: &str,
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    let mut checker = Checker {
-        file: path,
-        problems: Vec::new(),
-    };
+    let mut checker = Checker { file: path, problems: Vec::new() };
     let (policy, policy_source) = checker.policy(&file, text, overrides);
     let data_dir = DataDir::new(checker.path_or(file.data_dir.as_ref(), defaults::DATA_DIR));
     let listeners = checker.listeners(file.listeners);
@@ -64,9 +61,7 @@ pub(super) fn check(
         Ok(config)
     } else {
         checker.problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(ConfigError {
-            problems: checker.problems,
-        })
+        Err(ConfigError { problems: checker.problems })
     }
 }
 
@@ -84,11 +79,7 @@ impl Checker<'_> {
 
     fn place(&self, origin: Origin) -> Place {
         match (origin, self.file) {
-            (Origin::File { line, column }, Some(file)) => Place::File {
-                file: file.to_owned(),
-                line,
-                column,
-            },
+            (Origin::File { line, column }, Some(file)) => Place::File { file: file.to_owned(), line, column },
             (Origin::Flag(flag), _) => Place::Flag(flag),
             (Origin::File { .. } | Origin::Default, _) => Place::Default,
         }
@@ -125,14 +116,7 @@ impl Checker<'_> {
     fn readable(&mut self, key: &'static str, setting: &Setting<PathBuf>) -> PathBuf {
         let path = self.path(setting);
         if let Err(source) = File::open(&path) {
-            self.problem(
-                setting.origin,
-                ProblemKind::FileMissing {
-                    key,
-                    path: path.clone(),
-                    source,
-                },
-            );
+            self.problem(setting.origin, ProblemKind::FileMissing { key, path: path.clone(), source });
         }
         path
     }
@@ -144,16 +128,7 @@ impl Checker<'_> {
         if (min..=max).contains(&given) {
             return given;
         }
-        self.problem(
-            setting.origin,
-            ProblemKind::OutOfRange {
-                key,
-                given,
-                min,
-                max,
-                why,
-            },
-        );
+        self.problem(setting.origin, ProblemKind::OutOfRange { key, given, min, max, why });
         given.clamp(min, max)
     }
 
@@ -168,31 +143,18 @@ impl Checker<'_> {
     fn address(&mut self, key: &'static str, setting: &Setting<String>) -> Option<SocketAddr> {
         let address = setting.value.parse().ok();
         if address.is_none() {
-            self.problem(
-                setting.origin,
-                ProblemKind::Address {
-                    key,
-                    given: setting.value.clone(),
-                },
-            );
+            self.problem(setting.origin, ProblemKind::Address { key, given: setting.value.clone() });
         }
         address
     }
 
     fn threads(&mut self, setting: Option<&Setting<u64>>) -> NonZeroUsize {
-        let given = setting
-            .map(|_| self.count(setting, limits::THREADS))
-            .and_then(NonZeroUsize::new);
-        given
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN)
+        let given = setting.map(|_| self.count(setting, limits::THREADS)).and_then(NonZeroUsize::new);
+        given.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
     fn log(&mut self, file: &LogFile) -> Log {
-        Log {
-            format: self.log_format(file.format.as_ref()),
-            level: self.log_level(file.level.as_ref()),
-        }
+        Log { format: self.log_format(file.format.as_ref()), level: self.log_level(file.level.as_ref()) }
     }
 
     fn log_format(&mut self, setting: Option<&Setting<String>>) -> LogFormat {
@@ -201,11 +163,7 @@ impl Checker<'_> {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
             given => {
-                let kind = ProblemKind::NotOneOf {
-                    key: "log.format",
-                    given: given.to_owned(),
-                    allowed: "text, json",
-                };
+                let kind = ProblemKind::NotOneOf { key: "log.format", given: given.to_owned(), allowed: "text, json" };
                 self.problem(setting.origin, kind);
                 LogFormat::Text
             }
@@ -217,10 +175,7 @@ impl Checker<'_> {
             return defaults::LOG_LEVEL.to_owned();
         };
         if let Err(error) = value.parse::<tracing_subscriber::filter::Targets>() {
-            let kind = ProblemKind::LogLevel {
-                given: value.clone(),
-                reason: error.to_string(),
-            };
+            let kind = ProblemKind::LogLevel { given: value.clone(), reason: error.to_string() };
             self.problem(*origin, kind);
         }
         value.clone()
@@ -237,19 +192,12 @@ fn warnings(config: &Config) -> Vec<Warning> {
     if config.policy.mode() == Mode::Observe {
         warnings.push(Warning::ObserveOnly);
     }
-    let wide = config
-        .upstream
-        .allow_addresses
-        .iter()
-        .filter(|network| !is_loopback(network));
+    let wide = config.upstream.allow_addresses.iter().filter(|network| !is_loopback(network));
     warnings.extend(wide.map(|network| Warning::AllowedAddresses(*network)));
     if config.audit.journal.durability == Durability::Write {
         warnings.push(Warning::DurabilityWrite);
     }
-    let open = config
-        .listeners
-        .iter()
-        .filter(|listener| !listener.address.ip().is_loopback());
+    let open = config.listeners.iter().filter(|listener| !listener.address.ip().is_loopback());
     if config.clients.is_empty() {
         warnings.extend(open.map(|listener| Warning::OpenListener(listener.address)));
     }

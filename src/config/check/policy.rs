@@ -26,26 +26,17 @@ impl Checker<'_> {
             (None, None, Some(position)) => self.policy_inline(position, text),
             (None, None, None) => (none(), PolicySource::BuiltIn),
         };
-        let policy = if overrides.enforce {
-            policy.with_mode(Mode::Enforce)
-        } else {
-            policy
-        };
+        let policy = if overrides.enforce { policy.with_mode(Mode::Enforce) } else { policy };
         (policy, source)
     }
 
     fn policy_of_flags(&mut self, overrides: &Overrides) -> Policy {
         let flag = "--allow-host";
         if overrides.policy.is_some() {
-            self.problems.push(Problem {
-                place: Place::Flag(flag),
-                kind: ProblemKind::AllowHostAndPolicy,
-            });
+            self.problems.push(Problem { place: Place::Flag(flag), kind: ProblemKind::AllowHostAndPolicy });
         }
         let given = overrides.allow_host.iter();
-        let hosts: Vec<_> = given
-            .filter_map(|host| self.pattern(&Setting::flag(flag, host.clone())))
-            .collect();
+        let hosts: Vec<_> = given.filter_map(|host| self.pattern(&Setting::flag(flag, host.clone()))).collect();
         Policy::from_flags(true, &hosts)
     }
 
@@ -80,11 +71,7 @@ impl Checker<'_> {
 
     fn invalid_policy(&mut self, path: &Path, invalid: InvalidPolicy) {
         self.problems.extend(invalid.problems.into_iter().map(|found| Problem {
-            place: Place::File {
-                file: path.to_owned(),
-                line: found.line,
-                column: found.column,
-            },
+            place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
             kind: ProblemKind::Policy(found.problem),
         }));
     }

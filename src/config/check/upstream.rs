@@ -45,17 +45,9 @@ impl Checker<'_> {
             (limits::POOL_IDLE_MAX, pool_idle_max),
         );
         Upstream {
-            ca_files: file
-                .ca_files
-                .iter()
-                .map(|setting| self.readable("upstream.ca_files", setting))
-                .collect(),
+            ca_files: file.ca_files.iter().map(|setting| self.readable("upstream.ca_files", setting)).collect(),
             system_roots: file.system_roots.unwrap_or(true),
-            allow_addresses: file
-                .allow_addresses
-                .iter()
-                .filter_map(|setting| self.network(setting))
-                .collect(),
+            allow_addresses: file.allow_addresses.iter().filter_map(|setting| self.network(setting)).collect(),
             resolve: self.resolve(file, overrides),
             pool_idle_per_destination_max: count(pool_idle_per_destination_max),
             pool_idle_max: count(pool_idle_max),
@@ -71,10 +63,7 @@ impl Checker<'_> {
         let address = given.parse::<IpAddr>().map(IpNet::from);
         let network = given.parse::<IpNet>().or(address).ok();
         if network.is_none() {
-            let kind = ProblemKind::Network {
-                key: "upstream.allow_addresses",
-                given: given.to_owned(),
-            };
+            let kind = ProblemKind::Network { key: "upstream.allow_addresses", given: given.to_owned() };
             self.problem(setting.origin, kind);
         }
         network
@@ -89,10 +78,7 @@ impl Checker<'_> {
         let mut by_flag: HashMap<Host, Vec<IpAddr>> = HashMap::new();
         for given in &overrides.resolve {
             let Some((host, addresses)) = given.split_once('=') else {
-                self.problem(
-                    Origin::Flag("--resolve"),
-                    ProblemKind::ResolveSyntax { given: given.clone() },
-                );
+                self.problem(Origin::Flag("--resolve"), ProblemKind::ResolveSyntax { given: given.clone() });
                 continue;
             };
             if let Some((host, addresses)) = self.pin(host, &Setting::flag("--resolve", addresses.to_owned())) {
@@ -106,22 +92,11 @@ impl Checker<'_> {
     /// One name and its addresses, separated by commas.
     fn pin(&mut self, host: &str, addresses: &Setting<String>) -> Option<(Host, Vec<IpAddr>)> {
         let key = "upstream.resolve";
-        let parsed: Result<Vec<IpAddr>, _> = addresses
-            .value
-            .split(',')
-            .map(|address| address.trim().parse())
-            .collect();
+        let parsed: Result<Vec<IpAddr>, _> = addresses.value.split(',').map(|address| address.trim().parse()).collect();
         let kind = match (Host::parse(host), parsed) {
             (Ok(host), Ok(parsed)) => return Some((host, parsed)),
-            (Err(source), _) => ProblemKind::ResolveHost {
-                key,
-                given: host.to_owned(),
-                source,
-            },
-            (Ok(_), Err(_)) => ProblemKind::ResolveAddress {
-                key,
-                given: addresses.value.clone(),
-            },
+            (Err(source), _) => ProblemKind::ResolveHost { key, given: host.to_owned(), source },
+            (Ok(_), Err(_)) => ProblemKind::ResolveAddress { key, given: addresses.value.clone() },
         };
         self.problem(addresses.origin, kind);
         None
@@ -134,16 +109,9 @@ impl Checker<'_> {
     ) -> TunnelRules {
         let hosts = hosts.iter().filter_map(|host| self.pattern(host)).collect();
         let Some(ports) = ports else {
-            return TunnelRules {
-                hosts,
-                ports: defaults::TUNNEL_PORTS.to_vec(),
-            };
+            return TunnelRules { hosts, ports: defaults::TUNNEL_PORTS.to_vec() };
         };
-        let ports = ports
-            .value
-            .iter()
-            .map(|port| self.number(Some(port), limits::TUNNEL_PORT) as u16)
-            .collect();
+        let ports = ports.value.iter().map(|port| self.number(Some(port), limits::TUNNEL_PORT) as u16).collect();
         TunnelRules { hosts, ports }
     }
 }

@@ -34,11 +34,7 @@ fn destination(text: &str) -> Destination {
 #[test]
 fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     let config = Config::load(None, &Overrides::default()).unwrap();
-    let default = Listener {
-        name: "default".into(),
-        address: "127.0.0.1:3128".parse().unwrap(),
-        tls: None,
-    };
+    let default = Listener { name: "default".into(), address: "127.0.0.1:3128".parse().unwrap(), tls: None };
     assert_eq!(config.listeners, [default]);
     assert_eq!(config.admin, None);
     assert_eq!(config.data_dir, DataDir::new("tollgate-data"));
@@ -46,27 +42,12 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     assert_eq!(config.policy_source, PolicySource::BuiltIn);
     assert_eq!(config.interception.authority.cert_file, Path::new("certs/ca.pem"));
     assert_eq!(config.interception.authority.key_file, Path::new("certs/ca.key"));
-    assert_eq!(
-        config.interception.authority.leaf_valid,
-        Duration::from_secs(190 * 86_400)
-    );
+    assert_eq!(config.interception.authority.leaf_valid, Duration::from_secs(190 * 86_400));
     assert_eq!(config.tunnel.ports, [25, 465, 587, 2525]);
     assert!(config.upstream.system_roots && config.upstream.allow_addresses.is_empty());
-    assert_eq!(
-        config.audit.journal,
-        journal::Settings::new("tollgate-data/journal".into())
-    );
-    assert_eq!(
-        config.audit.url_fingerprint_key_file,
-        Path::new("tollgate-data/keys/url-fingerprint.key")
-    );
-    assert_eq!(
-        config.log,
-        Log {
-            format: LogFormat::Text,
-            level: "info".to_owned()
-        }
-    );
+    assert_eq!(config.audit.journal, journal::Settings::new("tollgate-data/journal".into()));
+    assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
+    assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     let limits = Limits {
         http2_streams_max: 100,
         header_bytes_max: 65_536,
@@ -142,13 +123,7 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert_eq!(config.upstream.allow_addresses, networks);
     let pinned = config.upstream.resolve.get(&Host::parse("hooks.slack.com").unwrap());
     assert_eq!(pinned, Some(&vec!["203.0.113.7".parse().unwrap()]));
-    assert_eq!(
-        (
-            config.upstream.pool_idle_per_destination_max,
-            config.upstream.pool_idle_max
-        ),
-        (3, 4)
-    );
+    assert_eq!((config.upstream.pool_idle_per_destination_max, config.upstream.pool_idle_max), (3, 4));
     assert_eq!(config.upstream.dns_cache_ttl, Duration::ZERO);
     assert_eq!(
         (config.policy.mode(), &config.policy_source),
@@ -174,24 +149,9 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
     };
     assert_eq!(config.audit.journal, journal);
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
-    assert_eq!(
-        (config.limits.connections_max, config.limits.connections_per_client_max),
-        (100, 100)
-    );
-    assert_eq!(
-        config.log,
-        Log {
-            format: LogFormat::Json,
-            level: "warn,tollgate=debug".to_owned()
-        }
-    );
-    assert_eq!(
-        config.warnings,
-        [
-            Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()),
-            Warning::DurabilityWrite
-        ]
-    );
+    assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
+    assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
+    assert_eq!(config.warnings, [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite]);
 }
 
 #[test]
@@ -218,8 +178,5 @@ fn what_weakens_safety_is_warned_of() {
     let narrow = "upstream: { allow_addresses: [127.0.0.0/8, '::1'] }\npolicy: { mode: enforce }\n";
     assert_eq!(accepted(narrow).warnings, []);
     let wide = "upstream: { allow_addresses: [126.0.0.0/7] }\npolicy: { mode: enforce }\n";
-    assert_eq!(
-        accepted(wide).warnings,
-        [Warning::AllowedAddresses("126.0.0.0/7".parse().unwrap())]
-    );
+    assert_eq!(accepted(wide).warnings, [Warning::AllowedAddresses("126.0.0.0/7".parse().unwrap())]);
 }

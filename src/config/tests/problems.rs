@@ -75,30 +75,12 @@ log: { format: xml, level: 'a=b=c' }
 #[test]
 fn what_is_not_a_configuration_is_named_at_its_place() {
     for (text, expected) in [
-        (
-            "lissteners: []\n",
-            "conf/tollgate.yml:1:1: unknown key `lissteners`; did you mean `listeners`?",
-        ),
-        (
-            "log: { colour: red }\n",
-            "conf/tollgate.yml:1:8: unknown key `colour`; the keys here are format, level",
-        ),
-        (
-            "threads: 1\nthreads: 2\n",
-            "conf/tollgate.yml:2:1: the key `threads` is there twice; remove one",
-        ),
-        (
-            "limits:\n  idle_timeout_s: 15m\n",
-            "conf/tollgate.yml:2:19: write a whole number without a unit here",
-        ),
-        (
-            "threads: -1\n",
-            "conf/tollgate.yml:1:10: write a whole number without a unit here",
-        ),
-        (
-            "upstream: { system_roots: perhaps }\n",
-            "conf/tollgate.yml:1:27: write true or false here",
-        ),
+        ("lissteners: []\n", "conf/tollgate.yml:1:1: unknown key `lissteners`; did you mean `listeners`?"),
+        ("log: { colour: red }\n", "conf/tollgate.yml:1:8: unknown key `colour`; the keys here are format, level"),
+        ("threads: 1\nthreads: 2\n", "conf/tollgate.yml:2:1: the key `threads` is there twice; remove one"),
+        ("limits:\n  idle_timeout_s: 15m\n", "conf/tollgate.yml:2:19: write a whole number without a unit here"),
+        ("threads: -1\n", "conf/tollgate.yml:1:10: write a whole number without a unit here"),
+        ("upstream: { system_roots: perhaps }\n", "conf/tollgate.yml:1:27: write true or false here"),
         ("admin: [a]\n", "conf/tollgate.yml:1:8: write a single value here"),
         ("limits: 5\n", "conf/tollgate.yml:1:9: write `key: value` lines here"),
         ("- a\n", "conf/tollgate.yml:1:1: write `key: value` lines here"),
@@ -121,10 +103,7 @@ fn files_that_belong_together_are_given_together() {
         refused("listeners:\n  - address: 127.0.0.1:0\n    tls: { key_file: a.key }\n"),
         "conf/tollgate.yml:3:22: listeners.tls.key_file is given without listeners.tls.cert_file; give both or neither"
     );
-    let overrides = Overrides {
-        ca_key: Some("k".into()),
-        ..Overrides::default()
-    };
+    let overrides = Overrides { ca_key: Some("k".into()), ..Overrides::default() };
     assert_eq!(
         load("", &overrides).unwrap_err().to_string(),
         "--ca-key: interception.ca_key_file is given without interception.ca_cert_file; give both or neither"
@@ -159,16 +138,8 @@ fn a_limit_may_not_exceed_the_one_it_is_part_of() {
         "conf/tollgate.yml:1:45: limits.dns_timeout_s (4) is larger than limits.dial_timeout_s (3); \
          lower the first or raise the second"
     );
-    assert_eq!(
-        accepted("limits: { dial_timeout_s: 3 }\n").limits.dns_timeout,
-        Duration::from_secs(3)
-    );
-    assert_eq!(
-        accepted("upstream: { pool_idle_max: 3 }\n")
-            .upstream
-            .pool_idle_per_destination_max,
-        3
-    );
+    assert_eq!(accepted("limits: { dial_timeout_s: 3 }\n").limits.dns_timeout, Duration::from_secs(3));
+    assert_eq!(accepted("upstream: { pool_idle_max: 3 }\n").upstream.pool_idle_per_destination_max, 3);
 }
 
 #[test]
@@ -179,9 +150,7 @@ fn files_that_are_named_must_exist_and_are_found_beside_the_configuration() {
     let shown = path.display();
     let beside = |name: &str| directory.path().join(name).display().to_string();
     assert_eq!(
-        Config::load(Some(&path), &Overrides::default())
-            .unwrap_err()
-            .to_string(),
+        Config::load(Some(&path), &Overrides::default()).unwrap_err().to_string(),
         format!(
             "{shown}:1:24: upstream.ca_files: {} cannot be opened: No such file or directory (os error 2); \
              name an existing, readable file\n\
@@ -191,11 +160,7 @@ fn files_that_are_named_must_exist_and_are_found_beside_the_configuration() {
         )
     );
     fs::write(beside("extra.pem"), "").unwrap();
-    fs::write(
-        beside("policy.yml"),
-        "mode: enforce\nrules: [{ name: a, hosts: [a.example.com] }]\n",
-    )
-    .unwrap();
+    fs::write(beside("policy.yml"), "mode: enforce\nrules: [{ name: a, hosts: [a.example.com] }]\n").unwrap();
     let config = Config::load(Some(&path), &Overrides::default()).unwrap();
     assert_eq!(config.policy_source, PolicySource::File(beside("policy.yml").into()));
     assert_eq!((config.policy.mode(), config.policy.rule_count()), (Mode::Enforce, 1));
@@ -203,13 +168,8 @@ fn files_that_are_named_must_exist_and_are_found_beside_the_configuration() {
 
     fs::write(beside("policy.yml"), "mode: perhaps\n").unwrap();
     assert_eq!(
-        Config::load(Some(&path), &Overrides::default())
-            .unwrap_err()
-            .to_string(),
-        format!(
-            "{}:1:7: mode \"perhaps\" does not exist; write `observe` or `enforce`",
-            beside("policy.yml")
-        )
+        Config::load(Some(&path), &Overrides::default()).unwrap_err().to_string(),
+        format!("{}:1:7: mode \"perhaps\" does not exist; write `observe` or `enforce`", beside("policy.yml"))
     );
 }
 
@@ -218,20 +178,13 @@ fn a_configuration_that_cannot_be_read_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tollgate.yml");
     let shown = path.display();
-    let refused = || {
-        Config::load(Some(&path), &Overrides::default())
-            .unwrap_err()
-            .to_string()
-    };
+    let refused = || Config::load(Some(&path), &Overrides::default()).unwrap_err().to_string();
     assert_eq!(
         refused(),
         format!("{shown}: cannot be read: No such file or directory (os error 2); name an existing, readable file")
     );
     fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert_eq!(
-        refused(),
-        format!("{shown}: larger than 1048576 bytes; this is not a configuration file")
-    );
+    assert_eq!(refused(), format!("{shown}: larger than 1048576 bytes; this is not a configuration file"));
 }
 
 #[test]
@@ -253,20 +206,14 @@ fn a_password_file_is_read_without_its_line_end() {
     fs::write(&missing, "pass word\r\n").unwrap();
     let config = load().unwrap();
     let identified = |credentials: &str| {
-        let value = format!(
-            "Basic {}",
-            base64::Engine::encode(&base64::prelude::BASE64_STANDARD, credentials)
-        );
+        let value = format!("Basic {}", base64::Engine::encode(&base64::prelude::BASE64_STANDARD, credentials));
         let facts = crate::client::Facts {
             listener: "default",
             peer_ip: "127.0.0.1".parse().unwrap(),
             proxy_authorization: Some(value.as_bytes()),
             header: &|_| None,
         };
-        config
-            .clients
-            .identify(&facts)
-            .map(|client| client.unwrap().name().to_string())
+        config.clients.identify(&facts).map(|client| client.unwrap().name().to_string())
     };
     assert_eq!(identified("u:pass word"), Ok("k".to_owned()));
     assert!(identified("u:pass word\r\n").is_err());

@@ -46,13 +46,8 @@ impl CaCertificate {
         let pem = files::read(path, files::Secrecy::Public)?;
         let mut certificates = CertificateDer::pem_slice_iter(&pem);
         let no_certificate = || AuthorityError::NoCertificate(path.to_owned());
-        let first = certificates
-            .next()
-            .ok_or_else(no_certificate)?
-            .map_err(|_| no_certificate())?;
-        let rest = certificates
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| no_certificate())?;
+        let first = certificates.next().ok_or_else(no_certificate)?.map_err(|_| no_certificate())?;
+        let rest = certificates.collect::<Result<Vec<_>, _>>().map_err(|_| no_certificate())?;
         Ok((Self::parse(path, &first)?, rest))
     }
 
@@ -83,16 +78,10 @@ impl CaCertificate {
         }
         if unix_s(now) < self.not_before_s {
             let not_before = self.not_before();
-            return Err(AuthorityError::NotYetValid {
-                cert_file: self.path.clone(),
-                not_before,
-            });
+            return Err(AuthorityError::NotYetValid { cert_file: self.path.clone(), not_before });
         }
         if unix_s(now) >= self.not_after_s {
-            return Err(AuthorityError::Expired {
-                cert_file: self.path.clone(),
-                not_after: self.not_after(),
-            });
+            return Err(AuthorityError::Expired { cert_file: self.path.clone(), not_after: self.not_after() });
         }
         Ok(())
     }
@@ -111,9 +100,7 @@ impl CaCertificate {
         let signs_itself = |der: &CertificateDer<'_>| {
             parse_x509_certificate(der).is_ok_and(|(_, x509)| x509.subject().as_raw() == x509.issuer().as_raw())
         };
-        std::iter::once(self.der.clone())
-            .chain(rest.into_iter().filter(|der| !signs_itself(der)))
-            .collect()
+        std::iter::once(self.der.clone()).chain(rest.into_iter().filter(|der| !signs_itself(der))).collect()
     }
 
     /// Checks that a leaf signed by this CA names it byte for byte and carries its signature.
@@ -150,12 +137,7 @@ impl CaCertificate {
     /// SHA-256 of the DER, upper-case hex pairs joined by colons, as `openssl x509 -fingerprint -sha256` prints it.
     pub fn fingerprint(&self) -> String {
         let digest = digest::digest(&digest::SHA256, &self.der);
-        digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect::<Vec<_>>()
-            .join(":")
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
     /// First moment of validity, RFC 3339 UTC.
@@ -192,14 +174,8 @@ impl fmt::Debug for CaCertificate {
 
 /// Whether the certificate may sign others (RFC 5280 sections 4.2.1.3 and 4.2.1.9); `None` when it cannot be told.
 fn may_sign(x509: &X509Certificate<'_>) -> Option<bool> {
-    let is_ca = x509
-        .basic_constraints()
-        .ok()?
-        .is_some_and(|extension| extension.value.ca);
-    let may_sign_certificates = x509
-        .key_usage()
-        .ok()?
-        .is_none_or(|extension| extension.value.key_cert_sign());
+    let is_ca = x509.basic_constraints().ok()?.is_some_and(|extension| extension.value.ca);
+    let may_sign_certificates = x509.key_usage().ok()?.is_none_or(|extension| extension.value.key_cert_sign());
     Some(is_ca && may_sign_certificates)
 }
 

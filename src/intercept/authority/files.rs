@@ -65,26 +65,17 @@ pub(super) fn exists(path: &Path) -> Result<bool, FileError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(FileError::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(FileError::Read { path: path.to_owned(), source }),
     }
 }
 
 /// Reads the whole file. Permissions are checked on the opened file, so it cannot be swapped in between.
 pub(super) fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, FileError> {
-    let failed = |source| FileError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
     if secrecy == Secrecy::Secret && mode & 0o077 != 0 {
-        return Err(FileError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(FileError::Exposed { path: path.to_owned(), mode });
     }
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -96,20 +87,14 @@ pub(super) fn read(path: &Path, secrecy: Secrecy) -> Result<Vec<u8>, FileError> 
 
 /// The permission bits of a file.
 pub(super) fn mode(path: &Path) -> Result<u32, FileError> {
-    let metadata = fs::metadata(path).map_err(|source| FileError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let metadata = fs::metadata(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
     Ok(metadata.mode() & 0o7777)
 }
 
 /// Creates a file with these bytes, durable when this returns. The name appears only with the complete content, and
 /// an existing file is never replaced: another process that makes its CA at the same time gets an error, not a mix.
 pub(super) fn create(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
-    write_then_link(path, bytes, secrecy).map_err(|source| FileError::Create {
-        path: path.to_owned(),
-        source,
-    })
+    write_then_link(path, bytes, secrecy).map_err(|source| FileError::Create { path: path.to_owned(), source })
 }
 
 fn write_then_link(path: &Path, bytes: &[u8], secrecy: Secrecy) -> io::Result<()> {
@@ -125,15 +110,10 @@ fn write_then_link(path: &Path, bytes: &[u8], secrecy: Secrecy) -> io::Result<()
         Secrecy::Public => 0o644,
         Secrecy::Secret => 0o600,
     };
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
     // A link fails when the name exists; a rename would replace the file there.
     let linked = written.and_then(|()| fs::hard_link(&temporary, path));
     let removed = fs::remove_file(&temporary);

@@ -16,11 +16,7 @@ use crate::record::Row;
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} was removed or replaced while it was being written", path.display())]
     Replaced { path: PathBuf },
     #[error("{} has {found} bytes but {expected} were written to it", path.display())]
@@ -31,11 +27,7 @@ pub enum SegmentError {
 
 impl SegmentError {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 
@@ -70,9 +62,7 @@ impl Segment {
 
     /// Appends whole frames in one write. After an error the segment must not be written again.
     pub(in super::super) fn append(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
-        self.file
-            .write_all(frames)
-            .map_err(SegmentError::io("append to", &self.path))?;
+        self.file.write_all(frames).map_err(SegmentError::io("append to", &self.path))?;
         self.length += frames.len() as u64;
         Ok(())
     }
@@ -82,24 +72,16 @@ impl Segment {
         let found = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(SegmentError::Replaced {
-                    path: self.path.clone(),
-                });
+                return Err(SegmentError::Replaced { path: self.path.clone() });
             }
             Err(error) => return Err(SegmentError::io("inspect", &self.path)(error)),
         };
         if (found.dev(), found.ino()) != (self.device, self.inode) {
-            return Err(SegmentError::Replaced {
-                path: self.path.clone(),
-            });
+            return Err(SegmentError::Replaced { path: self.path.clone() });
         }
         if found.len() != self.length {
             let path = self.path.clone();
-            return Err(SegmentError::LengthChanged {
-                path,
-                expected: self.length,
-                found: found.len(),
-            });
+            return Err(SegmentError::LengthChanged { path, expected: self.length, found: found.len() });
         }
         Ok(())
     }
@@ -132,22 +114,12 @@ pub(in super::super) fn create<'a>(
     for (payload, seq) in frames {
         payload.write_frame(seed, seq, &mut bytes);
     }
-    let id = SegmentId {
-        epoch: header.writer.epoch,
-        number: header.number,
-    };
+    let id = SegmentId { epoch: header.writer.epoch, number: header.number };
     let path = dir.join(id.file_name());
     let file = write_durable(&path, &bytes)?;
     let metadata = file.metadata().map_err(SegmentError::io("inspect", &path))?;
     let length = bytes.len() as u64;
-    Ok(Segment {
-        file,
-        path,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        seed,
-        length,
-    })
+    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length })
 }
 
 /// Whether a rewritten segment ends with a close frame, which says that its open intents are in a later segment.
@@ -165,11 +137,8 @@ pub(in super::super) fn replace(
     rows: &[Row],
     ending: Ending,
 ) -> Result<(), SegmentError> {
-    let header = Header {
-        writer: contents.writer.as_ref().clone(),
-        number: contents.number,
-        first_seq: contents.first_seq,
-    };
+    let header =
+        Header { writer: contents.writer.as_ref().clone(), number: contents.number, first_seq: contents.first_seq };
     let (mut bytes, seed) = header.encode()?;
     // A payload that was read fits: the reader's ceiling is no lower than any writer's limit.
     let bytes_max = PAYLOAD_BYTES_CEILING;
@@ -216,7 +185,5 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
 
 /// Makes the directory's entries durable.
 pub(in super::super) fn sync_dir(dir: &Path) -> Result<(), SegmentError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(SegmentError::io("sync directory", dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(SegmentError::io("sync directory", dir))
 }

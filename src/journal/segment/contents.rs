@@ -77,28 +77,17 @@ pub enum ReadError {
 /// Reads a segment, closed or being written.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
     let bytes = read_bytes(path)?;
-    parse(&bytes).map_err(|fault| ReadError::Header {
-        path: path.to_owned(),
-        fault,
-    })
+    parse(&bytes).map_err(|fault| ReadError::Header { path: path.to_owned(), fault })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let io_error = |source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io_error = |source| ReadError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io_error)?;
     let expected = file.metadata().map_err(io_error)?.len();
     let mut bytes = Vec::with_capacity(expected.min(SEGMENT_BYTES_CEILING) as usize);
-    file.take(SEGMENT_BYTES_CEILING + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io_error)?;
+    file.take(SEGMENT_BYTES_CEILING + 1).read_to_end(&mut bytes).map_err(io_error)?;
     if bytes.len() as u64 > SEGMENT_BYTES_CEILING {
-        return Err(ReadError::TooLarge {
-            path: path.to_owned(),
-            bytes: expected,
-        });
+        return Err(ReadError::TooLarge { path: path.to_owned(), bytes: expected });
     }
     Ok(bytes)
 }
@@ -126,11 +115,7 @@ pub(in super::super) fn parse(bytes: &[u8]) -> Result<Contents, HeaderFault> {
 
 /// Offset of the first valid frame at or after `from`.
 fn next_frame(bytes: &[u8], from: usize, seed: Seed) -> Option<usize> {
-    (from..bytes.len()).find(|&offset| {
-        bytes
-            .get(offset..)
-            .is_some_and(|rest| frame::check_frame(rest, seed).is_ok())
-    })
+    (from..bytes.len()).find(|&offset| bytes.get(offset..).is_some_and(|rest| frame::check_frame(rest, seed).is_ok()))
 }
 
 /// Joins intents and outcomes into rows.
@@ -166,11 +151,7 @@ impl Assembly {
             }
             Frame::Outcome { seq, event_id, outcome } => match self.take_open(event_id) {
                 Some(intent) => self.add_row(seq, intent, *outcome),
-                None => self.orphans.push(Orphan {
-                    seq,
-                    event_id,
-                    outcome: *outcome,
-                }),
+                None => self.orphans.push(Orphan { seq, event_id, outcome: *outcome }),
             },
             Frame::Row { seq, intent, outcome } => {
                 self.take_open(intent.event_id);
@@ -181,12 +162,7 @@ impl Assembly {
     }
 
     fn add_row(&mut self, seq: u64, intent: Intent, outcome: Outcome) {
-        self.rows.push(Row {
-            seq,
-            writer: Arc::clone(&self.writer),
-            intent,
-            outcome,
-        });
+        self.rows.push(Row { seq, writer: Arc::clone(&self.writer), intent, outcome });
     }
 
     fn take_open(&mut self, event_id: Uuid) -> Option<Intent> {

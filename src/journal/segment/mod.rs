@@ -34,10 +34,7 @@ impl SegmentId {
     pub(super) fn from_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (epoch, number) = name.strip_suffix(EXTENSION)?.strip_suffix('.')?.split_once('-')?;
-        let id = Self {
-            epoch: epoch.parse().ok()?,
-            number: number.parse().ok()?,
-        };
+        let id = Self { epoch: epoch.parse().ok()?, number: number.parse().ok()? };
         (id.file_name() == name).then_some(id)
     }
 }

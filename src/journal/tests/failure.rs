@@ -35,10 +35,7 @@ fn a_failed_sync_refuses_intents_keeps_rows_and_heals() {
     assert_eq!(block_on(meanwhile.durable()), Ok(()));
 
     let given_up = segment::read(&log.closed.try_recv().unwrap()).unwrap();
-    assert_eq!(
-        (given_up.rows, given_up.open, given_up.damage),
-        (vec![row(1, 2)], vec![intent(1)], None)
-    );
+    assert_eq!((given_up.rows, given_up.open, given_up.damage), (vec![row(1, 2)], vec![intent(1)], None));
     let next = segment::read(&log.tail_path()).unwrap();
     assert_eq!(next.first_seq, 2);
     assert_eq!((next.rows, next.open), (vec![row(2, 1), row(3, 4), row(4, 5)], vec![]));
@@ -73,10 +70,7 @@ fn rows_of_an_unlinked_segment_come_back() {
     let (caught, kept) = (log.intend(3), log.settle(1));
     log.turn();
     assert_eq!(block_on(caught.durable()), Err(NoEvidence::Failed));
-    let reason = format!(
-        "{} was removed or replaced while it was being written",
-        unlinked.display()
-    );
+    let reason = format!("{} was removed or replaced while it was being written", unlinked.display());
     assert_eq!(log.queue.health(), Health::Failed { reason });
 
     log.log.reopen().unwrap();
@@ -95,12 +89,7 @@ fn rows_cut_off_by_somebody_else_become_a_gap() {
     let (path, one_row) = (log.tail_path(), log.tail_length());
     drop((log.record(2), log.record(3)));
     log.turn();
-    File::options()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(one_row)
-        .unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(one_row).unwrap();
     drop(log.record(4));
     log.turn();
     assert!(is_refused(&log, 5));
@@ -143,16 +132,11 @@ fn a_directory_that_vanished_is_not_made_again() {
 fn a_full_disk_refuses_until_there_is_space() {
     let dir = tempfile::tempdir().unwrap();
     let platform = Scripted::new();
-    let settings = Settings {
-        free_bytes_min: 1_000,
-        ..settings(dir.path())
-    };
+    let settings = Settings { free_bytes_min: 1_000, ..settings(dir.path()) };
     platform.0.free_bytes.store(999, Ordering::SeqCst);
     let refused = open_on(platform.clone(), settings.clone(), writer(), mpsc::channel().0);
-    let reason = format!(
-        "{} has 999 bytes free, less than free_bytes_min = 1000; free some space",
-        dir.path().display()
-    );
+    let reason =
+        format!("{} has 999 bytes free, less than free_bytes_min = 1000; free some space", dir.path().display());
     assert!(matches!(refused, Err(OpenError::Storage(failure)) if failure.to_string() == reason));
 
     platform.0.free_bytes.store(1_000, Ordering::SeqCst);
@@ -168,18 +152,9 @@ fn a_full_disk_refuses_until_there_is_space() {
 fn what_does_not_fit_the_backlog_is_counted_and_told() {
     let dir = tempfile::tempdir().unwrap();
     let platform = Scripted::new();
-    let mut log = Stepped::new(
-        Settings {
-            backlog_frames_max: 4,
-            ..settings(dir.path())
-        },
-        &platform,
-    );
+    let mut log = Stepped::new(Settings { backlog_frames_max: 4, ..settings(dir.path()) }, &platform);
     let intents: Vec<_> = (1..4).map(|n| log.intend(n)).collect();
-    assert!(
-        matches!(intents[2].state, CommitState::Refused(NoEvidence::BacklogFull)),
-        "intents get half"
-    );
+    assert!(matches!(intents[2].state, CommitState::Refused(NoEvidence::BacklogFull)), "intents get half");
     platform.0.sync_fails.store(true, Ordering::SeqCst);
     log.turn();
 
@@ -193,10 +168,7 @@ fn what_does_not_fit_the_backlog_is_counted_and_told() {
 
     let rows = rows_in(dir.path());
     assert_eq!(seq_and_n(&rows[..4]), [(1, 10), (2, 11), (3, 12), (4, 13)]);
-    assert_eq!(
-        (rows.len(), rows[4].seq, rows[4].outcome.outcome),
-        (5, 5, OutcomeKind::Gap)
-    );
+    assert_eq!((rows.len(), rows[4].seq, rows[4].outcome.outcome), (5, 5, OutcomeKind::Gap));
     let error = "3 records lost between 1970-01-01T00:00:00.002014Z and 1970-01-01T00:00:00.002016Z: \
         the journal could not be written";
     assert_eq!(rows[4].outcome.error.as_deref(), Some(error));
@@ -215,10 +187,7 @@ fn closing_while_storage_fails_says_what_was_not_written() {
     // Now no new segment can be started either.
     std::fs::rename(&dir, &aside).unwrap();
     let unwritten = journal.record(&intent(2), &outcome(2));
-    assert!(matches!(
-        thread.close(),
-        Err(CloseError::Storage { frames_lost: 1, .. })
-    ));
+    assert!(matches!(thread.close(), Err(CloseError::Storage { frames_lost: 1, .. })));
     assert_eq!(block_on(unwritten.durable()), Err(NoEvidence::Closed));
 }
 
@@ -226,13 +195,7 @@ fn closing_while_storage_fails_says_what_was_not_written() {
 fn a_failed_roll_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let platform = Scripted::new();
-    let mut log = Stepped::new(
-        Settings {
-            seal_after: Duration::ZERO,
-            ..settings(dir.path())
-        },
-        &platform,
-    );
+    let mut log = Stepped::new(Settings { seal_after: Duration::ZERO, ..settings(dir.path()) }, &platform);
     drop((log.intend(1), log.record(2)));
     log.turn();
     // The next segment can be created; closing the old one fails.
@@ -245,11 +208,8 @@ fn a_failed_roll_loses_nothing() {
     log.log.reopen().unwrap();
     log.turn();
     assert_eq!(block_on(kept.durable()), Ok(()));
-    let numbers: Vec<_> = segment::list(dir.path())
-        .unwrap()
-        .iter()
-        .map(|path| segment::read(path).unwrap().number)
-        .collect();
+    let numbers: Vec<_> =
+        segment::list(dir.path()).unwrap().iter().map(|path| segment::read(path).unwrap().number).collect();
     assert_eq!(numbers, [1, 3], "the second, without rows, is removed");
     assert_eq!(rows_in(dir.path()), vec![row(1, 2), row(2, 1)]);
 }

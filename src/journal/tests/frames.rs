@@ -6,11 +6,7 @@ use super::super::frame::{Frame, FrameFault, Header, Seed, check_frame};
 use super::*;
 
 fn header(number: u64) -> Header {
-    Header {
-        writer: writer(),
-        number,
-        first_seq: 1,
-    }
+    Header { writer: writer(), number, first_seq: 1 }
 }
 
 fn seed(number: u64) -> Seed {
@@ -94,24 +90,16 @@ proptest! {
 #[test]
 fn a_frame_of_another_segment_does_not_pass() {
     let mut bytes = Vec::new();
-    Payload::intent(&intent(1), 1 << 20)
-        .unwrap()
-        .write_frame(seed(2), 0, &mut bytes);
+    Payload::intent(&intent(1), 1 << 20).unwrap().write_frame(seed(2), 0, &mut bytes);
     assert_eq!(decode(&bytes), Err(FrameFault::Checksum));
 }
 
 #[test]
 fn settling_frames_have_a_seq_and_others_have_none() {
     let intent_payload = Payload::intent(&intent(1), 1 << 20).unwrap();
-    assert_eq!(
-        decode(&frame_bytes(&intent_payload, 4)),
-        Err(FrameFault::ImplausibleSeq(4))
-    );
+    assert_eq!(decode(&frame_bytes(&intent_payload, 4)), Err(FrameFault::ImplausibleSeq(4)));
     let outcome_payload = Payload::outcome(id(1), &outcome(1), 1 << 20).unwrap();
-    assert_eq!(
-        decode(&frame_bytes(&outcome_payload, 0)),
-        Err(FrameFault::ImplausibleSeq(0))
-    );
+    assert_eq!(decode(&frame_bytes(&outcome_payload, 0)), Err(FrameFault::ImplausibleSeq(0)));
 }
 
 #[test]
@@ -136,11 +124,7 @@ fn header_round_trip_and_every_changed_byte() {
         assert!(Header::decode(&changed).is_err(), "byte {position}");
     }
     for length in 0..bytes.len() {
-        assert_eq!(
-            Header::decode(&bytes[..length]),
-            Err(HeaderFault::Incomplete),
-            "first {length} bytes"
-        );
+        assert_eq!(Header::decode(&bytes[..length]), Err(HeaderFault::Incomplete), "first {length} bytes");
     }
 }
 
@@ -149,18 +133,10 @@ fn an_oversized_outcome_loses_its_texts_and_nothing_else() {
     let mut large = outcome(5);
     large.error = Some("x".repeat(5_000));
     let payload = condense::outcome(id(5), &large, 1024).unwrap();
-    let Ok((Frame::Outcome { outcome: kept, .. }, _)) = decode(&frame_bytes(&payload, 1)) else {
-        panic!("no outcome")
-    };
+    let Ok((Frame::Outcome { outcome: kept, .. }, _)) = decode(&frame_bytes(&payload, 1)) else { panic!("no outcome") };
     let bytes = Payload::outcome(id(5), &large, 1 << 20).unwrap().len();
     let error = format!("the record took {bytes} bytes; its texts were left out to fit a journal frame");
-    assert_eq!(
-        *kept,
-        Outcome {
-            error: Some(error),
-            ..outcome(5)
-        }
-    );
+    assert_eq!(*kept, Outcome { error: Some(error), ..outcome(5) });
 }
 
 #[test]
@@ -169,8 +145,6 @@ fn an_oversized_row_keeps_who_when_and_why() {
     large.host = Some("x".repeat(5_000));
     large.deny_reason = Some(crate::record::DenyReason::HostNotAllowed);
     let payload = condense::row(&large, &outcome(6), 1024).unwrap();
-    let Ok((Frame::Row { intent: kept, .. }, _)) = decode(&frame_bytes(&payload, 1)) else {
-        panic!("no row")
-    };
+    let Ok((Frame::Row { intent: kept, .. }, _)) = decode(&frame_bytes(&payload, 1)) else { panic!("no row") };
     assert_eq!(*kept, Intent { host: None, ..large });
 }

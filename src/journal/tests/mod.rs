@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::gap::{bare_intent, bare_outcome};
 use super::log::Log;
 use super::platform::Platform;
-use super::queue::{Entry, Queue, Wake};
+use super::queue::{Queue, Wake};
 use super::*;
 use crate::record::{OutcomeKind, Row};
 
@@ -48,11 +48,7 @@ fn outcome(n: u128) -> Outcome {
 }
 
 fn writer() -> Writer {
-    Writer {
-        instance_id: "instance-a".to_owned(),
-        boot_id: id(0xb007),
-        epoch: 3,
-    }
+    Writer { instance_id: "instance-a".to_owned(), boot_id: id(0xb007), epoch: 3 }
 }
 
 fn settings(dir: &Path) -> Settings {
@@ -121,18 +117,12 @@ impl Platform for Scripted {
 
 /// Runs a future that needs tokio's timer; no future here takes longer than [`SOON`].
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(SOON, future).await.expect("too slow") })
 }
 
 fn is_ready(future: impl Future) -> bool {
-    matches!(
-        pin!(future).poll(&mut Context::from_waker(Waker::noop())),
-        Poll::Ready(_)
-    )
+    matches!(pin!(future).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(_))
 }
 
 /// The writer without its thread: each step is taken by the test.
@@ -146,24 +136,15 @@ impl Stepped {
     fn new(settings: Settings, platform: &Scripted) -> Self {
         let queue = Arc::new(Queue::new(&settings));
         let (sender, closed) = mpsc::channel();
-        let log = Log::start(
-            platform.clone(),
-            Arc::new(settings),
-            writer(),
-            Arc::clone(&queue),
-            sender,
-        )
-        .unwrap();
+        let log = Log::start(platform.clone(), Arc::new(settings), writer(), Arc::clone(&queue), sender).unwrap();
         Self { log, queue, closed }
     }
 
     fn intend(&self, n: u128) -> Commit {
-        let (entry, commit) = waiting(id(n), Payload::intent(&intent(n), 1 << 20).unwrap());
+        let (entry, done) = entry(id(n), Payload::intent(&intent(n), 1 << 20).unwrap());
         match self.queue.push_intent(entry) {
-            Ok(()) => commit,
-            Err(reason) => Commit {
-                state: CommitState::Refused(reason),
-            },
+            Ok(()) => self.commit(done),
+            Err(reason) => Commit { state: CommitState::Refused(reason) },
         }
     }
 
@@ -176,9 +157,13 @@ impl Stepped {
     }
 
     fn push(&self, n: u128, payload: Payload) -> Commit {
-        let (entry, commit): (Entry, Commit) = waiting(id(n), payload);
+        let (entry, done) = entry(id(n), payload);
         self.queue.push_settled(entry, outcome(n).end_time_us);
-        commit
+        self.commit(done)
+    }
+
+    fn commit(&self, done: Answer) -> Commit {
+        Commit { state: CommitState::Waiting { done, queue: Arc::clone(&self.queue) } }
     }
 
     /// Takes one turn with what is queued, as the thread would.
@@ -198,25 +183,15 @@ impl Stepped {
 }
 
 fn row(seq: u64, n: u128) -> Row {
-    Row {
-        seq,
-        writer: Arc::new(writer()),
-        intent: intent(n),
-        outcome: outcome(n),
-    }
+    Row { seq, writer: Arc::new(writer()), intent: intent(n), outcome: outcome(n) }
 }
 
 /// Rows of all segments in the directory, oldest segment first.
 fn rows_in(dir: &Path) -> Vec<Row> {
     let paths = segment::list(dir).unwrap();
-    paths
-        .iter()
-        .flat_map(|path| segment::read(path).unwrap().rows)
-        .collect()
+    paths.iter().flat_map(|path| segment::read(path).unwrap().rows).collect()
 }
 
 fn seq_and_n(rows: &[Row]) -> Vec<(u64, u128)> {
-    rows.iter()
-        .map(|row| (row.seq, row.intent.event_id.as_u128()))
-        .collect()
+    rows.iter().map(|row| (row.seq, row.intent.event_id.as_u128())).collect()
 }

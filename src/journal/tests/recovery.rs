@@ -20,11 +20,7 @@ fn interrupted_row(seq: u64, n: u128) -> Row {
 }
 
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    segment::list(dir)
-        .unwrap()
-        .into_iter()
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
+    segment::list(dir).unwrap().into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
 /// Recovers, and checks that what is returned can be sealed and that a second run changes nothing.
@@ -32,36 +28,20 @@ fn recover_twice(dir: &Path) -> Vec<Repair> {
     let first = recover(dir, NOW_US).unwrap();
     for path in &first.segments {
         let contents = segment::read(path).unwrap();
-        assert!(
-            contents.closed && contents.damage.is_none() && !contents.rows.is_empty(),
-            "{contents:?}"
-        );
+        assert!(contents.closed && contents.damage.is_none() && !contents.rows.is_empty(), "{contents:?}");
     }
     let before = files(dir);
     assert_eq!(first.segments, before.keys().cloned().collect::<Vec<_>>());
     let second = recover(dir, NOW_US + 1).unwrap();
-    assert_eq!(
-        second,
-        Recovery {
-            segments: first.segments,
-            repairs: Vec::new()
-        }
-    );
+    assert_eq!(second, Recovery { segments: first.segments, repairs: Vec::new() });
     assert_eq!(files(dir), before);
     first.repairs
 }
 
 /// Writes segment `number`; frames are payloads with their `seq`.
 fn write_segment(dir: &Path, number: u64, first_seq: u64, frames: &[(Payload, u64)]) -> PathBuf {
-    let header = Header {
-        writer: writer(),
-        number,
-        first_seq,
-    };
-    create(dir, &header, frames.iter().map(|(payload, seq)| (payload, *seq)))
-        .unwrap()
-        .path()
-        .to_owned()
+    let header = Header { writer: writer(), number, first_seq };
+    create(dir, &header, frames.iter().map(|(payload, seq)| (payload, *seq))).unwrap().path().to_owned()
 }
 
 fn intent_frame(n: u128) -> (Payload, u64) {
@@ -84,20 +64,10 @@ fn close_frame() -> (Payload, u64) {
 fn open_intents_become_interrupted_rows_with_the_next_seqs() {
     let dir = tempfile::tempdir().unwrap();
     // The rows before seq 8 were sealed and their segment removed.
-    let path = write_segment(
-        dir.path(),
-        2,
-        8,
-        &[intent_frame(1), intent_frame(2), row_frame(8, 3), intent_frame(4)],
-    );
+    let path = write_segment(dir.path(), 2, 8, &[intent_frame(1), intent_frame(2), row_frame(8, 3), intent_frame(4)]);
     let repairs = recover_twice(dir.path());
     assert_eq!(repairs, [Repair::Interrupted { path, rows: 3 }]);
-    let expected = [
-        row(8, 3),
-        interrupted_row(9, 1),
-        interrupted_row(10, 2),
-        interrupted_row(11, 4),
-    ];
+    let expected = [row(8, 3), interrupted_row(9, 1), interrupted_row(10, 2), interrupted_row(11, 4)];
     assert_eq!(rows_in(dir.path()), expected);
 }
 
@@ -142,12 +112,7 @@ fn unacknowledged_rows_of_a_segment_given_up_are_not_doubled() {
     let dir = tempfile::tempdir().unwrap();
     let given_up = [intent_frame(1), row_frame(1, 2), outcome_frame(2, 1), row_frame(3, 3)];
     write_segment(dir.path(), 1, 1, &given_up);
-    write_segment(
-        dir.path(),
-        2,
-        2,
-        &[intent_frame(1), outcome_frame(2, 1), row_frame(3, 3), row_frame(4, 4)],
-    );
+    write_segment(dir.path(), 2, 2, &[intent_frame(1), outcome_frame(2, 1), row_frame(3, 3), row_frame(4, 4)]);
     recover_twice(dir.path());
     assert_eq!(rows_in(dir.path()), [row(1, 2), row(2, 1), row(3, 3), row(4, 4)]);
 }
@@ -157,31 +122,18 @@ fn epochs_are_recovered_apart() {
     let dir = tempfile::tempdir().unwrap();
     write_segment(dir.path(), 1, 1, &[intent_frame(1)]);
     let next_start = Writer { epoch: 4, ..writer() };
-    let header = Header {
-        writer: next_start.clone(),
-        number: 1,
-        first_seq: 1,
-    };
+    let header = Header { writer: next_start.clone(), number: 1, first_seq: 1 };
     let (payload, seq) = row_frame(1, 1);
     create(dir.path(), &header, [(&payload, seq)]).unwrap();
     recover_twice(dir.path());
-    let other = Row {
-        writer: Arc::new(next_start),
-        ..row(1, 1)
-    };
+    let other = Row { writer: Arc::new(next_start), ..row(1, 1) };
     assert_eq!(rows_in(dir.path()), [interrupted_row(1, 1), other]);
 }
 
 #[test]
 fn damage_in_the_middle_is_kept_aside_and_becomes_gap_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let frames = [
-        intent_frame(1),
-        row_frame(1, 2),
-        row_frame(2, 3),
-        outcome_frame(3, 1),
-        row_frame(4, 4),
-    ];
+    let frames = [intent_frame(1), row_frame(1, 2), row_frame(2, 3), outcome_frame(3, 1), row_frame(4, 4)];
     let path = write_segment(dir.path(), 1, 1, &frames);
     let mut damaged = std::fs::read(&path).unwrap();
     let header_bytes = damaged.len() - frames.iter().map(|(payload, _)| payload.len() + 17).sum::<usize>();
@@ -193,31 +145,17 @@ fn damage_in_the_middle_is_kept_aside_and_becomes_gap_rows() {
     let repairs = recover_twice(dir.path());
     let copy = dir.path().join("quarantine/00000003-00000001.journal");
     let bytes = (frames[0].0.len() + frames[2].0.len() + 34) as u64;
-    assert_eq!(
-        repairs,
-        [Repair::LeftOutDamage {
-            path,
-            copy: copy.clone(),
-            bytes,
-            rows_lost: 2
-        }]
-    );
+    assert_eq!(repairs, [Repair::LeftOutDamage { path, copy: copy.clone(), bytes, rows_lost: 2 }]);
     assert_eq!(std::fs::read(copy).unwrap(), damaged);
     let rows = rows_in(dir.path());
     assert_eq!((&rows[0], &rows[3]), (&row(1, 2), &row(4, 4)));
-    let gaps: Vec<_> = rows[1..3]
-        .iter()
-        .map(|row| (row.seq, row.outcome.outcome, row.outcome.error.as_deref()))
-        .collect();
+    let gaps: Vec<_> =
+        rows[1..3].iter().map(|row| (row.seq, row.outcome.outcome, row.outcome.error.as_deref())).collect();
     assert_eq!(
         gaps,
         [
             (2, OutcomeKind::Gap, Some("1 record lost to a damaged journal segment")),
-            (
-                3,
-                OutcomeKind::Gap,
-                Some("1 record lost to a damaged journal segment, except its outcome: completed")
-            ),
+            (3, OutcomeKind::Gap, Some("1 record lost to a damaged journal segment, except its outcome: completed")),
         ]
     );
     assert_eq!((rows[2].intent.event_id, rows[2].outcome.status), (id(1), Some(200)));
@@ -246,11 +184,7 @@ fn an_unreadable_last_segment_is_put_away_and_its_carried_intents_are_interrupte
     assert_eq!(
         repairs,
         [
-            Repair::Unreadable {
-                path: second,
-                to,
-                fault: HeaderFault::Checksum
-            },
+            Repair::Unreadable { path: second, to, fault: HeaderFault::Checksum },
             Repair::Interrupted { path: first, rows: 1 },
         ]
     );
@@ -264,10 +198,7 @@ fn a_segment_of_another_format_stops_recovery_and_stays() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[8] = 2;
     std::fs::write(&path, &bytes).unwrap();
-    assert!(matches!(
-        recover(dir.path(), NOW_US),
-        Err(RecoverError::Version { found: 2, .. })
-    ));
+    assert!(matches!(recover(dir.path(), NOW_US), Err(RecoverError::Version { found: 2, .. })));
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
@@ -332,11 +263,7 @@ fn run_steps(log: &mut Stepped, platform: &Scripted, steps: &[Step]) -> Vec<Done
             log.log.reopen().unwrap();
         }
         log.turn();
-        done.push(Done {
-            segment: log.tail_path(),
-            length: log.tail_length(),
-            effect,
-        });
+        done.push(Done { segment: log.tail_path(), length: log.tail_length(), effect });
     }
     done
 }

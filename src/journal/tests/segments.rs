@@ -6,11 +6,7 @@ use super::*;
 
 /// A segment with an open intent, a row in two frames and a row in one, and the offsets its frames begin at.
 fn sample() -> (Vec<u8>, Vec<usize>) {
-    let header = Header {
-        writer: writer(),
-        number: 1,
-        first_seq: 5,
-    };
+    let header = Header { writer: writer(), number: 1, first_seq: 5 };
     let (mut bytes, seed) = header.encode().unwrap();
     let frames = [
         (Payload::intent(&intent(1), 1 << 20).unwrap(), 0),
@@ -58,23 +54,10 @@ fn a_segment_cut_anywhere_is_a_prefix_and_a_torn_tail() {
         let contents = segment::parse(cut).unwrap();
         let whole_frames = offsets.iter().filter(|&&offset| offset <= length).count() - 1;
         let rows = [vec![], vec![], vec![], vec![row(5, 1)], vec![row(5, 1), row(6, 3)]];
-        let open = [
-            vec![],
-            vec![intent(1)],
-            vec![intent(1), intent(2)],
-            vec![intent(2)],
-            vec![intent(2)],
-        ];
-        assert_eq!(
-            (&contents.rows, &contents.open),
-            (&rows[whole_frames], &open[whole_frames]),
-            "cut at {length}"
-        );
+        let open = [vec![], vec![intent(1)], vec![intent(1), intent(2)], vec![intent(2)], vec![intent(2)]];
+        assert_eq!((&contents.rows, &contents.open), (&rows[whole_frames], &open[whole_frames]), "cut at {length}");
         let start = offsets[whole_frames];
-        let torn = (start < length).then_some(Damage {
-            corrupt: vec![],
-            torn: Some(start as u64..length as u64),
-        });
+        let torn = (start < length).then_some(Damage { corrupt: vec![], torn: Some(start as u64..length as u64) });
         assert_eq!((contents.closed, contents.damage), (false, torn), "cut at {length}");
     }
 }
@@ -89,39 +72,23 @@ fn a_changed_byte_costs_one_frame_and_is_located() {
         let frame = offsets.iter().rposition(|&offset| offset <= position).unwrap();
         let corrupt = std::iter::once(offsets[frame] as u64..offsets[frame + 1] as u64).collect();
         assert_eq!(contents.damage, Some(Damage { corrupt, torn: None }), "byte {position}");
-        let orphan = Orphan {
-            seq: 5,
-            event_id: id(1),
-            outcome: outcome(1),
-        };
+        let orphan = Orphan { seq: 5, event_id: id(1), outcome: outcome(1) };
         let (rows, open, orphans) = match frame {
             0 => (vec![row(6, 3)], vec![intent(2)], vec![orphan]),
             1 => (vec![row(5, 1), row(6, 3)], vec![], vec![]),
             2 => (vec![row(6, 3)], vec![intent(1), intent(2)], vec![]),
             _ => (vec![row(5, 1)], vec![intent(2)], vec![]),
         };
-        assert_eq!(
-            (contents.rows, contents.open, contents.orphans),
-            (rows, open, orphans),
-            "byte {position}"
-        );
+        assert_eq!((contents.rows, contents.open, contents.orphans), (rows, open, orphans), "byte {position}");
     }
 }
 
 #[test]
 fn a_row_supersedes_its_intent() {
-    let header = Header {
-        writer: writer(),
-        number: 1,
-        first_seq: 1,
-    };
+    let header = Header { writer: writer(), number: 1, first_seq: 1 };
     let (mut bytes, seed) = header.encode().unwrap();
-    Payload::intent(&intent(1), 1 << 20)
-        .unwrap()
-        .write_frame(seed, 0, &mut bytes);
-    Payload::row(&intent(1), &outcome(1), 1 << 20)
-        .unwrap()
-        .write_frame(seed, 1, &mut bytes);
+    Payload::intent(&intent(1), 1 << 20).unwrap().write_frame(seed, 0, &mut bytes);
+    Payload::row(&intent(1), &outcome(1), 1 << 20).unwrap().write_frame(seed, 1, &mut bytes);
     let contents = segment::parse(&bytes).unwrap();
     assert_eq!((contents.rows, contents.open), (vec![row(1, 1)], vec![]));
 }
@@ -134,28 +101,14 @@ fn a_missing_file_is_an_io_error_and_another_file_is_not_a_segment() {
         matches!(segment::read(&path), Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound)
     );
     std::fs::write(&path, "not a segment at all, but long enough").unwrap();
-    assert!(matches!(
-        segment::read(&path),
-        Err(ReadError::Header {
-            fault: HeaderFault::Magic,
-            ..
-        })
-    ));
+    assert!(matches!(segment::read(&path), Err(ReadError::Header { fault: HeaderFault::Magic, .. })));
 }
 
 #[test]
 fn names_sort_as_epochs_and_numbers_do() {
     let dir = tempfile::tempdir().unwrap();
-    let names = [
-        "00000002-00000010.journal",
-        "00000010-00000001.journal",
-        "100000000-00000001.journal",
-    ];
-    for name in names
-        .iter()
-        .rev()
-        .chain(&["2-1.journal", "00000002-00000011.journal.tmp", "notes.txt"])
-    {
+    let names = ["00000002-00000010.journal", "00000010-00000001.journal", "100000000-00000001.journal"];
+    for name in names.iter().rev().chain(&["2-1.journal", "00000002-00000011.journal.tmp", "notes.txt"]) {
         std::fs::write(dir.path().join(name), "").unwrap();
     }
     let expected: Vec<_> = names.iter().map(|name| dir.path().join(name)).collect();

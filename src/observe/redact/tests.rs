@@ -11,33 +11,18 @@ fn connector_paths_keep_their_shape_and_lose_their_secrets() {
         ("/", "/"),
         ("", ""),
         ("*", "{redacted}"),
-        (
-            "/services/T024BE7LD/B024BE7LD/xyzSECRET",
-            "/services/{redacted}/{redacted}/{redacted}",
-        ),
+        ("/services/T024BE7LD/B024BE7LD/xyzSECRET", "/services/{redacted}/{redacted}/{redacted}"),
         ("/services/plain/word", "/services/{redacted}/{redacted}"),
-        (
-            "/webhook/abc@tenant/IncomingWebhook/secret/x",
-            "/webhook/{redacted}/IncomingWebhook/{redacted}/{redacted}",
-        ),
+        ("/webhook/abc@tenant/IncomingWebhook/secret/x", "/webhook/{redacted}/IncomingWebhook/{redacted}/{redacted}"),
         ("/webhook/alerts/winter", "/webhook/alerts/{redacted}"),
         ("/api/chat.postMessage", "/api/chat.postMessage"),
         ("/v2/enqueue", "/v2/enqueue"),
-        (
-            "/rest/api/2/issue/PROJ-123/comment",
-            "/rest/api/2/issue/{redacted}/comment",
-        ),
+        ("/rest/api/2/issue/PROJ-123/comment", "/rest/api/2/issue/{redacted}/comment"),
         ("/api/now/v2/table/incident", "/api/now/v2/table/incident"),
-        (
-            "/api1000/abcdef/host/example.com",
-            "/{redacted}/{redacted}/host/{redacted}",
-        ),
+        ("/api1000/abcdef/host/example.com", "/{redacted}/{redacted}/host/{redacted}"),
         ("/tenant/oauth2/v2.0/token", "/tenant/oauth2/v2.0/token"),
         ("/v1/chat/completions", "/v1/chat/completions"),
-        (
-            "/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke",
-            "/model/{redacted}/invoke",
-        ),
+        ("/model/anthropic.claude-3-5-sonnet-20240620-v1%3A0/invoke", "/model/{redacted}/invoke"),
         ("/a//b/../c", "/a//b/{redacted}/c"),
         ("/0763c7f3-a5cf-4fc7-8981-d801d2b8af6a/users", "/{redacted}/users"),
     ];
@@ -67,14 +52,8 @@ fn queries_keep_plain_keys_only() {
 fn error_texts_stay_readable() {
     let cases = [
         ("connection refused (os error 111)", "connection refused (os error 111)"),
-        (
-            "cannot resolve hooks.slack.com:443",
-            "cannot resolve hooks.slack.com:443",
-        ),
-        (
-            "dial 10.0.0.1:8443 timed out after 5000 ms",
-            "dial 10.0.0.1:8443 timed out after 5000 ms",
-        ),
+        ("cannot resolve hooks.slack.com:443", "cannot resolve hooks.slack.com:443"),
+        ("dial 10.0.0.1:8443 timed out after 5000 ms", "dial 10.0.0.1:8443 timed out after 5000 ms"),
         (
             "GET https://u:p@hooks.slack.com/services/T0/B0/x1Y2?key=v#f failed",
             "GET https://{redacted}@hooks.slack.com/services/{redacted}/{redacted}/{redacted}?key={redacted} failed",
@@ -87,10 +66,7 @@ fn error_texts_stay_readable() {
         ("type application/json, not HTML", "type application/json, not HTML"),
         ("password: winter; retry", "password: {redacted}; retry"),
         ("bad HTTP/1.1 response", "bad HTTP/1.1 response"),
-        (
-            "too slow (limits.response_head_timeout_s)",
-            "too slow (limits.response_head_timeout_s)",
-        ),
+        ("too slow (limits.response_head_timeout_s)", "too slow (limits.response_head_timeout_s)"),
         ("sent /services/T0/B0", "sent /services/{redacted}/{redacted}"),
         ("\"xoxb-1234567890123-abc\"", "\"{redacted}\""),
     ];
@@ -102,21 +78,14 @@ fn error_texts_stay_readable() {
 #[test]
 fn long_input_is_cut() {
     let path = redact_path(&"/abc".repeat(10_000));
-    assert!(
-        path.len() <= KEPT_BYTES_MAX + 32 && path.ends_with(TRUNCATED),
-        "{}",
-        path.len()
-    );
+    assert!(path.len() <= KEPT_BYTES_MAX + 32 && path.ends_with(TRUNCATED), "{}", path.len());
     assert!(redact_query(&"a=b&".repeat(10_000)).len() <= KEPT_BYTES_MAX + 32);
     assert!(redact_text(&"word ".repeat(10_000)).len() <= KEPT_BYTES_MAX + 32);
 }
 
 #[test]
 fn user_agents_are_stored_printable_and_short() {
-    assert_eq!(
-        printable_user_agent(b"axios/1.7.2 elastic (deployment:a)"),
-        "axios/1.7.2 elastic (deployment:a)"
-    );
+    assert_eq!(printable_user_agent(b"axios/1.7.2 elastic (deployment:a)"), "axios/1.7.2 elastic (deployment:a)");
     assert_eq!(printable_user_agent(b"a\x00b\xffc\x7f"), "a\u{fffd}b\u{fffd}c\u{fffd}");
     assert_eq!(printable_user_agent(&[b'a'; 600]).len(), 512);
     assert_eq!(printable_user_agent(&[0xff; 600]).len(), 510);
@@ -131,27 +100,13 @@ fn the_fingerprint_is_the_hmac_of_the_url_as_people_write_it() {
     let hmac = |url: &[u8]| {
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &[7; 32]);
         let tag = aws_lc_rs::hmac::sign(&key, url);
-        tag.as_ref()
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        tag.as_ref().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     };
-    assert_eq!(
-        of(Scheme::Https, "Example.com.:443", b"/a%2f?b"),
-        hmac(b"https://example.com/a%2f?b")
-    );
-    assert_eq!(
-        of(Scheme::Https, "example.com:8443", b"/"),
-        hmac(b"https://example.com:8443/")
-    );
-    assert_eq!(
-        of(Scheme::Http, "example.com:443", b"/"),
-        hmac(b"http://example.com:443/")
-    );
+    assert_eq!(of(Scheme::Https, "Example.com.:443", b"/a%2f?b"), hmac(b"https://example.com/a%2f?b"));
+    assert_eq!(of(Scheme::Https, "example.com:8443", b"/"), hmac(b"https://example.com:8443/"));
+    assert_eq!(of(Scheme::Http, "example.com:443", b"/"), hmac(b"http://example.com:443/"));
     assert_eq!(of(Scheme::Http, "[::1]:80", b"/"), hmac(b"http://[::1]/"));
-    assert_ne!(
-        of(Scheme::Https, "example.com:443", b"/a"),
-        of(Scheme::Https, "example.com:443", b"/A")
-    );
+    assert_ne!(of(Scheme::Https, "example.com:443", b"/a"), of(Scheme::Https, "example.com:443", b"/A"));
 }
 
 proptest! {

@@ -130,9 +130,7 @@ pub(super) fn is_plain_segment(segment: &str) -> bool {
         return true;
     }
     segment.len() <= SEGMENT_BYTES_MAX
-        && segment
-            .split(['-', '_'])
-            .all(|word| is_lower_word(word) || is_version(word) || is_small_number(word))
+        && segment.split(['-', '_']).all(|word| is_lower_word(word) || is_version(word) || is_small_number(word))
 }
 
 /// Whether the name of a query parameter can stay. Names are more varied than segments (`$top`, `X-Amz-Date`,
@@ -158,11 +156,7 @@ pub(super) fn looks_secret(word: &str) -> bool {
 
 fn looks_random(part: &str) -> bool {
     let has = |class: fn(&u8) -> bool| part.bytes().any(|byte| class(&byte));
-    let (digit, lower, upper) = (
-        has(u8::is_ascii_digit),
-        has(u8::is_ascii_lowercase),
-        has(u8::is_ascii_uppercase),
-    );
+    let (digit, lower, upper) = (has(u8::is_ascii_digit), has(u8::is_ascii_lowercase), has(u8::is_ascii_uppercase));
     let mixed = digit && ((lower && upper) || ((lower || upper) && part.len() >= 8));
     part.len() >= TOKEN_BYTES_MIN || mixed || (digit && part.len() >= 12)
 }
@@ -182,10 +176,7 @@ fn is_hump_word(word: &str) -> bool {
     }
     let mut rest = without_acronym(word);
     while !rest.is_empty() {
-        let end = rest
-            .match_indices(|c: char| c.is_ascii_uppercase())
-            .map(|(at, _)| at)
-            .find(|at| *at > 0);
+        let end = rest.match_indices(|c: char| c.is_ascii_uppercase()).map(|(at, _)| at).find(|at| *at > 0);
         let (hump, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
         if !is_readable(&hump.to_ascii_lowercase()) || (hump.len() < 2 && word.len() > 1) {
             return false;
@@ -218,10 +209,7 @@ fn is_version(word: &str) -> bool {
         return false;
     };
     let after_major = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    let minor = after_major
-        .strip_prefix("alpha")
-        .or_else(|| after_major.strip_prefix("beta"))
-        .unwrap_or(after_major);
+    let minor = after_major.strip_prefix("alpha").or_else(|| after_major.strip_prefix("beta")).unwrap_or(after_major);
     (1..=3).contains(&(rest.len() - after_major.len())) && minor.len() <= 2 && minor.bytes().all(|b| b.is_ascii_digit())
 }
 
@@ -232,11 +220,7 @@ fn is_readable(word: &str) -> bool {
     }
     let is_vowel = |byte: u8| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
     let only_hexadecimal = word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let longest_run = word
-        .split(|c: char| c.is_ascii() && is_vowel(c as u8))
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
+    let longest_run = word.split(|c: char| c.is_ascii() && is_vowel(c as u8)).map(str::len).max().unwrap_or(0);
     !only_hexadecimal && longest_run <= CONSONANT_RUN_MAX && word.bytes().any(is_vowel)
 }
 

@@ -20,9 +20,7 @@ fn messages(yaml: &str) -> String {
 /// Name of the rule that allows `deployment` to reach `authority`.
 fn allowing_rule(policy: &Policy, deployment: &str, authority: &str) -> Option<String> {
     let claim = Claim::Deployment(DeploymentId::parse(deployment).unwrap());
-    let permit = policy
-        .decide(&Subject::new(claim, None), &authority.parse::<Destination>().unwrap())
-        .ok()?;
+    let permit = policy.decide(&Subject::new(claim, None), &authority.parse::<Destination>().unwrap()).ok()?;
     permit.rule().map(ToString::to_string)
 }
 
@@ -104,10 +102,7 @@ fn yaml_errors_have_a_place_too() {
         ("mode: observe\n---\nmode: enforce\n", "policy.yml:"),
     ] {
         let found = messages(yaml);
-        assert!(
-            found.starts_with(start) && found.lines().count() == 1,
-            "{yaml:?}: {found}"
-        );
+        assert!(found.starts_with(start) && found.lines().count() == 1, "{yaml:?}: {found}");
     }
 }
 
@@ -117,37 +112,25 @@ fn files_are_read_up_to_their_limit() {
     let path = dir.path().join("policy.yml");
     std::fs::write(&path, "mode: enforce\n").unwrap();
     assert_eq!(load(&path, 14).unwrap().mode(), Mode::Enforce);
-    assert!(matches!(
-        load(&path, 13),
-        Err(PolicyLoadError::TooLarge { max_bytes: 13, .. })
-    ));
+    assert!(matches!(load(&path, 13), Err(PolicyLoadError::TooLarge { max_bytes: 13, .. })));
     std::fs::write(&path, "mode: x\n").unwrap();
     let shown = load(&path, 100).unwrap_err().to_string();
     assert!(shown.starts_with(&format!("{}:1:7: mode", path.display())), "{shown}");
     std::fs::write(&path, b"\xff").unwrap();
     assert!(matches!(load(&path, 100), Err(PolicyLoadError::Unreadable { .. })));
-    assert!(matches!(
-        load(&dir.path().join("none"), 100),
-        Err(PolicyLoadError::Unreadable { .. })
-    ));
+    assert!(matches!(load(&dir.path().join("none"), 100), Err(PolicyLoadError::Unreadable { .. })));
 }
 
 #[test]
 fn many_rules_are_read_whole() {
     let mut yaml = String::from("mode: enforce\nrules:\n");
     for rule in 0..2_000 {
-        writeln!(
-            yaml,
-            "- {{name: r{rule}, hosts: [h{rule}.test, '*.s{rule}.test'], for: {{deployments: [d{rule}]}}}}"
-        )
-        .unwrap();
+        writeln!(yaml, "- {{name: r{rule}, hosts: [h{rule}.test, '*.s{rule}.test'], for: {{deployments: [d{rule}]}}}}")
+            .unwrap();
     }
     let policy = policy(&yaml);
     assert_eq!(policy.rule_count(), 2_000);
-    assert_eq!(
-        allowing_rule(&policy, "d1999", "x.s1999.test:443").as_deref(),
-        Some("r1999")
-    );
+    assert_eq!(allowing_rule(&policy, "d1999", "x.s1999.test:443").as_deref(), Some("r1999"));
 }
 
 proptest! {

@@ -59,11 +59,7 @@ fn ipv6_blocks_have_exact_edges() {
         (Class::Reserved, "2001:1::", "2001:1ff:ffff::"),
         (Class::Benchmarking, "2001:2::", "2001:2:0:ffff::"),
         (Class::Public, "2001:200::", "2001:db7:ffff::"),
-        (
-            Class::Documentation,
-            "2001:db8::",
-            "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
-        ),
+        (Class::Documentation, "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
         (Class::Public, "2001:db9::", "2001:ffff::"),
         (Class::Public, "2003::", "3ffe:ffff::"),
         (Class::Documentation, "3fff::", "3fff:fff:ffff::"),
@@ -136,14 +132,8 @@ fn public_answers_pass_in_order() {
 #[test]
 fn one_refused_answer_refuses_all() {
     let private = ip("10.0.0.1");
-    let not_allowed = AddressRefusal::NotAllowed {
-        address: private,
-        class: Class::Private,
-    };
-    let mixed = AddressRefusal::Mixed {
-        address: private,
-        class: Class::Private,
-    };
+    let not_allowed = AddressRefusal::NotAllowed { address: private, class: Class::Private };
+    let mixed = AddressRefusal::Mixed { address: private, class: Class::Private };
     assert_eq!(judge(&ips(&["10.0.0.1"]), &[]), Err(not_allowed));
     assert_eq!(judge(&ips(&["10.0.0.1", "127.0.0.1"]), &[]), Err(not_allowed));
     assert_eq!(judge(&ips(&["8.8.8.8", "10.0.0.1"]), &[]), Err(mixed));
@@ -159,22 +149,13 @@ fn one_refused_answer_refuses_all() {
 #[test]
 fn listed_networks_lift_the_refusal_only_for_what_they_contain() {
     let allowed = ["127.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-    assert_eq!(
-        judge(&ips(&["127.0.0.1", "8.8.8.8"]), &allowed),
-        Ok(ips(&["127.0.0.1", "8.8.8.8"]))
-    );
+    assert_eq!(judge(&ips(&["127.0.0.1", "8.8.8.8"]), &allowed), Ok(ips(&["127.0.0.1", "8.8.8.8"])));
     assert_eq!(judge(&ips(&["::ffff:127.0.0.1"]), &allowed), Ok(ips(&["127.0.0.1"])));
     assert_eq!(judge(&ips(&["fd00:ec2::254"]), &allowed), Ok(ips(&["fd00:ec2::254"])));
-    let loopback = AddressRefusal::NotAllowed {
-        address: ip("::1"),
-        class: Class::Loopback,
-    };
+    let loopback = AddressRefusal::NotAllowed { address: ip("::1"), class: Class::Loopback };
     assert_eq!(judge(&ips(&["::1"]), &allowed), Err(loopback));
     // A 6to4 spelling of an allowed address goes another way than that address.
-    let six_to_four = AddressRefusal::NotAllowed {
-        address: ip("2002:7f00:1::"),
-        class: Class::Loopback,
-    };
+    let six_to_four = AddressRefusal::NotAllowed { address: ip("2002:7f00:1::"), class: Class::Loopback };
     assert_eq!(judge(&ips(&["2002:7f00:1::"]), &allowed), Err(six_to_four));
 }
 

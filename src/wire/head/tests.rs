@@ -15,11 +15,7 @@ fn with_fields(fields: &str) -> String {
 }
 
 fn plain(framing: Framing) -> Head {
-    Head {
-        framing,
-        connect: false,
-        upgrade: false,
-    }
+    Head { framing, connect: false, upgrade: false }
 }
 
 /// Each line is followed by CRLF and a Host field.
@@ -76,22 +72,10 @@ const FIELD_LINES: &[(&str, &str, R)] = &[
     ("LF LF", "Host: a\n\n", R::BareLf),
     ("bare CR in a value", "Host: a\rX: b\r\n\r\n", R::BareCr),
     ("CR CR LF", "Host: a\r\r\n\r\n", R::BareCr),
-    (
-        "obs-fold with space",
-        "Host: a\r\nX: b\r\n c\r\n\r\n",
-        R::ObsoleteFolding,
-    ),
-    (
-        "obs-fold with tab",
-        "Host: a\r\nX: b\r\n\tc\r\n\r\n",
-        R::ObsoleteFolding,
-    ),
+    ("obs-fold with space", "Host: a\r\nX: b\r\n c\r\n\r\n", R::ObsoleteFolding),
+    ("obs-fold with tab", "Host: a\r\nX: b\r\n\tc\r\n\r\n", R::ObsoleteFolding),
     ("folded first field", " Host: a\r\n\r\n", R::ObsoleteFolding),
-    (
-        "P14",
-        "Host: a\r\nTransfer-Encoding : chunked\r\n\r\n",
-        R::WhitespaceBeforeColon,
-    ),
+    ("P14", "Host: a\r\nTransfer-Encoding : chunked\r\n\r\n", R::WhitespaceBeforeColon),
     ("tab before colon", "Host\t: a\r\n\r\n", R::WhitespaceBeforeColon),
     ("no colon", "Host: a\r\nX\r\n\r\n", R::MissingColon),
     ("empty name", "Host: a\r\n: b\r\n\r\n", R::InvalidFieldName),
@@ -146,41 +130,13 @@ const TRANSFER_ENCODINGS: &[(&str, &str)] = &[
 
 /// Fields that contradict each other.
 const LENGTHS: &[(&str, &str, R)] = &[
-    (
-        "P13",
-        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        R::LengthAndTransferEncoding,
-    ),
-    (
-        "TE first",
-        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-        R::LengthAndTransferEncoding,
-    ),
-    (
-        "length 0",
-        "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
-        R::LengthAndTransferEncoding,
-    ),
-    (
-        "P16 unequal",
-        "Content-Length: 5\r\nContent-Length: 6\r\n",
-        R::RepeatedContentLength,
-    ),
-    (
-        "equal",
-        "Content-Length: 5\r\ncontent-length: 5\r\n",
-        R::RepeatedContentLength,
-    ),
-    (
-        "TE.TE",
-        "Transfer-Encoding: chunked\r\nTransfer-encoding: x\r\n",
-        R::UnsupportedTransferEncoding,
-    ),
-    (
-        "TE twice",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        R::UnsupportedTransferEncoding,
-    ),
+    ("P13", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", R::LengthAndTransferEncoding),
+    ("TE first", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", R::LengthAndTransferEncoding),
+    ("length 0", "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", R::LengthAndTransferEncoding),
+    ("P16 unequal", "Content-Length: 5\r\nContent-Length: 6\r\n", R::RepeatedContentLength),
+    ("equal", "Content-Length: 5\r\ncontent-length: 5\r\n", R::RepeatedContentLength),
+    ("TE.TE", "Transfer-Encoding: chunked\r\nTransfer-encoding: x\r\n", R::UnsupportedTransferEncoding),
+    ("TE twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", R::UnsupportedTransferEncoding),
 ];
 
 #[test]
@@ -207,21 +163,9 @@ fn fields_with_one_reading_pass_with_their_framing() {
     let cases = [
         ("no content", "", Framing::Empty),
         ("length 0", "Content-Length: 0\r\n", Framing::Empty),
-        (
-            "whitespace around a length",
-            "content-length:\t 012 \r\n",
-            Framing::Length(12),
-        ),
-        (
-            "2^63 - 1",
-            "Content-Length: 9223372036854775807\r\n",
-            Framing::Length((1 << 63) - 1),
-        ),
-        (
-            "chunked in any case",
-            "TRANSFER-ENCODING:ChunKed\t\r\n",
-            Framing::Chunked,
-        ),
+        ("whitespace around a length", "content-length:\t 012 \r\n", Framing::Length(12)),
+        ("2^63 - 1", "Content-Length: 9223372036854775807\r\n", Framing::Length((1 << 63) - 1)),
+        ("chunked in any case", "TRANSFER-ENCODING:ChunKed\t\r\n", Framing::Chunked),
         ("empty and obs-text values", "X:\r\nY: \u{e9}\t \r\n", Framing::Empty),
     ];
     for (name, fields, framing) in cases {
@@ -243,27 +187,15 @@ fn request_lines_with_one_reading_pass() {
     ] {
         assert_eq!(check(head), Ok(plain(Framing::Empty)), "{head}");
     }
-    let connect = Head {
-        connect: true,
-        ..plain(Framing::Empty)
-    };
-    assert_eq!(
-        check("CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
-        Ok(connect)
-    );
-    let upgrade = Head {
-        upgrade: true,
-        ..plain(Framing::Empty)
-    };
+    let connect = Head { connect: true, ..plain(Framing::Empty) };
+    assert_eq!(check("CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), Ok(connect));
+    let upgrade = Head { upgrade: true, ..plain(Framing::Empty) };
     assert_eq!(check(&with_fields("UPGRADE: websocket\r\n")), Ok(upgrade));
 }
 
 #[test]
 fn the_field_limit_counts_every_line() {
-    let limits = Limits {
-        head_fields_max: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { head_fields_max: 3, ..Limits::default() };
     let check = |fields: &str| check_head(with_fields(fields).as_bytes(), &limits);
     assert_eq!(check("A: 1\r\nA: 2\r\n"), Ok(plain(Framing::Empty)));
     assert_eq!(check("A: 1\r\nA: 2\r\nA: 3\r\n"), Err(R::TooManyFields));
@@ -271,25 +203,10 @@ fn the_field_limit_counts_every_line() {
 
 #[test]
 fn what_cannot_become_http_is_refused_at_its_first_bytes() {
-    assert_eq!(
-        check_method_prefix(b"\x16\x03\x01"),
-        Err(R::InvalidMethod),
-        "a TLS ClientHello"
-    );
-    assert_eq!(
-        check_method_prefix(&[b'A'; METHOD_BYTES_MAX + 1]),
-        Err(R::InvalidMethod)
-    );
-    assert_eq!(
-        check_method_prefix(b"\r\n\x05\x01\x00"),
-        Err(R::InvalidMethod),
-        "SOCKS after an empty line"
-    );
-    assert_eq!(
-        check_method_prefix(b"\r\nGET /\x16"),
-        Ok(()),
-        "only the method is judged"
-    );
+    assert_eq!(check_method_prefix(b"\x16\x03\x01"), Err(R::InvalidMethod), "a TLS ClientHello");
+    assert_eq!(check_method_prefix(&[b'A'; METHOD_BYTES_MAX + 1]), Err(R::InvalidMethod));
+    assert_eq!(check_method_prefix(b"\r\n\x05\x01\x00"), Err(R::InvalidMethod), "SOCKS after an empty line");
+    assert_eq!(check_method_prefix(b"\r\nGET /\x16"), Ok(()), "only the method is judged");
     assert_eq!(check_method_prefix(b""), Ok(()));
 }
 

@@ -33,20 +33,14 @@ async fn interim_responses_go_out_before_the_response_without_waiting_for_it() {
     });
     let serve = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service);
     let talk = async {
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            .await
-            .unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut hints = vec![0; EARLY_HINTS.len() * 2];
         client.read_exact(&mut hints).await.unwrap();
         assert_eq!(hints, EARLY_HINTS.repeat(2), "sent while the response is still awaited");
         release.send(()).unwrap();
         let mut rest = String::new();
         client.read_to_string(&mut rest).await.unwrap();
-        assert!(
-            rest.starts_with("HTTP/1.1 200 OK") && rest.ends_with("\r\n\r\ndone"),
-            "{rest}"
-        );
+        assert!(rest.starts_with("HTTP/1.1 200 OK") && rest.ends_with("\r\n\r\ndone"), "{rest}");
     };
     in_time(async { tokio::join!(talk, async { serve.await.unwrap() }) }).await;
 }
@@ -54,13 +48,7 @@ async fn interim_responses_go_out_before_the_response_without_waiting_for_it() {
 #[tokio::test]
 async fn an_interim_response_never_lands_inside_a_message_or_beyond_its_limit() {
     let (mut client, server) = tokio::io::duplex(1024);
-    let mut io = Inspected::new(
-        server,
-        Limits {
-            interim_bytes_max: EARLY_HINTS.len(),
-            ..Limits::default()
-        },
-    );
+    let mut io = Inspected::new(server, Limits { interim_bytes_max: EARLY_HINTS.len(), ..Limits::default() });
     let handle = io.handle();
     assert!(handle.interim(EARLY_HINTS));
     assert!(!handle.interim(b"x"), "over the limit");

@@ -32,9 +32,7 @@ async fn leave_http(first: &'static str, status: StatusCode, accept: bool) -> (S
             Ok(response)
         }
     });
-    let serve = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
+    let serve = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
     let serve = async {
         let _ = serve.await;
         let upgrade = echo.lock().unwrap().take();
@@ -59,22 +57,12 @@ async fn leave_http(first: &'static str, status: StatusCode, accept: bool) -> (S
 
 #[tokio::test]
 async fn after_connect_and_upgrade_bytes_pass_unchanged_even_those_sent_early() {
-    let (got, _) = leave_http(
-        "CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01\n\n",
-        StatusCode::OK,
-        true,
-    )
-    .await;
-    assert!(
-        got.starts_with("HTTP/1.1 200 OK") && got.ends_with("\r\n\r\n\x16\x03\x01\n\n"),
-        "{got:?}"
-    );
+    let (got, _) =
+        leave_http("CONNECT a.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01\n\n", StatusCode::OK, true).await;
+    assert!(got.starts_with("HTTP/1.1 200 OK") && got.ends_with("\r\n\r\n\x16\x03\x01\n\n"), "{got:?}");
     let upgrade = "GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n\x01\r\n\r\n";
     let (got, _) = leave_http(upgrade, StatusCode::SWITCHING_PROTOCOLS, true).await;
-    assert!(
-        got.starts_with("HTTP/1.1 101") && got.ends_with("\r\n\r\n\x01\r\n\r\n"),
-        "{got:?}"
-    );
+    assert!(got.starts_with("HTTP/1.1 101") && got.ends_with("\r\n\r\n\x01\r\n\r\n"), "{got:?}");
 }
 
 #[tokio::test]
@@ -84,16 +72,9 @@ async fn after_a_refused_connect_or_upgrade_the_next_bytes_are_a_request_head_ag
         "GET /up HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ] {
         let (got, saw) = leave_http(first, StatusCode::FORBIDDEN, false).await;
-        let refused = Saw::Violation {
-            reason: R::RepeatedHost,
-            target: Some("/next".to_owned()),
-            user_agents: Vec::new(),
-        };
+        let refused =
+            Saw::Violation { reason: R::RepeatedHost, target: Some("/next".to_owned()), user_agents: Vec::new() };
         assert_eq!(saw, [refused]);
-        assert_eq!(
-            (count(&got, "HTTP/1.1 403"), count(&got, "HTTP/1.1 400")),
-            (1, 1),
-            "{got}"
-        );
+        assert_eq!((count(&got, "HTTP/1.1 403"), count(&got, "HTTP/1.1 400")), (1, 1), "{got}");
     }
 }

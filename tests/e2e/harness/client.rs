@@ -112,10 +112,7 @@ impl Client {
 
 impl<IO: Read + Write> Client<IO> {
     pub fn over(stream: IO) -> Self {
-        Self {
-            stream,
-            buffered: Vec::new(),
-        }
+        Self { stream, buffered: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -136,11 +133,7 @@ impl<IO: Read + Write> Client<IO> {
         let head = self.until(b"\r\n\r\n");
         let head = String::from_utf8(head).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer {
-            status,
-            head,
-            body: String::new(),
-        };
+        let mut answer = Answer { status, head, body: String::new() };
         let bodiless = method == "HEAD" || (method == "CONNECT" && status == 200) || matches!(status, 101 | 204 | 304);
         if bodiless {
             return answer;
@@ -163,11 +156,7 @@ impl<IO: Read + Write> Client<IO> {
                 let rest = self.buffered.split_off(at + end.len());
                 return std::mem::replace(&mut self.buffered, rest);
             }
-            assert!(
-                self.more() > 0,
-                "closed after {:?}",
-                String::from_utf8_lossy(&self.buffered)
-            );
+            assert!(self.more() > 0, "closed after {:?}", String::from_utf8_lossy(&self.buffered));
         }
     }
 
@@ -207,14 +196,7 @@ impl<IO: Read + Write> Client<IO> {
                 self.buffered.extend_from_slice(&chunk[..read]);
                 read
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
-                ) =>
-            {
-                0
-            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => 0,
             Err(error) => panic!("reading: {error}"),
         }
     }

@@ -47,11 +47,7 @@ impl GateBuilder {
     }
 
     pub fn without_loopback() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            flags: Vec::new(),
-            config: None,
-        }
+        Self { dir: tempfile::tempdir().unwrap(), flags: Vec::new(), config: None }
     }
 
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
@@ -95,21 +91,10 @@ impl GateBuilder {
         if !self.config.as_ref().is_some_and(|yaml| yaml.contains("listeners:")) {
             args.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
         }
-        args.extend([
-            "--data-dir".to_owned(),
-            path("data"),
-            "--ca-cert".to_owned(),
-            path("ca.pem"),
-        ]);
+        args.extend(["--data-dir".to_owned(), path("data"), "--ca-cert".to_owned(), path("ca.pem")]);
         args.extend(["--ca-key".to_owned(), path("ca.key")]);
         args.extend(self.flags);
-        let mut gate = Gate {
-            dir: self.dir,
-            args,
-            child: None,
-            listeners: Vec::new(),
-            log: Arc::default(),
-        };
+        let mut gate = Gate { dir: self.dir, args, child: None, listeners: Vec::new(), log: Arc::default() };
         gate.spawn();
         gate
     }
@@ -226,25 +211,16 @@ impl Gate {
             .arg(self.data_dir())
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "records: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "records: {}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
-        let mut rows: Vec<Row> = text
-            .lines()
-            .map(|line| Row(serde_json::from_str(line).unwrap()))
-            .collect();
+        let mut rows: Vec<Row> = text.lines().map(|line| Row(serde_json::from_str(line).unwrap())).collect();
         rows.sort_by_key(|row| (row.get("event_time"), row.get("event_id")));
         rows
     }
 
     /// The rows, once there are `count` of them; more is a failure.
     pub fn rows_of(&self, count: usize) -> Vec<Row> {
-        let rows = eventually(&format!("{count} rows"), || {
-            Some(self.rows()).filter(|rows| rows.len() >= count)
-        });
+        let rows = eventually(&format!("{count} rows"), || Some(self.rows()).filter(|rows| rows.len() >= count));
         assert_eq!(rows.len(), count, "{rows:#?}");
         rows
     }
@@ -257,11 +233,7 @@ impl Gate {
     /// Whether nothing at all reached this origin.
     #[expect(clippy::unused_self, reason = "it reads as what this gate did not do")]
     pub fn assert_untouched(&self, origin: &Origin) {
-        assert_eq!(
-            (origin.connections(), origin.seen().len()),
-            (0, 0),
-            "something reached the origin"
-        );
+        assert_eq!((origin.connections(), origin.seen().len()), (0, 0), "something reached the origin");
     }
 }
 

@@ -63,11 +63,7 @@ impl Http2 {
                 sender.ready().await.unwrap();
                 let (head, body) = sender.send_request(request).await.unwrap().into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                (
-                    head.status.as_u16(),
-                    head.headers,
-                    String::from_utf8(body.to_vec()).unwrap(),
-                )
+                (head.status.as_u16(), head.headers, String::from_utf8(body.to_vec()).unwrap())
             };
             tokio::time::timeout(DEADLINE, answering).await.unwrap()
         })

@@ -32,11 +32,8 @@ impl Seen {
 
 /// A complete response with a length.
 pub fn respond(status: u16, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nContent-Type: text/plain\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nContent-Type: text/plain\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 /// A CA for origins and the certificates it signs.
@@ -53,10 +50,7 @@ impl TestCa {
         let name = format!("Test origin CA {}", uuid::Uuid::new_v4());
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        }
+        Self { issuer: Issuer::new(params, key), pem }
     }
 
     pub fn write_pem(&self, path: &PathBuf) {
@@ -102,9 +96,7 @@ impl Origin {
 
     /// The same over TLS, for these names.
     pub fn https(ca: &TestCa, names: &[&str]) -> Self {
-        Self::serving(Some(ca.server(names)), |_, stream| {
-            stream.write_all(&respond(200, "hello")).is_ok()
-        })
+        Self::serving(Some(ca.server(names)), |_, stream| stream.write_all(&respond(200, "hello")).is_ok())
     }
 
     /// Gives each request to `handler`, which writes the response and says whether the connection is kept.
@@ -158,11 +150,7 @@ impl Origin {
                 thread::spawn(move || talk(stream, &log));
             }
         });
-        Self {
-            address,
-            seen,
-            accepted,
-        }
+        Self { address, seen, accepted }
     }
 
     pub fn port(&self) -> u16 {
@@ -205,12 +193,7 @@ fn read_request<R: BufRead>(reader: &mut R) -> Option<Seen> {
     }
     let mut words = lines.first()?.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut seen = Seen {
-        method,
-        target,
-        fields: lines.split_off(1),
-        body: Vec::new(),
-    };
+    let mut seen = Seen { method, target, fields: lines.split_off(1), body: Vec::new() };
     seen.body = if seen.field("transfer-encoding").is_some() {
         read_chunked(reader)?
     } else {

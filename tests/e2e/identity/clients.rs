@@ -42,15 +42,9 @@ fn a_request_without_the_right_credentials_is_challenged_and_recorded_with_what_
         let fields = format!("{credentials}{}", agent("axios/1 elastic (deployment:d1)"));
         assert_challenged(&ask(&mut gate.client(), "a.test", &origin, &fields));
         let row = newest(&gate, number + 1);
-        assert_eq!(
-            row.columns(["outcome", "decision", "deny_reason"]),
-            ["denied", "deny", "client_not_authenticated"]
-        );
+        assert_eq!(row.columns(["outcome", "decision", "deny_reason"]), ["denied", "deny", "client_not_authenticated"]);
         assert_eq!(row.columns(IDENTITY), ["claimed", "d1", "", ""], "{credentials}");
-        assert_eq!(
-            row.columns(["kind", "host", "status", "dns_us"]),
-            ["http", "a.test", "407", ""]
-        );
+        assert_eq!(row.columns(["kind", "host", "status", "dns_us"]), ["http", "a.test", "407", ""]);
     }
     gate.assert_untouched(&origin);
 }
@@ -62,16 +56,11 @@ fn a_connect_without_the_right_credentials_is_challenged_and_closed() {
     let authority = format!("a.test:{}", origin.port());
     for (number, credentials) in ["", WRONG].iter().enumerate() {
         let mut client = gate.client();
-        client.send(format!(
-            "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{credentials}\r\n"
-        ));
+        client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{credentials}\r\n"));
         assert_challenged(&client.answer_to("CONNECT"));
         assert_eq!(client.rest(), b"");
         let row = newest(&gate, number + 1);
-        assert_eq!(
-            row.columns(["kind", "deny_reason", "host"]),
-            ["connect", "client_not_authenticated", "a.test"]
-        );
+        assert_eq!(row.columns(["kind", "deny_reason", "host"]), ["connect", "client_not_authenticated", "a.test"]);
         assert_eq!(row.columns(["connect_host", "status"]), [&authority, "407"]);
     }
     gate.assert_untouched(&origin);
@@ -83,43 +72,19 @@ fn a_claim_is_verified_against_the_ids_the_client_is_bound_to() {
     let gate = gate(&format!("{BASIC}{ENFORCING}")).start();
     let mut client = gate.client();
     let fields = |value: &str| format!("{RIGHT}{}", agent(value));
-    assert_eq!(
-        ask(
-            &mut client,
-            "a.test",
-            &origin,
-            &fields("axios/1 elastic (deployment:d2)")
-        )
-        .status,
-        200
-    );
+    assert_eq!(ask(&mut client, "a.test", &origin, &fields("axios/1 elastic (deployment:d2)")).status, 200);
     assert_eq!(ask(&mut client, "a.test", &origin, &fields("axios/1")).status, 200);
     for (claim, named) in [("deployment:d3", "deployment"), ("project:d1", "project")] {
-        let answer = ask(
-            &mut gate.client(),
-            "a.test",
-            &origin,
-            &fields(&format!("axios/1 elastic ({claim})")),
-        );
-        assert_eq!(
-            (answer.status, &answer.json()["reason"]),
-            (403, &Value::from("identity_mismatch"))
-        );
+        let answer = ask(&mut gate.client(), "a.test", &origin, &fields(&format!("axios/1 elastic ({claim})")));
+        assert_eq!((answer.status, &answer.json()["reason"]), (403, &Value::from("identity_mismatch")));
         assert_eq!(answer.json()[named], claim.split_once(':').unwrap().1);
     }
     let rows = gate.rows_of(4);
     assert_eq!(rows[0].columns(IDENTITY), ["verified", "d2", "", "kibana"]);
-    assert_eq!(
-        rows[1].columns(IDENTITY),
-        ["absent", "", "", "kibana"],
-        "two bound ids: which one is not known"
-    );
+    assert_eq!(rows[1].columns(IDENTITY), ["absent", "", "", "kibana"], "two bound ids: which one is not known");
     assert_eq!(rows[2].columns(IDENTITY), ["mismatch", "d3", "", "kibana"]);
     assert_eq!(rows[3].columns(IDENTITY), ["mismatch", "", "d1", "kibana"]);
-    assert_eq!(
-        rows[2].columns(["outcome", "decision", "deny_reason"]),
-        ["denied", "deny", "identity_mismatch"]
-    );
+    assert_eq!(rows[2].columns(["outcome", "decision", "deny_reason"]), ["denied", "deny", "identity_mismatch"]);
     assert_eq!(rows[2].columns(["policy_rule", "dns_us"]), ["all", ""]);
     assert_eq!(origin.seen().len(), 2);
 }
@@ -131,10 +96,7 @@ fn a_claim_the_client_is_not_bound_to_passes_when_observing_and_is_recorded_as_w
     let fields = format!("{RIGHT}{}", agent("axios/1 elastic (deployment:d3)"));
     assert_eq!(ask(&mut gate.client(), "a.test", &origin, &fields).status, 200);
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "decision", "deny_reason"]),
-        ["completed", "would_deny", "identity_mismatch"]
-    );
+    assert_eq!(row.columns(["outcome", "decision", "deny_reason"]), ["completed", "would_deny", "identity_mismatch"]);
     assert_eq!(row.columns(IDENTITY), ["mismatch", "d3", "", "kibana"]);
 }
 
@@ -145,12 +107,7 @@ fn a_client_bound_to_one_id_speaks_for_it_without_saying_so() {
     let rule = "
 policy: {mode: enforce, rules: [{name: only-d1, hosts: [a.test], for: {deployments: [d1]}}]}";
     let gate = gate(&format!("{bound}{rule}")).start();
-    let answer = ask(
-        &mut gate.client(),
-        "a.test",
-        &origin,
-        &format!("{RIGHT}{}", agent("nodemailer/8")),
-    );
+    let answer = ask(&mut gate.client(), "a.test", &origin, &format!("{RIGHT}{}", agent("nodemailer/8")));
     assert_eq!(answer.status, 200);
     let row = gate.row();
     assert_eq!(row.columns(IDENTITY), ["bound", "d1", "", "kibana"]);
@@ -166,14 +123,8 @@ fn credentials_never_reach_the_origin_nor_the_audit_trail() {
     let fields = format!("{RIGHT}x-tollgate-client: t0ken\r\nAuthorization: Basic b3JpZ2luOnM=\r\nX-Other: stays\r\n");
     assert_eq!(ask(&mut gate.client(), "a.test", &origin, &fields).status, 200);
     let seen = origin.seen().remove(0);
-    assert_eq!(
-        (seen.field("proxy-authorization"), seen.field("x-tollgate-client")),
-        (None, None)
-    );
-    assert_eq!(
-        (seen.field("authorization"), seen.field("x-other")),
-        (Some("Basic b3JpZ2luOnM="), Some("stays"))
-    );
+    assert_eq!((seen.field("proxy-authorization"), seen.field("x-tollgate-client")), (None, None));
+    assert_eq!((seen.field("authorization"), seen.field("x-other")), (Some("Basic b3JpZ2luOnM="), Some("stays")));
     let row = gate.row();
     assert_eq!(row.get("client_identity"), "kibana");
     for secret in ["t0ken", "changeme", "ZWxhc3RpYzpjaGFuZ2VtZQ", "b3JpZ2luOnM"] {
@@ -205,16 +156,10 @@ fn a_header_on_the_connect_identifies_every_request_in_the_tunnel() {
         assert_eq!(answer.status, status, "{claim}");
     }
     let rows = gate.rows_of(4);
-    let assurances: Vec<_> = rows
-        .iter()
-        .map(|row| row.columns(["id_assurance", "project_id", "client_identity"]))
-        .collect();
-    let expected = [
-        ["absent", "", ""],
-        ["verified", "p1", "cloud"],
-        ["bound", "p1", "cloud"],
-        ["mismatch", "p2", "cloud"],
-    ];
+    let assurances: Vec<_> =
+        rows.iter().map(|row| row.columns(["id_assurance", "project_id", "client_identity"])).collect();
+    let expected =
+        [["absent", "", ""], ["verified", "p1", "cloud"], ["bound", "p1", "cloud"], ["mismatch", "p2", "cloud"]];
     assert_eq!(assurances, expected);
     assert_eq!(origin.seen().len(), 2);
     assert!(
@@ -232,17 +177,12 @@ fn a_tunnel_refused_for_its_server_name_says_whose_it_was() {
     let gate = gate(clients).start();
     let mut client = gate.client();
     let authority = format!("a.test:{}", origin.port());
-    client.send(format!(
-        "CONNECT {authority} HTTP/1.1\r\nHost: a.test\r\nX-Elastic-Client: kbn-1\r\n\r\n"
-    ));
+    client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: a.test\r\nX-Elastic-Client: kbn-1\r\n\r\n"));
     assert_eq!(client.answer_to("CONNECT").status, 200);
     assert!(client.secure(&gate.ca_pem(), "b.test").is_err());
     gate.assert_untouched(&origin);
     let row = gate.row();
-    assert_eq!(
-        row.columns(["deny_reason", "sni", "host"]),
-        ["sni_mismatch", "b.test", "a.test"]
-    );
+    assert_eq!(row.columns(["deny_reason", "sni", "host"]), ["sni_mismatch", "b.test", "a.test"]);
     assert_eq!(row.columns(IDENTITY), ["bound", "", "p1", "cloud"]);
 }
 
@@ -254,14 +194,7 @@ clients: [{name: kibana-one, listener: one, deployments: [d1]}, {name: kibana-tw
     let origin = Origin::http();
     let gate = gate(&format!("{config}{ENFORCING}")).start();
     let fields = agent("axios/1 elastic (deployment:d1)");
-    let ask = |listener: usize| {
-        ask(
-            &mut Client::connect(gate.listener(listener)),
-            "a.test",
-            &origin,
-            &fields,
-        )
-    };
+    let ask = |listener: usize| ask(&mut Client::connect(gate.listener(listener)), "a.test", &origin, &fields);
     assert_eq!(ask(0).status, 200);
     assert_eq!(ask(1).json()["reason"], "identity_mismatch");
     assert_challenged(&ask(2));
@@ -289,17 +222,8 @@ clients:
     assert_eq!(from(1).json()["reason"], "identity_mismatch");
     assert_challenged(&ask(&mut gate.client(), "a.test", &origin, &fields));
     let rows = gate.rows_of(3);
-    assert_eq!(
-        rows[0].columns(["client_ip", "client_identity", "id_assurance"]),
-        ["127.0.2.9", "rack", "verified"]
-    );
-    assert_eq!(
-        rows[1].columns(["client_ip", "client_identity", "id_assurance"]),
-        ["127.0.2.1", "site", "mismatch"]
-    );
-    assert_eq!(
-        rows[2].columns(["client_ip", "client_identity", "id_assurance"]),
-        ["127.0.0.1", "", "claimed"]
-    );
+    assert_eq!(rows[0].columns(["client_ip", "client_identity", "id_assurance"]), ["127.0.2.9", "rack", "verified"]);
+    assert_eq!(rows[1].columns(["client_ip", "client_identity", "id_assurance"]), ["127.0.2.1", "site", "mismatch"]);
+    assert_eq!(rows[2].columns(["client_ip", "client_identity", "id_assurance"]), ["127.0.0.1", "", "claimed"]);
     assert_eq!(origin.seen().len(), 1);
 }

@@ -13,10 +13,7 @@ policy:
 
 fn gate(mode: &str) -> GateBuilder {
     let gate = Gate::builder().config(&POLICY.replace("enforce", mode));
-    gate.resolve("one.test")
-        .resolve("two.test")
-        .resolve("both.test")
-        .resolve("other.test")
+    gate.resolve("one.test").resolve("two.test").resolve("both.test").resolve("other.test")
 }
 
 /// What a request is, and what is to come of it.
@@ -27,26 +24,10 @@ struct Call {
 }
 
 const CALLS: [Call; 4] = [
-    Call {
-        host: "one.test",
-        deployment: "d1",
-        allowed: true,
-    },
-    Call {
-        host: "two.test",
-        deployment: "d2",
-        allowed: true,
-    },
-    Call {
-        host: "two.test",
-        deployment: "d1",
-        allowed: false,
-    },
-    Call {
-        host: "one.test",
-        deployment: "d2",
-        allowed: false,
-    },
+    Call { host: "one.test", deployment: "d1", allowed: true },
+    Call { host: "two.test", deployment: "d2", allowed: true },
+    Call { host: "two.test", deployment: "d1", allowed: false },
+    Call { host: "one.test", deployment: "d2", allowed: false },
 ];
 
 fn request(target: &str, authority: &str, deployment: &str) -> String {
@@ -60,23 +41,12 @@ fn assert_refused_by(answer: &Answer, rule: &str, deployment: &str) {
     let told = ["reason", "rule", "deployment"].map(|key| json[key].as_str().unwrap().to_owned());
     assert_eq!(told, ["subject_not_allowed", rule, deployment]);
     let (message, event) = (json["message"].as_str().unwrap(), json["event_id"].as_str().unwrap());
-    assert!(
-        message.contains(&format!("policy rule \"{rule}\"")) && message.contains(event),
-        "{message}"
-    );
+    assert!(message.contains(&format!("policy rule \"{rule}\"")) && message.contains(event), "{message}");
 }
 
 fn assert_row(row: &Row, rule: &str, deployment: &str, allowed: bool) {
-    let expected = if allowed {
-        ["completed", "allow", ""]
-    } else {
-        ["denied", "deny", "subject_not_allowed"]
-    };
-    assert_eq!(
-        row.columns(["outcome", "decision", "deny_reason"]),
-        expected,
-        "{row:#?}"
-    );
+    let expected = if allowed { ["completed", "allow", ""] } else { ["denied", "deny", "subject_not_allowed"] };
+    assert_eq!(row.columns(["outcome", "decision", "deny_reason"]), expected, "{row:#?}");
     assert_eq!(row.columns(IDENTITY), ["claimed", deployment, "", ""]);
     assert_eq!(row.get("policy_rule"), rule);
     assert_eq!(row.get("policy_hash").len(), 64);
@@ -100,11 +70,7 @@ fn each_deployment_reaches_its_own_host_and_not_the_others_over_one_connection()
     for (row, call) in rows.iter().zip(&CALLS) {
         assert_row(row, call.host.trim_end_matches(".test"), call.deployment, call.allowed);
     }
-    assert!(
-        rows.iter()
-            .all(|row| row.get("client_port") == rows[0].get("client_port")),
-        "one connection"
-    );
+    assert!(rows.iter().all(|row| row.get("client_port") == rows[0].get("client_port")), "one connection");
     assert_eq!(origin.seen().len(), 2);
 }
 
@@ -126,10 +92,7 @@ fn calls_of_two_deployments_in_one_tunnel_are_judged_one_by_one() {
         let rows = gate.rows_of(3);
         for (row, (deployment, allowed)) in rows.iter().zip([(own, true), (other, false), (own, true)]) {
             assert_row(row, rule, deployment, allowed);
-            assert_eq!(
-                row.columns(["kind", "connect_host", "host"]),
-                ["intercepted", &authority, host]
-            );
+            assert_eq!(row.columns(["kind", "connect_host", "host"]), ["intercepted", &authority, host]);
         }
         assert_eq!(rows[1].get("dns_us"), "", "nothing is resolved for a refused call");
         assert_eq!(origin.seen().len() - before, 2);
@@ -141,24 +104,13 @@ fn a_host_that_no_rule_names_is_refused_for_everyone_by_no_rule() {
     let origin = Origin::http();
     let gate = gate("enforce").start();
     let authority = format!("other.test:{}", origin.port());
-    let answer = gate
-        .client()
-        .ask(request(&format!("http://{authority}/"), &authority, "d1"));
-    assert_eq!(
-        (answer.status, answer.json()["reason"].as_str()),
-        (403, Some("host_not_allowed"))
-    );
+    let answer = gate.client().ask(request(&format!("http://{authority}/"), &authority, "d1"));
+    assert_eq!((answer.status, answer.json()["reason"].as_str()), (403, Some("host_not_allowed")));
     assert_eq!(answer.json()["rule"], serde_json::Value::Null);
     gate.assert_untouched(&origin);
     let row = gate.row();
-    assert_eq!(
-        row.columns(["outcome", "deny_reason", "policy_rule"]),
-        ["denied", "host_not_allowed", ""]
-    );
-    assert_eq!(
-        (row.get("deployment_id").as_str(), row.get("policy_hash").len()),
-        ("d1", 64)
-    );
+    assert_eq!(row.columns(["outcome", "deny_reason", "policy_rule"]), ["denied", "host_not_allowed", ""]);
+    assert_eq!((row.get("deployment_id").as_str(), row.get("policy_hash").len()), ("d1", 64));
 }
 
 #[test]
@@ -169,27 +121,14 @@ fn the_same_calls_pass_when_observing_and_the_rows_say_what_enforcing_would_refu
     let calls = [("one.test", "d1"), ("one.test", "d2"), ("other.test", "d1")];
     for (host, deployment) in calls {
         let authority = format!("{host}:{}", origin.port());
-        assert_eq!(
-            client
-                .ask(request(&format!("http://{authority}/"), &authority, deployment))
-                .status,
-            200
-        );
+        assert_eq!(client.ask(request(&format!("http://{authority}/"), &authority, deployment)).status, 200);
     }
     let rows = gate.rows_of(3);
-    let verdicts = rows
-        .iter()
-        .map(|row| row.columns(["decision", "deny_reason", "policy_rule"]));
-    let expected = [
-        ["allow", "", "one"],
-        ["would_deny", "subject_not_allowed", "one"],
-        ["would_deny", "host_not_allowed", ""],
-    ];
+    let verdicts = rows.iter().map(|row| row.columns(["decision", "deny_reason", "policy_rule"]));
+    let expected =
+        [["allow", "", "one"], ["would_deny", "subject_not_allowed", "one"], ["would_deny", "host_not_allowed", ""]];
     assert!(verdicts.eq(expected.map(|row| row.map(str::to_owned))), "{rows:#?}");
-    assert!(
-        rows.iter()
-            .all(|row| row.columns(["outcome", "status"]) == ["completed", "200"])
-    );
+    assert!(rows.iter().all(|row| row.columns(["outcome", "status"]) == ["completed", "200"]));
     assert_eq!(origin.seen().len(), 3);
 }
 
@@ -198,22 +137,13 @@ fn a_rule_for_a_deployment_and_a_project_admits_either_but_no_deployment_named_l
     let origin = Origin::http();
     let gate = gate("enforce").start();
     let authority = format!("both.test:{}", origin.port());
-    let cases = [
-        ("deployment:d1", 200),
-        ("project:p1", 200),
-        ("deployment:p1", 403),
-        ("project:d1", 403),
-    ];
+    let cases = [("deployment:d1", 200), ("project:p1", 200), ("deployment:p1", 403), ("project:d1", 403)];
     for (number, (claim, status)) in cases.iter().enumerate() {
         let agent = agent(&format!("axios/1 elastic ({claim})"));
         let request = format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n{agent}\r\n");
         assert_eq!(gate.client().ask(request).status, *status, "{claim}");
         let row = gate.rows_of(number + 1).pop().unwrap();
-        assert_eq!(
-            row.columns(["policy_rule", "status"]),
-            ["both".to_owned(), status.to_string()],
-            "{claim}"
-        );
+        assert_eq!(row.columns(["policy_rule", "status"]), ["both".to_owned(), status.to_string()], "{claim}");
     }
     assert_eq!(origin.seen().len(), 2);
 }
@@ -223,9 +153,7 @@ fn the_flag_enforces_a_policy_whose_file_only_observes() {
     let origin = Origin::http();
     let gate = gate("observe").enforce().start();
     let authority = format!("one.test:{}", origin.port());
-    let answer = gate
-        .client()
-        .ask(request(&format!("http://{authority}/"), &authority, "d2"));
+    let answer = gate.client().ask(request(&format!("http://{authority}/"), &authority, "d2"));
     assert_refused_by(&answer, "one", "d2");
     gate.assert_untouched(&origin);
     assert_row(&gate.row(), "one", "d2", false);

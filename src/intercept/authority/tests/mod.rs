@@ -61,11 +61,7 @@ impl AsPem for KeyPair {
 
 fn ca_params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    set_validity(
-        &mut params,
-        unix_s(now()) - seconds(BACKDATE),
-        unix_s(now()) + seconds(CA_VALID),
-    );
+    set_validity(&mut params, unix_s(now()) - seconds(BACKDATE), unix_s(now()) + seconds(CA_VALID));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params.distinguished_name = DistinguishedName::new();
@@ -99,14 +95,10 @@ fn client_accepts(
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .unwrap();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap());
     let (leaf, others) = chain.split_first().unwrap();
-    verifier
-        .verify_server_cert(leaf, others, &ServerName::try_from(name).unwrap(), &[], at)
-        .is_ok()
+    verifier.verify_server_cert(leaf, others, &ServerName::try_from(name).unwrap(), &[], at).is_ok()
 }
 
 fn extension<'a>(
@@ -129,10 +121,8 @@ fn a_ca_is_made_once_and_found_again() {
     let again = Authority::load_or_create(&settings, now()).unwrap();
     assert!(!again.created());
     assert_eq!(again.certificate(), authority.certificate());
-    let mut left: Vec<_> = fs::read_dir(directory.path().join("certs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let mut left: Vec<_> =
+        fs::read_dir(directory.path().join("certs")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["ca.key", "ca.pem"]);
 }
@@ -146,42 +136,24 @@ fn the_made_ca_may_sign_leaves_and_no_other_ca() {
     assert_eq!(constraints.value.path_len_constraint, Some(0));
     let usage = x509.key_usage().unwrap().unwrap().value;
     assert_eq!(usage.flags, 0b110_0000, "keyCertSign and cRLSign only");
-    assert!(
-        authority
-            .certificate()
-            .subject()
-            .starts_with("CN=Tollgate interception CA ")
-    );
+    assert!(authority.certificate().subject().starts_with("CN=Tollgate interception CA "));
 }
 
 #[test]
 fn clients_accept_leaves_for_their_host_only() {
     let (_directory, authority) = made();
     let root = authority.certificate().der();
-    for name in [
-        "hooks.slack.com",
-        "with_underscore.example.com",
-        "192.0.2.7",
-        "2001:db8::7",
-    ] {
+    for name in ["hooks.slack.com", "with_underscore.example.com", "192.0.2.7", "2001:db8::7"] {
         let leaf = authority.leaf(&host(name), now()).unwrap();
         assert_eq!(leaf.cert.len(), 1, "clients have the root themselves");
         assert!(client_accepts(root, &leaf.cert, name, now()), "{name}");
-        assert!(
-            client_accepts(root, &leaf.cert, name, now() - Duration::from_secs(2 * DAY_S - 60)),
-            "{name}"
-        );
+        assert!(client_accepts(root, &leaf.cert, name, now() - Duration::from_secs(2 * DAY_S - 60)), "{name}");
         assert!(!client_accepts(root, &leaf.cert, "other.example.com", now()), "{name}");
         leaf.keys_match().unwrap();
     }
     let other = made().1;
     let leaf = authority.leaf(&host("hooks.slack.com"), now()).unwrap();
-    assert!(!client_accepts(
-        other.certificate().der(),
-        &leaf.cert,
-        "hooks.slack.com",
-        now()
-    ));
+    assert!(!client_accepts(other.certificate().der(), &leaf.cert, "hooks.slack.com", now()));
 }
 
 #[test]
@@ -191,24 +163,18 @@ fn a_leaf_follows_the_rules_strict_clients_check() {
     let (_, x509) = parse_x509_certificate(&leaf.cert[0]).unwrap();
     let (_, ca) = parse_x509_certificate(authority.certificate().der()).unwrap();
 
-    let Some(ParsedExtension::SubjectKeyIdentifier(ski)) = extension(&ca, |extension| {
-        matches!(extension, ParsedExtension::SubjectKeyIdentifier(_))
-    }) else {
+    let Some(ParsedExtension::SubjectKeyIdentifier(ski)) =
+        extension(&ca, |extension| matches!(extension, ParsedExtension::SubjectKeyIdentifier(_)))
+    else {
         panic!("the CA has no SKI")
     };
-    let Some(ParsedExtension::AuthorityKeyIdentifier(aki)) = extension(&x509, |extension| {
-        matches!(extension, ParsedExtension::AuthorityKeyIdentifier(_))
-    }) else {
+    let Some(ParsedExtension::AuthorityKeyIdentifier(aki)) =
+        extension(&x509, |extension| matches!(extension, ParsedExtension::AuthorityKeyIdentifier(_)))
+    else {
         panic!("the leaf has no AKI")
     };
     assert_eq!(aki.key_identifier.as_ref().unwrap().0, ski.0);
-    assert!(
-        extension(&x509, |extension| matches!(
-            extension,
-            ParsedExtension::SubjectKeyIdentifier(_)
-        ))
-        .is_none()
-    );
+    assert!(extension(&x509, |extension| matches!(extension, ParsedExtension::SubjectKeyIdentifier(_))).is_none());
     assert!(x509.basic_constraints().unwrap().is_none());
 
     let usage = x509.key_usage().unwrap().unwrap();
@@ -242,10 +208,7 @@ fn serials_differ_and_are_positive() {
 fn a_host_too_long_for_a_common_name_goes_into_a_critical_subject_alt_name() {
     let (_directory, authority) = made();
     for (length, in_subject) in [(63, true), (64, false)] {
-        let name = format!(
-            "{}.example.com",
-            "a".repeat(30) + "." + &"b".repeat(length - 30 - 1 - 12)
-        );
+        let name = format!("{}.example.com", "a".repeat(30) + "." + &"b".repeat(length - 30 - 1 - 12));
         assert_eq!(name.len(), length);
         let leaf = authority.leaf(&host(&name), now()).unwrap();
         let (_, x509) = parse_x509_certificate(&leaf.cert[0]).unwrap();
@@ -272,10 +235,7 @@ fn a_leaf_never_outlives_its_ca_nor_predates_it() {
     assert_eq!(x509.validity().not_after.timestamp(), not_after_s);
 
     let later = now() + Duration::from_secs(3601);
-    assert!(matches!(
-        authority.leaf(&host("a.example"), later),
-        Err(LeafError::CaExpired)
-    ));
+    assert!(matches!(authority.leaf(&host("a.example"), later), Err(LeafError::CaExpired)));
     assert_eq!(
         Authority::load_existing(&settings, later).unwrap_err().to_string(),
         format!(
@@ -310,12 +270,8 @@ fn rsa_and_p384_cas_sign_with_their_own_key_identifier() {
         let leaf = authority.leaf(&host("a.example"), now()).unwrap();
         assert!(client_accepts(certificate.der(), &leaf.cert, "a.example", now()));
         let (_, x509) = parse_x509_certificate(&leaf.cert[0]).unwrap();
-        let aki = extension(&x509, |extension| {
-            matches!(extension, ParsedExtension::AuthorityKeyIdentifier(_))
-        });
-        let Some(ParsedExtension::AuthorityKeyIdentifier(aki)) = aki else {
-            panic!("no AKI")
-        };
+        let aki = extension(&x509, |extension| matches!(extension, ParsedExtension::AuthorityKeyIdentifier(_)));
+        let Some(ParsedExtension::AuthorityKeyIdentifier(aki)) = aki else { panic!("no AKI") };
         assert_eq!(aki.key_identifier.as_ref().unwrap().0, [1, 2, 3]);
     }
 }
@@ -346,15 +302,7 @@ fn openssl_accepts_a_leaf_strictly() {
     let leaf_file = directory.path().join("leaf.pem");
     fs::write(&leaf_file, pem_of(&leaf.cert[0])).unwrap();
     let verified = Command::new("openssl")
-        .args([
-            "verify",
-            "-x509_strict",
-            "-purpose",
-            "sslserver",
-            "-verify_hostname",
-            "hooks.slack.com",
-            "-CAfile",
-        ])
+        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "hooks.slack.com", "-CAfile"])
         .arg(authority.certificate().path())
         .arg(&leaf_file)
         .output();
@@ -375,10 +323,7 @@ fn the_certificate_is_described_as_openssl_does() {
         .arg(certificate.path())
         .output();
     if let Ok(output) = output {
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            format!("sha256 Fingerprint={fingerprint}\n")
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("sha256 Fingerprint={fingerprint}\n"));
     }
     assert_eq!(certificate.pem().as_bytes(), fs::read(certificate.path()).unwrap());
     let expected = format!(

@@ -77,24 +77,15 @@ fn unusable_files_are_named_with_the_remedy() {
     let (cert, key) = (settings.cert_file.display(), settings.key_file.display());
     let good_key = fs::read(&settings.key_file).unwrap();
 
-    fs::write(
-        &settings.key_file,
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-    )
-    .unwrap();
+    fs::write(&settings.key_file, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+        .unwrap();
     assert_eq!(
         refused(&settings),
         format!(
             "{key}: no unencrypted PEM private key in it; decrypt it with `openssl pkey -in {key} -out KEY` and use that file"
         )
     );
-    fs::write(
-        &settings.key_file,
-        KeyPair::generate_for(&rcgen::PKCS_ED25519)
-            .unwrap()
-            .serialize_der_as_pem(),
-    )
-    .unwrap();
+    fs::write(&settings.key_file, KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_der_as_pem()).unwrap();
     assert_eq!(
         refused(&settings),
         format!("{key}: the key is not RSA (2048 bits or more), ECDSA P-256 or ECDSA P-384; use a CA with such a key")
@@ -112,10 +103,7 @@ fn unusable_files_are_named_with_the_remedy() {
         format!("{cert}: the first certificate cannot be read as X.509; check it with `openssl x509 -text -in {cert}`")
     );
     fs::write(&settings.cert_file, vec![b'x'; 1024 * 1024 + 1]).unwrap();
-    assert_eq!(
-        refused(&settings),
-        format!("{cert}: larger than 1048576 bytes; this is not a CA certificate or key")
-    );
+    assert_eq!(refused(&settings), format!("{cert}: larger than 1048576 bytes; this is not a CA certificate or key"));
 }
 
 #[test]
@@ -124,10 +112,7 @@ fn an_unwritable_place_is_named() {
     fs::write(directory.path().join("certs"), "a file where a directory is wanted").unwrap();
     let settings = settings(directory.path());
     let text = refused(&settings);
-    assert!(
-        text.starts_with(&format!("{}: cannot be ", settings.cert_file.display())),
-        "{text}"
-    );
+    assert!(text.starts_with(&format!("{}: cannot be ", settings.cert_file.display())), "{text}");
 }
 
 #[test]
