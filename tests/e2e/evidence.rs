@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, prlimit};
 use tollgate::journal::segment;
 
-use crate::harness::{Answer, Client, Gate, Origin, eventually, respond};
+use crate::harness::{Answer, Client, Gate, Origin, Row, eventually, respond};
 
 fn call(authority: &str, id: &str) -> String {
     format!(
@@ -173,18 +173,19 @@ fn assert_service_stops_and_resumes(break_storage: impl Fn(&Gate), mend_storage:
     });
     assert_eq!(resumed.body, "hello");
     assert_eq!(origin.seen().len(), 2);
-    let rows = eventually("the refusals have rows", || {
+    let completed = |rows: &[Row]| rows.iter().filter(|row| row.get("outcome") == "completed").count();
+    let rows = eventually("every call has its row", || {
         let rows = gate.rows();
-        rows.iter().any(|row| row.get("deployment_id") == "during-2").then_some(rows)
+        let refused = rows.iter().any(|row| row.get("deployment_id") == "during-2");
+        (refused && completed(&rows) >= 2).then_some(rows)
     });
+    assert_eq!(completed(&rows), 2);
     for row in rows.iter().filter(|row| row.get("deployment_id").starts_with("during")) {
         assert_eq!(
             row.columns(["decision", "deny_reason", "outcome", "status"]),
             ["deny", "no_evidence", "denied", "503"]
         );
     }
-    let completed = rows.iter().filter(|row| row.get("outcome") == "completed").count();
-    assert_eq!(completed, 2);
 }
 
 #[test]
