@@ -1,7 +1,7 @@
 //! **The story**: one client connection, one exchange, top to bottom.
 //!
-//! [`serve`] takes an accepted socket. Requests to the proxy arrive in [`listen`], which hands a CONNECT to
-//! [`crate::tunnel`]; requests inside a tunnel, and absolute-form ones, arrive in [`answer`]. `answer` begins the
+//! `serve` takes an accepted socket. Requests to the proxy arrive in `listen`, which hands a CONNECT to
+//! `tunnel`; requests inside a tunnel, and absolute-form ones, arrive in [`answer`]. `answer` begins the
 //! exchange, `run` is the one straight line through all stages, and whatever comes of it is settled in `answer`.
 
 use std::convert::Infallible;

@@ -132,7 +132,7 @@ impl Commit {
     }
 }
 
-/// Creates the first segment and starts the writer thread. Run [`recover`] first. Paths of closed segments that have
+/// Creates the first segment and starts the writer thread. Run [`recover()`] first. Paths of closed segments that have
 /// rows are sent to `closed`, each once, oldest first; nobody listening is not an error. Of such a segment only the
 /// rows count; its open intents are in a later one.
 pub fn open(
@@ -236,7 +236,7 @@ impl From<&EncodeError> for NoEvidence {
 
 impl JournalThread {
     /// Writes what is queued, closes the segment, hands it over and ends the thread. Intents still open stay in a
-    /// segment that is not closed; [`recover`] settles them at the next start.
+    /// segment that is not closed; [`recover()`] settles them at the next start.
     pub fn close(self) -> Result<(), CloseError> {
         self.queue.stop();
         self.thread.join().unwrap_or(Err(CloseError::Thread))
