@@ -1,8 +1,8 @@
 //! Which header fields travel on and which belong to one connection only (RFC 9110 section 7.6.1).
 
 use http::header::{
-    CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Version};
 
@@ -31,6 +31,16 @@ pub fn name_host(headers: &mut HeaderMap, authority: &str) {
     if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::try_from(authority)) {
         headers.insert(HOST, host);
     }
+}
+
+/// Whether a message takes part in an authentication scheme that authenticates the connection and not the request (NTLM,
+/// Negotiate; RFC 4559). What is sent later on such a connection would be taken for the same user's.
+pub fn authenticates_connection(headers: &HeaderMap) -> bool {
+    [AUTHORIZATION, WWW_AUTHENTICATE]
+        .iter()
+        .flat_map(|name| headers.get_all(name))
+        .filter_map(|value| value.as_bytes().split(|byte| *byte == b' ').next())
+        .any(|scheme| scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate"))
 }
 
 /// Makes an HTTP/2 request's fields fit for HTTP/1.1: one Cookie line (RFC 9113 section 8.2.3).
@@ -77,7 +87,7 @@ fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// Fields that a sender may not hide by listing them in Connection (RFC 9110 section 7.6.1: "MUST NOT").
 fn is_end_to_end(name: &HeaderName) -> bool {
-    use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+    use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
     [AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT].contains(name)
 }
 
@@ -168,6 +178,19 @@ mod tests {
         name_host(&mut map, "api.example.com");
         name_host(&mut map, "other.example.com");
         assert_eq!((map["host"].as_bytes(), map["cookie"].as_bytes()), (&b"api.example.com"[..], &b"a=1; b=2"[..]));
+    }
+
+    #[test]
+    fn authentication_of_a_connection_is_told_from_authentication_of_a_request() {
+        assert!(authenticates_connection(&headers(&[("authorization", "NTLM TlRMTVNTUAAB")])));
+        assert!(authenticates_connection(&headers(&[
+            ("www-authenticate", "Basic realm=x"),
+            ("www-authenticate", "Negotiate")
+        ])));
+        assert!(!authenticates_connection(&headers(&[
+            ("authorization", "Bearer negotiate"),
+            ("www-authenticate", "Basic")
+        ])));
     }
 
     #[test]

@@ -182,9 +182,11 @@ impl Upstream {
     ) -> Result<Response<Incoming>, SendError> {
         let asked = Instant::now();
         let traffic = Arc::clone(request.body().traffic());
+        let bound = headers::authenticates_connection(request.headers());
         let response = connection.send(request, &traffic, self.settings.response_head).await?;
         learned.first_byte_us = Some(micros(asked));
-        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        let switched = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        if !(switched || bound || headers::authenticates_connection(response.headers())) {
             Arc::clone(&self.pool).put_when_ready(key.clone(), connection);
         }
         Ok(response)
