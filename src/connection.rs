@@ -27,8 +27,8 @@ use crate::tunnel;
 use crate::upstream::{UpstreamError, headers};
 use crate::wire::Inspected;
 
-/// How long a connection without a request is waited for when the process stops, so that it can be told.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long a connection on which nothing was asked yet is waited for when the process stops, so that it can be told.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves one connection to the proxy itself, until it closes or becomes a tunnel.
 pub(crate) async fn serve(mut scope: Scope, stream: ClientStream) {
@@ -99,8 +99,8 @@ where
 
 /// Resolves when the process stops and this connection has had its chance to be answered.
 async fn stopped(scope: &Scope) {
-    let mut stopping = scope.gate.stopping.clone();
-    if stopping.wait_for(|stopping| *stopping).await.is_ok() && scope.is_unused() {
+    scope.gate.stopping_for(Duration::ZERO).await;
+    if scope.is_unused() {
         tokio::time::sleep(STOP_GRACE).await;
     }
 }

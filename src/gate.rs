@@ -1,6 +1,7 @@
 //! What all connections share: the stages, ready to be used, and the limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -30,6 +31,14 @@ pub struct Gate {
 impl Gate {
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Resolves when the process has been stopping for as long as `grace`.
+    pub async fn stopping_for(&self, grace: Duration) {
+        let mut stopping = self.stopping.clone();
+        // The sender lives as long as the server: an error means that it is gone, which is a stop, too.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(grace).await;
     }
 
     /// Whether a CONNECT is relayed without interception: by configured host, or because on its port the server speaks

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::attribution::attribute;
 use crate::client_stream::ClientStream;
-use crate::connection::{answer, refuse, speak_http1, speak_http2};
+use crate::connection::{STOP_GRACE, answer, refuse, speak_http1, speak_http2};
 use crate::destination::Scheme;
 use crate::intercept::{InterceptError, Intercepted};
 use crate::observe::{Exchange, Payload};
@@ -149,13 +149,18 @@ async fn sniffed(scope: &Scope, stream: &mut Rewound<ClientStream>) -> Result<Sn
             }
         }
     };
-    let recognised = tokio::time::timeout(wait, reading).await.unwrap_or_else(|_| {
-        let text = format!(
-            "nothing came through the tunnel for {wait:?} (limits.connect_wait_s); if the server speaks first, name this \
-             destination in tunnel_hosts"
-        );
-        Err((OutcomeKind::TimedOut, text))
-    });
+    let recognised = tokio::select! {
+        recognised = tokio::time::timeout(wait, reading) => recognised.unwrap_or_else(|_| {
+            let text = format!(
+                "nothing came through the tunnel for {wait:?} (limits.connect_wait_s); if the server speaks first, name \
+                 this destination in tunnel_hosts"
+            );
+            Err((OutcomeKind::TimedOut, text))
+        }),
+        () = scope.gate.stopping_for(STOP_GRACE) => {
+            Err((OutcomeKind::Interrupted, "Tollgate stopped before anything came through the tunnel".to_owned()))
+        }
+    };
     stream.put_back(Bytes::from(seen));
     recognised
 }

@@ -76,6 +76,18 @@ fn a_tunnel_that_outlives_the_drain_is_cut_and_recorded() {
 }
 
 #[test]
+fn a_tunnel_through_which_nothing_came_does_not_hold_up_a_stop() {
+    let mut gate = Gate::builder().config("limits: { drain_timeout_s: 300, connect_wait_s: 300 }\n").start();
+    let mut client = gate.client();
+    assert_eq!(client.open("quiet.test:443").status, 200);
+    assert_eq!(gate.stop(), Some(0), "waited for the drain timeout");
+    assert_eq!(
+        gate.row().columns(["kind", "host", "outcome", "error"]),
+        ["connect", "quiet.test", "interrupted", "Tollgate stopped before anything came through the tunnel"]
+    );
+}
+
+#[test]
 fn a_reload_applies_a_good_policy_and_keeps_the_old_one_before_a_bad_one() {
     let origin = Origin::http();
     let policy = tempfile::NamedTempFile::new().unwrap();
