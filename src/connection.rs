@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -227,6 +227,7 @@ impl Relayed {
         let idle_timeout = scope.gate.limits.idle_timeout;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::strip_response(response.headers_mut(), switched);
+        respond::date(response.headers_mut(), SystemTime::now());
         match (switched, client_side) {
             (true, Some(client_side)) => {
                 if let Some(wire) = &scope.wire {

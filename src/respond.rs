@@ -4,9 +4,10 @@
 //! happened, for whom, and what to do; everything else about it goes into the audit row.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::ext::ReasonPhrase;
@@ -245,10 +246,21 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
+    date(headers, SystemTime::now());
     if addressee.is_connect || refusal.closes_connection() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Dates a response that has no date: our own, and one that an upstream sent without (RFC 9110 section 6.6.1). hyper would
+/// date the answer to a CONNECT, too, which is to have no fields.
+pub fn date(headers: &mut http::HeaderMap, now: SystemTime) {
+    if let http::header::Entry::Vacant(vacant) = headers.entry(DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+    {
+        vacant.insert(date);
+    }
 }
 
 /// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
@@ -287,6 +299,15 @@ mod tests {
         for reason in DenyReason::ALL {
             assert!(guide.contains(&format!("| `{reason}` |")), "{reason} is not in docs/operating.md");
         }
+    }
+
+    #[test]
+    fn only_a_response_without_a_date_is_dated() {
+        let mut headers = http::HeaderMap::new();
+        date(&mut headers, SystemTime::UNIX_EPOCH);
+        assert_eq!(headers["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
+        date(&mut headers, SystemTime::now());
+        assert_eq!(headers["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]
