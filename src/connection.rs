@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::attribution::attribute;
 use crate::client_stream::ClientStream;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
 use crate::record::{Kind, OutcomeKind};
@@ -141,7 +140,7 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
             exchange.is(Kind::Connect);
         }
         exchange.saw_violation(&violation.seen);
-        exchange.attributed_to(&attribute(violation.seen.values("user-agent"), scope.tunnel_identity()));
+        scope.recognise_refused(exchange, &violation.seen);
         return Err(Refusal::Wire(violation.reason));
     }
     let (mut parts, body) = request.into_parts();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::attribution::{Subject, attribute};
 use crate::client::ClientIdentity;
@@ -14,7 +14,7 @@ use crate::observe::Exchange;
 use crate::record::{DenyReason, Kind, OutcomeKind};
 use crate::request::user_agents;
 use crate::respond::Refusal;
-use crate::wire::WireHandle;
+use crate::wire::{SeenHead, WireHandle};
 
 /// The tunnel a request came through.
 #[derive(Clone)]
@@ -164,14 +164,24 @@ impl Scope {
         Ok((identity?, subject))
     }
 
+    /// Who sent a head that was refused before it became a request, as far as it can be read.
+    pub fn recognise_refused(&self, exchange: &mut Exchange, seen: &SeenHead) {
+        let mut credentials = HeaderMap::new();
+        for name in self.gate.clients.credential_headers() {
+            for value in seen.values(name.as_str()).filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+                credentials.append(name, value);
+            }
+        }
+        let identity = match &self.tunnel {
+            Some(tunnel) => tunnel.identity.clone(),
+            None => self.gate.identify(&self.listener, self.client.ip(), &credentials).ok().flatten(),
+        };
+        exchange.attributed_to(&attribute(seen.values("user-agent"), identity.as_ref()));
+    }
+
     /// Takes the exchange that stands for the connection itself.
     pub fn take_opening(&self) -> Option<Exchange> {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// The client recognised when this connection's tunnel was opened.
-    pub fn tunnel_identity(&self) -> Option<&ClientIdentity> {
-        self.tunnel.as_ref().and_then(|tunnel| tunnel.identity.as_ref())
     }
 
     fn is_intercepted(&self) -> bool {

@@ -161,6 +161,11 @@ impl Exchange {
     pub fn saw_violation(&mut self, seen: &SeenHead) {
         self.intent.method = seen.method();
         self.intent.host_header = seen.host();
+        if self.intent.method.as_deref() == Some("CONNECT") {
+            let spelled = seen.target().filter(|target| !target.contains('@'));
+            self.intent.host_raw.clone_from(&spelled);
+            self.intent.connect_host = spelled;
+        }
         let user_agents = seen.user_agents().join(" ");
         if !user_agents.is_empty() {
             self.intent.user_agent = Some(redact::printable_user_agent(user_agents.as_bytes()));

@@ -227,3 +227,23 @@ clients:
     assert_eq!(rows[2].columns(["client_ip", "client_identity", "id_assurance"]), ["127.0.0.1", "", "claimed"]);
     assert_eq!(origin.seen().len(), 1);
 }
+
+#[test]
+fn a_malformed_request_is_recorded_with_the_client_that_sent_it() {
+    let origin = Origin::http();
+    let gate = gate(&format!("{BASIC}{ENFORCING}")).start();
+    let url = format!("http://a.test:{}/", origin.port());
+    let request = format!(
+        "GET {url} HTTP/1.1\r\nHost: a.test:{}\r\n{RIGHT}{}X-Bad : 1\r\n\r\n",
+        origin.port(),
+        agent("axios/1 elastic (deployment:d1)")
+    );
+    assert_eq!(gate.client().ask(request).status, 400);
+    let connect = format!("CONNECT a.test%2e:443 HTTP/1.1\r\nHost: a.test\r\n{RIGHT}\r\n");
+    assert_eq!(gate.client().ask(connect).status, 400);
+    let rows = gate.rows_of(2);
+    assert_eq!(rows[0].columns(IDENTITY), ["verified", "d1", "", "kibana"]);
+    assert_eq!(rows[0].columns(["kind", "deny_reason", "outcome"]), ["http", "malformed_request", "denied"]);
+    assert_eq!(rows[1].columns(["kind", "client_identity", "connect_host"]), ["connect", "kibana", "a.test%2e:443"]);
+    gate.assert_untouched(&origin);
+}
