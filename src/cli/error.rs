@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::config::ConfigError;
+use crate::destination::DestinationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
@@ -34,6 +35,15 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
+    /// The catalogue has no such connector.
+    #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
+    UnknownConnector(String),
+    /// A URL to match is only a path.
+    #[error("the URL has no host; write https://hooks.slack.com/services/...")]
+    UrlWithoutHost,
+    /// The host of a URL to match is none.
+    #[error("the URL's host is not valid: {0}")]
+    UrlHost(DestinationError),
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -52,6 +62,7 @@ impl CliError {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) | Self::OutputExists(_) | Self::Search(_) | Self::Incomplete(_) => EXIT_IO,
+            Self::UnknownConnector(_) | Self::UrlWithoutHost | Self::UrlHost(_) => EXIT_USAGE,
             Self::Run(_) => EXIT_FAILURE,
         }
     }

@@ -362,7 +362,7 @@ connectors:
 
     #[test]
     fn unknown_keys_and_wrong_types_are_refused_with_their_place() {
-        for (text, place) in [("conectors: []\n", (1, 1)), ("connectors:\n  - { id: .a, streaming: maybe }\n", (2, 24))]
+        for (text, place) in [("conectors: []\n", (1, 1)), ("connectors:\n  - { id: .a, streaming: maybe }\n", (2, 26))]
         {
             let problems = read(text).unwrap_err();
             assert_eq!((problems[0].line, problems[0].column), place, "{problems:?}");

@@ -4,6 +4,7 @@
 //! Neither header values nor bodies are looked at. The data is `catalogue.yml`, embedded, and an operator's own file
 //! of the same format, whose entries replace those of the same id and come before the others.
 
+pub mod document;
 mod file;
 mod index;
 mod load;
@@ -219,16 +220,18 @@ impl Catalogue {
     /// unknown host is decided the same way among self-hosted services.
     pub fn identify(&self, seen: &Sighting<'_>) -> Option<Identified<'_>> {
         let by_host = self.index.sites(seen.destination).filter_map(|site| self.at_site(site, seen));
-        best(by_host).or_else(|| match &seen.request {
-            Some(request) => {
-                let shapes = self.index.shapes(request.path).iter();
-                best(shapes.filter_map(|(connector, endpoint)| self.of_shape(*connector, *endpoint, request)))
-            }
-            None => {
-                let connector = self.connectors.get(self.index.tunnel_port(seen.destination.port)?)?;
-                Some(Identified { connector, source: Source::Port, endpoint: None })
-            }
+        best(by_host).or_else(|| {
+            let Some(request) = &seen.request else {
+                return self.by_tunnel_port(seen.destination.port);
+            };
+            let shapes = self.index.shapes(request.path).iter();
+            best(shapes.filter_map(|(connector, endpoint)| self.of_shape(*connector, *endpoint, request)))
         })
+    }
+
+    fn by_tunnel_port(&self, port: u16) -> Option<Identified<'_>> {
+        let connector = self.connectors.get(self.index.tunnel_port(port)?)?;
+        Some(Identified { connector, source: Source::Port, endpoint: None })
     }
 
     /// What a connector's claim to the host comes to.

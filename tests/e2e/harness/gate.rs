@@ -81,6 +81,12 @@ impl GateBuilder {
         self
     }
 
+    /// A file beside the configuration, for keys that name one.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        self
+    }
+
     pub fn start(self) -> Gate {
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
         let mut args = vec!["run".to_owned()];
