@@ -30,5 +30,6 @@ pub mod journal;
 pub mod archive;
 pub mod search;
 
+mod yaml;
 pub mod installation;
 pub mod telemetry;
