@@ -31,5 +31,6 @@ pub mod journal;
 pub mod archive;
 pub mod search;
 
+mod yaml;
 pub mod installation;
 pub mod telemetry;
