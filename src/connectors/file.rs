@@ -1,6 +1,6 @@
 //! The catalogue's file format: YAML to checked connectors, with every problem at its line and column.
 //!
-//! A type or syntax error, or an unknown key, ends the reading; everything else is collected.
+//! A type or syntax error ends the reading; everything else is collected, and unknown keys before anything else.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,11 +11,32 @@ use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 use super::template::{PathTemplate, TemplateError};
 use super::{Connector, Endpoint, SelfHosted};
 use crate::policy::{HostPattern, HostPatternError};
+use crate::yaml::Node;
 
 /// Longest connector type id, in octets; it is stored in every row.
 const ID_BYTES_MAX: usize = 64;
 /// Most hosts that one entry may stand for, its sets expanded.
 const HOSTS_MAX: usize = 256;
+
+/// The keys of a [`RawFile`].
+const FILE_KEYS: [&str; 2] = ["sets", "connectors"];
+/// The keys of a [`RawConnector`].
+const CONNECTOR_KEYS: [&str; 14] = [
+    "id",
+    "hosts",
+    "endpoints",
+    "token_endpoints",
+    "secret_query",
+    "secret_headers",
+    "hint_headers",
+    "self_hosted",
+    "tunnel_ports",
+    "streaming",
+    "avoid_interception",
+    "verified",
+    "docs",
+    "note",
+];
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -62,6 +83,8 @@ const fn yes() -> bool {
 pub enum Problem {
     #[error("{0}")]
     Yaml(String),
+    #[error("unknown key \"{key}\"; the keys here are {}", .known.join(", "))]
+    UnknownKey { key: String, known: &'static [&'static str] },
     #[error("connector id \"{0}\" is not a dot followed by up to 63 letters, digits, `-` and `_`; write .my-service")]
     Id(String),
     #[error("connector \"{0}\" is there twice; merge the two")]
@@ -109,6 +132,10 @@ pub struct CatalogueProblem {
 /// # Errors
 /// All problems, in the order of the text; at least one.
 pub(super) fn read(text: &str) -> Result<Vec<Connector>, Vec<CatalogueProblem>> {
+    let unknown = unknown_keys(text);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
     let raw = match serde_saphyr::from_str_with_options::<Option<RawFile>>(text, yaml_options(text)) {
         Ok(raw) => raw.unwrap_or_default(),
         Err(error) => return Err(vec![yaml_problem(&error)]),
@@ -127,6 +154,23 @@ pub(super) fn read(text: &str) -> Result<Vec<Connector>, Vec<CatalogueProblem>> 
     }
     checker.problems.sort_by_key(|problem| (problem.line, problem.column));
     Err(checker.problems)
+}
+
+/// All unknown keys; none when the text is not YAML, which the typed reading reports.
+fn unknown_keys(text: &str) -> Vec<CatalogueProblem> {
+    let Ok(Some(root)) = serde_saphyr::from_str_with_options::<Option<Node>>(text, yaml_options(text)) else {
+        return Vec::new();
+    };
+    let in_file = root.unknown_keys(&FILE_KEYS).map(|key| (key, &FILE_KEYS[..]));
+    let connectors = root.items("connectors").iter();
+    let in_connectors =
+        connectors.flat_map(|node| node.unknown_keys(&CONNECTOR_KEYS)).map(|key| (key, &CONNECTOR_KEYS[..]));
+    let unknown = in_file.chain(in_connectors);
+    let mut problems: Vec<_> = unknown
+        .map(|(key, known)| located(key.referenced, Problem::UnknownKey { key: key.value.clone(), known }))
+        .collect();
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
 }
 
 /// Node counts follow the text's length, which the loader bounds; aliases keep tight limits.
@@ -361,12 +405,30 @@ connectors:
     }
 
     #[test]
-    fn unknown_keys_and_wrong_types_are_refused_with_their_place() {
-        for (text, place) in [("conectors: []\n", (1, 1)), ("connectors:\n  - { id: .a, streaming: maybe }\n", (2, 26))]
-        {
-            let problems = read(text).unwrap_err();
-            assert_eq!((problems[0].line, problems[0].column), place, "{problems:?}");
-        }
+    fn unknown_keys_are_all_found() {
+        let text = "set: {}\nconnectors:\n  - { id: .a, host: [a.test] }\n  - { id: .b, streams: true }\n";
+        let found = problems(text);
+        assert_eq!(found[0], "1:1: unknown key \"set\"; the keys here are sets, connectors");
+        assert!(found[1].starts_with("3:15: unknown key \"host\"; the keys here are id, hosts, "), "{found:?}");
+        assert!(found[2].starts_with("4:15: unknown key \"streams\"; "), "{found:?}");
+        assert_eq!(found.len(), 3);
+    }
+
+    /// The typed reading lists the keys it has when it meets another.
+    #[test]
+    fn the_known_keys_are_those_of_the_types() {
+        let known = |error: serde_saphyr::Error| match error.without_snippet() {
+            serde_saphyr::Error::SerdeUnknownField { expected, .. } => expected.clone(),
+            other => panic!("{other}"),
+        };
+        assert_eq!(known(serde_saphyr::from_str::<RawFile>("'': 0").err().unwrap()), FILE_KEYS);
+        assert_eq!(known(serde_saphyr::from_str::<RawConnector>("'': 0").err().unwrap()), CONNECTOR_KEYS);
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_its_place() {
+        let found = read("connectors:\n  - { id: .a, streaming: maybe }\n").unwrap_err();
+        assert_eq!((found[0].line, found[0].column), (2, 26), "{found:?}");
     }
 
     #[test]

@@ -104,6 +104,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source.
+    pub const ALL: [Self; 6] = [Self::HostPath, Self::Host, Self::PathHeader, Self::Path, Self::Port, Self::Shared];
+
     /// The column's code.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -214,6 +214,15 @@ connectors:
 }
 
 #[test]
+fn each_source_is_in_the_schema_with_its_confidence() {
+    let document = include_str!("../../docs/schema.md");
+    for source in Source::ALL {
+        let entry = format!("\n- `{}` ({}): ", source.as_str(), source.confidence().as_str());
+        assert!(document.contains(&entry), "docs/schema.md has no {entry}");
+    }
+}
+
+#[test]
 fn hosts_for_an_allowlist_hold_the_regions_and_the_token_hosts() {
     let catalogue = embedded();
     let hosts = |id| catalogue.get(id).unwrap().all_hosts().iter().map(ToString::to_string).collect::<Vec<_>>();
