@@ -11,7 +11,7 @@ const HEAD: &str = "\
 # Connectors
 
 Made from the catalogue by `tollgate connectors list --markdown`; a test keeps it current. What a placeholder in braces stands for is not
-stored, unless it is marked `keep` and short. Query values, header values and bodies never are. `connectors_file` in the
+stored, unless it is marked `keep`, short, and the host is one of these. Query values, header values and bodies never are. `connectors_file` in the
 configuration names a file of the same format as `src/connectors/catalogue.yml`, whose entries replace those of the same type and
 come before the others; it is read at start.
 

@@ -157,9 +157,11 @@ pub struct Identified<'c> {
 }
 
 /// The path as it is stored: by the template of the endpoint, or by what paths in general may keep.
+///
+/// What the catalogue calls harmless is so on the hosts it names. Elsewhere the path only looks like that connector's.
 pub fn stored_path(identified: Option<&Identified<'_>>, path: &str) -> String {
-    let template = identified.and_then(|found| found.endpoint).map(|endpoint| &endpoint.template);
-    template.and_then(|template| template.redact(path)).unwrap_or_else(|| redact_path(path))
+    let known = identified.and_then(|found| Some((&found.endpoint?.template, found.source == Source::HostPath)));
+    known.and_then(|(template, keep)| template.redact(path, keep)).unwrap_or_else(|| redact_path(path))
 }
 
 /// All connector types, ready to be asked.

@@ -93,15 +93,16 @@ impl PathTemplate {
         }
     }
 
-    /// The path as it is stored, when it has this shape: literals, and placeholders by name.
-    pub fn redact(&self, path: &str) -> Option<String> {
+    /// The path as it is stored, when it has this shape: literals, and placeholders by name. Values of `keep` placeholders
+    /// stay if `keep` says so, too.
+    pub fn redact(&self, path: &str, keep: bool) -> Option<String> {
         if !self.matches(path) {
             return None;
         }
         let mut stored = String::new();
         for (segment, given) in self.segments.iter().zip(path.split('/').skip(1)) {
             stored.push('/');
-            segment.store(given, &mut stored);
+            segment.store(given, keep, &mut stored);
         }
         if self.open {
             // Redacted from its beginning, so that a word such as `hook` in front still has its effect.
@@ -174,13 +175,13 @@ impl Segment {
         }
     }
 
-    fn store(&self, given: &str, stored: &mut String) {
+    fn store(&self, given: &str, keep: bool, stored: &mut String) {
         match self {
             Self::Literal(text) => stored.push_str(text),
             Self::Placeholder { before, name, kind, after } => {
                 stored.push_str(before);
                 match kind {
-                    Kind::Keep if self.value(given).is_some_and(is_harmless) => {
+                    Kind::Keep if keep && self.value(given).is_some_and(is_harmless) => {
                         stored.push_str(self.value(given).unwrap_or_default());
                     }
                     Kind::Mail => stored.push_str("{mail}"),
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
 
     fn stored(template: &str, path: &str) -> Option<String> {
-        PathTemplate::parse(template).unwrap().redact(path)
+        PathTemplate::parse(template).unwrap().redact(path, true)
     }
 
     #[test]
