@@ -99,6 +99,10 @@ impl GateBuilder {
         }
         args.extend(["--data-dir".to_owned(), path("data"), "--ca-cert".to_owned(), path("ca.pem")]);
         args.extend(["--ca-key".to_owned(), path("ca.key")]);
+        if !self.flags.iter().any(|flag| flag == "--durability") {
+            // Tests are not to wait for the disk, but those that are about it ask for fsync.
+            args.extend(["--durability".to_owned(), "write".to_owned()]);
+        }
         args.extend(self.flags);
         let mut gate = Gate { dir: self.dir, args, child: None, listeners: Vec::new(), log: Arc::default() };
         gate.spawn();
