@@ -190,30 +190,32 @@ impl Queue {
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, entry: Entry) {
-        let news = if entry.payload.frame_type() == FrameType::Intent {
-            !std::mem::replace(&mut state.urgent, true)
-        } else {
-            state.linger_until.is_none()
-        };
+        let is_intent = entry.payload.frame_type() == FrameType::Intent;
+        state.urgent |= is_intent;
         state.bytes += entry.payload.len();
         state.entries.push(entry);
-        if state.linger_until.is_none() {
+        let starts_lingering = state.linger_until.is_none();
+        if starts_lingering {
             state.linger_until = Some(Instant::now() + self.settle_linger);
         }
-        self.tell_writer(state, news);
+        if is_intent || starts_lingering {
+            self.wake_writer(state);
+        }
     }
 
-    /// Somebody waits for what was queued: it does not linger.
+    /// Somebody waits for what was queued: it does not linger. Nothing happens when it was written already.
     pub(super) fn hurry(&self) {
         let mut state = self.state();
-        let news = !std::mem::replace(&mut state.urgent, true);
-        self.tell_writer(state, news);
+        if state.has_work() {
+            state.urgent = true;
+            self.wake_writer(state);
+        }
     }
 
-    fn tell_writer(&self, mut state: MutexGuard<'_, State>, news: bool) {
-        let notify = news && std::mem::take(&mut state.writer_waits);
+    fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
+        let writer_waits = std::mem::take(&mut state.writer_waits);
         drop(state);
-        if notify {
+        if writer_waits {
             self.wake.notify_one();
         }
     }

@@ -45,6 +45,20 @@ fn an_outcome_nobody_waits_for_shares_the_commit_of_the_next_intent() {
     assert_eq!(rows_in(dir.path()).len(), 3, "closing writes what lingers");
 }
 
+/// The wait for a row that was durable already left the queue marked urgent, so that the next intent did not wake the writer.
+#[test]
+fn an_intent_wakes_the_writer_after_a_late_wait_for_a_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, thread) = open(settings(dir.path()), writer(), mpsc::channel().0).unwrap();
+    let row = journal.record(&intent(1), &outcome(1));
+    while journal.counters().commits == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(block_on(row.durable()), Ok(()));
+    assert_eq!(block_on(journal.intend(&intent(2))), Ok(()));
+    thread.close().unwrap();
+}
+
 #[test]
 fn an_outcome_nobody_waits_for_is_written_after_a_while() {
     let dir = tempfile::tempdir().unwrap();
