@@ -29,6 +29,7 @@ pub mod record;
 pub mod journal;
 pub mod archive;
 pub mod search;
+pub mod verify;
 
 pub mod installation;
 pub mod telemetry;

@@ -21,6 +21,7 @@ fn help_texts_are_the_golden_ones() {
         (&["run"], include_str!("../golden/run.txt")),
         (&["check"], include_str!("../golden/check.txt")),
         (&["records"], include_str!("../golden/records.txt")),
+        (&["verify"], include_str!("../golden/verify.txt")),
         (&["kibana-config"], include_str!("../golden/kibana-config.txt")),
         (&["ca"], include_str!("../golden/ca.txt")),
         (&["ca", "show"], include_str!("../golden/ca-show.txt")),
@@ -34,7 +35,7 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["kibana-config"]] {
+    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"]] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
