@@ -86,8 +86,8 @@ fn parent(pair: &[Sha256]) -> Sha256 {
 pub fn schema_fingerprint(schema: &Schema) -> Result<Sha256, ForeignColumn> {
     let types = column_types(schema)?;
     let lines = schema.fields().iter().zip(types);
-    let text: String = lines.map(|(field, column)| format!("{} {}\n", field.name(), column.name())).collect();
-    Ok(Sha256::of(text.as_bytes()))
+    let lines: Vec<String> = lines.map(|(field, column)| format!("{} {}\n", field.name(), column.name())).collect();
+    Ok(Sha256::of(lines.concat().as_bytes()))
 }
 
 fn column_types(schema: &Schema) -> Result<Vec<ColumnType>, ForeignColumn> {
@@ -144,12 +144,12 @@ mod tests {
 
     #[test]
     fn the_schema_fingerprint_is_that_of_the_documented_columns() {
-        let lines: String = crate::archive::schema::COLUMNS
+        let lines: Vec<String> = crate::archive::schema::COLUMNS
             .iter()
             .map(|column| format!("{} {}\n", column.name, column.column_type.name()))
             .collect();
         let schema = crate::archive::schema::arrow_schema();
-        assert_eq!(schema_fingerprint(&schema), Ok(Sha256::of(lines.as_bytes())));
+        assert_eq!(schema_fingerprint(&schema), Ok(Sha256::of(lines.concat().as_bytes())));
     }
 
     proptest! {

@@ -102,7 +102,7 @@ impl Chain {
         for (index, path) in listing.manifests {
             let bytes = read(&path).map_err(FileError::io("reading", &path))?;
             match SignedManifest::parse(&bytes) {
-                Ok(signed) => drop(chain.covered.insert(signed.manifest.file.path)),
+                Ok(parsed) => drop(chain.covered.insert(parsed.manifest.file.path)),
                 Err(error) => tracing::error!(path = %path.display(), "manifest {error}; run `tollgate verify`"),
             }
             chain.head = Some(Head { index, sha256: Sha256::of(&bytes) });

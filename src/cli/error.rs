@@ -63,9 +63,12 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Output(_) | Self::OutputExists(_) | Self::Search(_) | Self::Incomplete(_) => EXIT_IO,
             Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
-            Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
+            Self::Output(_)
+            | Self::OutputExists(_)
+            | Self::Search(_)
+            | Self::Incomplete(_)
+            | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(_) | Self::Tampered => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }

@@ -1,7 +1,7 @@
 //! The manifests: each signed by the key, each naming the one before, none missing.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Fault, Problem, VerifyError, at};
 use crate::archive::chain::{self, Head};
@@ -47,7 +47,7 @@ impl Chain {
         }
     }
 
-    fn add(&mut self, index: u64, path: &PathBuf, key: &PublicKey) {
+    fn add(&mut self, index: u64, path: &Path, key: &PublicKey) {
         self.manifests += 1;
         let before = self.head.filter(|head| head.index + 1 == index);
         let bytes = match chain::read(path) {

@@ -211,7 +211,7 @@ impl Outcome {
                     self.complain(original, Fault::Renamed(format!("audit/{path}")));
                 }
                 Some(original) => self.complain(&path, Fault::Copy(format!("audit/{original}"))),
-                None => self.add_unsigned(path, journal),
+                None => self.add_unsigned(&path, journal),
             }
         }
         for manifest in missing {
@@ -222,16 +222,16 @@ impl Outcome {
         }
     }
 
-    fn add_unsigned(&mut self, path: String, journal: &Tail) {
+    fn add_unsigned(&mut self, path: &str, journal: &Tail) {
         let name = path.rsplit('/').next().and_then(FileName::parse);
         let Some(name) = name else {
-            return self.complain(&path, Fault::Stray);
+            return self.complain(path, Fault::Stray);
         };
         let start = (name.instance_id().to_owned(), name.epoch());
         if journal.seqs.get(&start).is_some_and(|runs| runs.contain(&name.seqs())) {
             self.unsigned.push(format!("audit/{path}"));
         } else {
-            self.complain(&path, Fault::NotSigned);
+            self.complain(path, Fault::NotSigned);
         }
         self.seqs.assume(start, name.seqs());
     }

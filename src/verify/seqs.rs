@@ -68,10 +68,14 @@ impl Seqs {
                 problems.push(Problem { place, fault });
             };
             rows.sealed.sort_by_key(|run| *run.start());
-            overlaps(&rows.sealed).into_iter().for_each(|range| complain(range, Fault::SeqTwice));
+            for range in overlaps(&rows.sealed) {
+                complain(range, Fault::SeqTwice);
+            }
             let mut all = [&rows.sealed[..], &rows.assumed[..]].concat();
             all.sort_by_key(|run| *run.start());
-            holes(&all).into_iter().for_each(|range| complain(range, Fault::SeqGap));
+            for range in holes(&all) {
+                complain(range, Fault::SeqGap);
+            }
         }
         problems
     }
