@@ -18,3 +18,4 @@ mod streaming;
 mod tunnels;
 mod upgrades;
 mod upstreams;
+mod verify;

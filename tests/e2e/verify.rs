@@ -1,0 +1,81 @@
+//! `tollgate verify` over what a real run left behind.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::harness::{Gate, Origin, respond};
+
+fn verify(dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tollgate")).args(["verify", "--json", "--copy"]).arg(dir).output().unwrap()
+}
+
+fn report(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn call(gate: &Gate, origin: &Origin) {
+    let authority = format!("hub.test:{}", origin.port());
+    let mut client = gate.client();
+    client.send(format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    assert_eq!(client.answer_to("GET").status, 200);
+}
+
+fn gate() -> (Gate, Origin) {
+    let origin = Origin::serving(None, |_, stream| stream.write_all(&respond(200, "hello")).is_ok());
+    (Gate::builder().allow("hub.test").resolve("hub.test").start(), origin)
+}
+
+/// The only sealed file below a data directory.
+fn sealed_file(data_dir: &Path) -> PathBuf {
+    let partition = fs::read_dir(data_dir.join("audit")).unwrap().next().unwrap().unwrap().path();
+    fs::read_dir(partition).unwrap().next().unwrap().unwrap().path()
+}
+
+#[test]
+fn what_a_run_left_is_intact_until_a_byte_changes() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    assert_eq!((&said["verdict"], &said["rows"], &said["manifests"]), (&"intact".into(), &1.into(), &1.into()));
+
+    let path = sealed_file(&gate.data_dir());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(1), "{said}");
+    assert_eq!(said["problems"][0]["code"], "file_modified");
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(said["problems"][0]["place"].as_str().unwrap().ends_with(name), "{said}");
+}
+
+#[test]
+fn a_killed_run_is_intact_with_a_tail_and_the_chain_goes_on_after_it() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    gate.rows_of(1);
+    gate.kill();
+    fs::create_dir_all(gate.data_dir().join("audit")).unwrap();
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!((&said["verdict"], &said["unsealed_rows"], &said["rows"]), (&"intact".into(), &1.into(), &0.into()));
+
+    gate.spawn();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    assert_eq!((&said["unsealed_rows"], &said["rows"], &said["head"]["index"]), (&0.into(), &2.into(), &2.into()));
+}
+
+#[test]
+fn a_directory_without_evidence_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(verify(dir.path()).status.code(), Some(64));
+}
