@@ -30,6 +30,7 @@ def merkle_root(level):
 
 
 def time_text(us):
+    if not -62135596800 <= us // 1000000 < 253402300800: return str(us)
     return (datetime(1970, 1, 1) + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"
 
 
@@ -66,8 +67,7 @@ def main(root, key=None):
     for index, (_, path) in enumerate(manifests, 1):
         data = path.read_bytes()
         try:
-            line, second = data.split(b"\n")[:2]
-            signature = b64decode(second[8:])
+            line, signature = data.split(b"\n")[0], b64decode(data.split(b"\n")[1][8:])
             need(data == line + b"\ned25519:" + b64encode(signature) + b"\n", "is not two lines as documented")
             key.verify(signature, line)
             manifest = json.loads(line)
