@@ -1,7 +1,6 @@
 //! `tollgate verify` over what a real run left behind.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
