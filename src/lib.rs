@@ -31,5 +31,6 @@ pub mod archive;
 pub mod search;
 pub mod verify;
 
+mod yaml;
 pub mod installation;
 pub mod telemetry;

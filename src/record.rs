@@ -4,7 +4,7 @@
 //! goes upstream and is durable before it does; [`Outcome`] holds what was learned afterwards. [`Row`] is both, plus
 //! the position the journal gave it. This module does no I/O, reads no clock and knows nothing of Parquet.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -201,6 +201,45 @@ pub struct Intent {
     pub deny_reason: Option<DenyReason>,
 }
 
+impl Intent {
+    /// One of which nothing is known but when, from whom, and what kind.
+    pub fn new(event_id: Uuid, event_time_us: i64, kind: Kind, client: SocketAddr) -> Self {
+        Self {
+            event_id,
+            event_time_us,
+            kind,
+            deployment_id: None,
+            project_id: None,
+            id_assurance: IdAssurance::Absent,
+            client_identity: None,
+            client_ip: client.ip(),
+            client_port: client.port(),
+            user_agent: None,
+            user_agent_product: None,
+            connector_type: None,
+            connector_id: None,
+            connector_source: None,
+            method: None,
+            scheme: None,
+            host: None,
+            port: None,
+            host_raw: None,
+            connect_host: None,
+            sni: None,
+            host_header: None,
+            path: None,
+            query: None,
+            url_fingerprint: None,
+            http_version: None,
+            request_content_type: None,
+            decision: None,
+            policy_rule: None,
+            policy_hash: None,
+            deny_reason: None,
+        }
+    }
+}
+
 /// What was learned after the intent was durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -231,6 +270,33 @@ pub struct Outcome {
     pub audit_wait_us: Option<i64>,
     pub outcome: OutcomeKind,
     pub error: Option<String>,
+}
+
+impl Outcome {
+    /// One of which nothing is known but when and how.
+    pub fn new(end_time_us: i64, outcome: OutcomeKind) -> Self {
+        Self {
+            end_time_us,
+            duration_us: 0,
+            request_bytes: 0,
+            upstream_ip: None,
+            upstream_port: None,
+            upstream_reused: None,
+            tls_version: None,
+            tls_cipher: None,
+            upstream_cert_sha256: None,
+            status: None,
+            response_content_type: None,
+            response_bytes: 0,
+            dns_us: None,
+            connect_us: None,
+            tls_us: None,
+            first_byte_us: None,
+            audit_wait_us: None,
+            outcome,
+            error: None,
+        }
+    }
 }
 
 /// Which process wrote a row.

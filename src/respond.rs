@@ -225,7 +225,7 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
     let reason = refusal.deny_reason().map_or_else(|| refusal.outcome().code(), DenyReason::code);
     let explanation = Explanation {
         message: &message,
-        error: ErrorObject { message: &message, kind: "tollgate_refused", code: reason },
+        error: ErrorObject { message: &message, kind: "tollgate", code: reason },
         event_id: addressee.event_id.to_string(),
         reason,
         rule: addressee.rule.as_deref(),

@@ -1,6 +1,6 @@
 //! Rows for tests: plain ones, and a strategy over every column with nulls, Unicode and extreme values.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -23,63 +23,11 @@ pub(crate) fn row(seq: u64, event_time_us: i64) -> Row {
 }
 
 fn intent(event_id: Uuid, event_time_us: i64) -> Intent {
-    Intent {
-        event_id,
-        event_time_us,
-        kind: Kind::Http,
-        deployment_id: None,
-        project_id: None,
-        id_assurance: IdAssurance::Absent,
-        client_identity: None,
-        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        client_port: 40_000,
-        user_agent: None,
-        user_agent_product: None,
-        connector_type: None,
-        connector_id: None,
-        connector_source: None,
-        method: None,
-        scheme: None,
-        host: None,
-        port: None,
-        host_raw: None,
-        connect_host: None,
-        sni: None,
-        host_header: None,
-        path: None,
-        query: None,
-        url_fingerprint: None,
-        http_version: None,
-        request_content_type: None,
-        decision: None,
-        policy_rule: None,
-        policy_hash: None,
-        deny_reason: None,
-    }
+    Intent::new(event_id, event_time_us, Kind::Http, SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)))
 }
 
 fn outcome() -> Outcome {
-    Outcome {
-        end_time_us: 0,
-        duration_us: 0,
-        request_bytes: 0,
-        upstream_ip: None,
-        upstream_port: None,
-        upstream_reused: None,
-        tls_version: None,
-        tls_cipher: None,
-        upstream_cert_sha256: None,
-        status: None,
-        response_content_type: None,
-        response_bytes: 0,
-        dns_us: None,
-        connect_us: None,
-        tls_us: None,
-        first_byte_us: None,
-        audit_wait_us: None,
-        outcome: OutcomeKind::Completed,
-        error: None,
-    }
+    Outcome::new(0, OutcomeKind::Completed)
 }
 
 fn text() -> impl Strategy<Value = Option<String>> {

@@ -3,12 +3,10 @@
 //! Reading into [`ConfigFile`] refuses unknown keys too, but stops at the first. So the text is read once more as bare
 //! structure, and its keys are compared with those the types have; values are not looked at.
 
-use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Spanned};
+use serde_saphyr::Error;
 
 use super::file::{
     AuditFile, ConfigFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile, LogFile, UpstreamFile,
@@ -16,6 +14,7 @@ use super::file::{
 use super::problem::Problem;
 use super::setting::Place;
 use crate::client::{ClientSettings, HeaderSettings};
+use crate::yaml::Node;
 
 /// All unknown keys; none when the text is not YAML, which the typed reading reports.
 pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
@@ -51,7 +50,7 @@ impl Search<'_> {
     /// Reports the keys of a mapping that `T` does not have.
     fn compare<T: for<'de> Deserialize<'de>>(&mut self, node: &Node) {
         let known = keys_of::<T>();
-        for (key, _) in node.entries().iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
+        for key in node.unknown_keys(&known) {
             let (line, column) = (key.referenced.line(), key.referenced.column());
             let place = Place::File { file: self.path.to_owned(), line, column };
             self.problems.push(Problem::unknown_key(place, &key.value, &known));
@@ -64,100 +63,6 @@ fn keys_of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
     match serde_saphyr::from_str::<T>("'': 0").err().as_ref().map(Error::without_snippet) {
         Some(Error::SerdeUnknownField { expected, .. }) => expected.clone(),
         Some(_) | None => Vec::new(),
-    }
-}
-
-enum Node {
-    Leaf,
-    Sequence(Vec<Node>),
-    Mapping(Vec<(Spanned<String>, Node)>),
-}
-
-impl Node {
-    fn entries(&self) -> &[(Spanned<String>, Self)] {
-        match self {
-            Self::Mapping(entries) => entries,
-            Self::Leaf | Self::Sequence(_) => &[],
-        }
-    }
-
-    fn value(&self, key: &str) -> &Self {
-        self.entries().iter().find(|(name, _)| name.value == key).map_or(&Self::Leaf, |(_, value)| value)
-    }
-
-    fn items(&self, key: &str) -> &[Self] {
-        match self.value(key) {
-            Self::Sequence(items) => items,
-            Self::Leaf | Self::Mapping(_) => &[],
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any YAML value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Node::Mapping(entries))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Node::Sequence(items))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Leaf)
-    }
-
-    fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(Node::Leaf)
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Limits elsewhere keep records far below the frame limit; this is what happens when one of them is missing.
 
+use std::net::SocketAddr;
+
 use uuid::Uuid;
 
 use super::frame::{EncodeError, Payload};
-use super::gap::bare_intent;
 use crate::record::{Intent, Outcome};
 
 /// An outcome's payload, without its texts if they do not fit.
@@ -48,6 +49,11 @@ fn intent_without_texts(intent: &Intent) -> Intent {
         port: intent.port,
         decision: intent.decision,
         deny_reason: intent.deny_reason,
-        ..bare_intent(intent.event_id, intent.event_time_us, intent.client_ip)
+        ..Intent::new(
+            intent.event_id,
+            intent.event_time_us,
+            intent.kind,
+            SocketAddr::new(intent.client_ip, intent.client_port),
+        )
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::frame::HeaderFault;
-use super::gap::{self, bare_outcome};
+use super::gap;
 use super::segment::{self, Contents, Damage, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::{Intent, Outcome, OutcomeKind, Row};
 
@@ -257,7 +257,7 @@ impl Run<'_> {
     fn interrupted_row(&self, contents: &Contents, seq: u64, intent: &Intent) -> Row {
         let outcome = Outcome {
             error: Some("process stopped before the outcome was recorded".to_owned()),
-            ..bare_outcome(self.now_us, OutcomeKind::Interrupted)
+            ..Outcome::new(self.now_us, OutcomeKind::Interrupted)
         };
         Row { seq, writer: Arc::clone(&contents.writer), intent: intent.clone(), outcome }
     }

@@ -77,7 +77,7 @@ impl Settings {
             segment_bytes_max: 64 << 20,
             seal_after: Duration::from_secs(10),
             commit_gap: Duration::from_millis(1),
-            settle_linger: Duration::from_millis(5),
+            settle_linger: Duration::from_millis(1),
             wait_max: Duration::from_secs(5),
             retry_gap: Duration::from_millis(200),
             backlog_frames_max: 65_536,

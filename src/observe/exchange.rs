@@ -16,7 +16,7 @@ use crate::attribution::Subject;
 use crate::destination::Destination;
 use crate::journal::{Commit, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
-use crate::record::{DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind};
+use crate::record::{DenyReason, Intent, Kind, Outcome, OutcomeKind};
 use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
 use crate::telemetry::Metrics;
 use crate::wire::SeenHead;
@@ -98,8 +98,13 @@ impl Exchange {
         Self {
             recorder: Arc::clone(recorder),
             started: Instant::now(),
-            intent: blank_intent(kind, client),
-            outcome: blank_outcome(),
+            intent: Intent::new(
+                Uuid::now_v7(),
+                now_us(),
+                kind,
+                SocketAddr::new(client.ip().to_canonical(), client.port()),
+            ),
+            outcome: Outcome::new(0, OutcomeKind::ClientAborted),
             traffic: Arc::default(),
             intended: false,
             settled: false,
@@ -289,66 +294,6 @@ impl Drop for Exchange {
             (OutcomeKind::ClientAborted, "the client closed the connection before the exchange ended")
         };
         drop(self.write(outcome, Some(error.to_owned())));
-    }
-}
-
-fn blank_intent(kind: Kind, client: SocketAddr) -> Intent {
-    Intent {
-        event_id: Uuid::now_v7(),
-        event_time_us: now_us(),
-        kind,
-        deployment_id: None,
-        project_id: None,
-        id_assurance: IdAssurance::Absent,
-        client_identity: None,
-        client_ip: client.ip().to_canonical(),
-        client_port: client.port(),
-        user_agent: None,
-        user_agent_product: None,
-        connector_type: None,
-        connector_id: None,
-        connector_source: None,
-        method: None,
-        scheme: None,
-        host: None,
-        port: None,
-        host_raw: None,
-        connect_host: None,
-        sni: None,
-        host_header: None,
-        path: None,
-        query: None,
-        url_fingerprint: None,
-        http_version: None,
-        request_content_type: None,
-        decision: None,
-        policy_rule: None,
-        policy_hash: None,
-        deny_reason: None,
-    }
-}
-
-fn blank_outcome() -> Outcome {
-    Outcome {
-        end_time_us: 0,
-        duration_us: 0,
-        request_bytes: 0,
-        upstream_ip: None,
-        upstream_port: None,
-        upstream_reused: None,
-        tls_version: None,
-        tls_cipher: None,
-        upstream_cert_sha256: None,
-        status: None,
-        response_content_type: None,
-        response_bytes: 0,
-        dns_us: None,
-        connect_us: None,
-        tls_us: None,
-        first_byte_us: None,
-        audit_wait_us: None,
-        outcome: OutcomeKind::ClientAborted,
-        error: None,
     }
 }
 

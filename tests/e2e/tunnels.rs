@@ -242,3 +242,55 @@ fn a_client_that_closes_a_relayed_tunnel_closes_it_upstream() {
     assert_eq!(upstream_end.recv_timeout(DEADLINE), Ok(0));
     assert_eq!(gate.row().columns(TUNNEL), ["tunnel", "completed", "would_deny", "200", "0", "0"]);
 }
+
+/// A listener on loopback that completes no further connection: its queue is full.
+struct Unresponsive {
+    listener: socket2::Socket,
+    _queued: Vec<socket2::Socket>,
+}
+
+impl Unresponsive {
+    fn new() -> Self {
+        let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let queued = (0..4).map(|_| {
+            let filling = socket();
+            filling.set_nonblocking(true).unwrap();
+            // In progress, or refused a place: both is what is wanted.
+            let _ = filling.connect(&address);
+            filling
+        });
+        Self { _queued: queued.collect(), listener }
+    }
+
+    fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().as_socket().unwrap().port()
+    }
+}
+
+#[test]
+fn a_destination_that_never_answers_is_504_within_the_dial_deadline() {
+    let destination = Unresponsive::new();
+    let gate = Gate::builder()
+        .config("limits: { dial_timeout_s: 1, dns_timeout_s: 1 }\n")
+        .flag("--tunnel-host", HOST)
+        .resolve(HOST)
+        .start();
+    let authority = format!("{HOST}:{}", destination.port());
+    let began = std::time::Instant::now();
+    let refused = gate.client().open(&authority);
+    assert_eq!((refused.status, refused.json()["reason"].as_str()), (504, Some("timed_out")));
+    let request = format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    assert_eq!(gate.client().ask(request).status, 504);
+    assert!(began.elapsed() < DEADLINE, "the deadline was not kept");
+    for row in gate.rows_of(2) {
+        assert_eq!(
+            row.columns(["outcome", "status", "decision", "upstream_ip"]),
+            ["timed_out", "504", "would_deny", ""]
+        );
+        assert!(row.get("error").contains("limits.dial_timeout_s"), "{row:?}");
+    }
+}

@@ -26,7 +26,7 @@ fn decode(bytes: &[u8]) -> Result<(Frame, usize), FrameFault> {
 prop_compose! {
     fn any_intent()(n in any::<u128>(), time in any::<i64>(), port in any::<u16>(),
         text in proptest::option::of(".{0,40}"), v6 in any::<u128>(), allowed in any::<bool>()) -> Intent {
-        let mut intent = bare_intent(id(n), time, std::net::Ipv6Addr::from_bits(v6).into());
+        let mut intent = Intent::new(id(n), time, Kind::Connect, SocketAddr::new(std::net::Ipv6Addr::from_bits(v6).into(), 0));
         intent.client_port = port;
         intent.user_agent = text.clone();
         intent.path = text;
@@ -38,7 +38,7 @@ prop_compose! {
 prop_compose! {
     fn any_outcome()(end in any::<i64>(), bytes in any::<i64>(), error in proptest::option::of(".{0,40}"),
         kind in proptest::sample::select(OutcomeKind::ALL), status in proptest::option::of(any::<u16>())) -> Outcome {
-        let mut outcome = bare_outcome(end, kind);
+        let mut outcome = Outcome::new(end, kind);
         outcome.response_bytes = bytes;
         outcome.error = error;
         outcome.status = status;

@@ -8,6 +8,7 @@ mod writing;
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -17,12 +18,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::gap::{bare_intent, bare_outcome};
 use super::log::Log;
 use super::platform::Platform;
 use super::queue::{Queue, Wake};
 use super::*;
-use crate::record::{OutcomeKind, Row};
+use crate::record::{Kind, OutcomeKind, Row};
 
 /// Longest wait for something that is about to happen; only a failing test waits this long.
 const SOON: Duration = Duration::from_secs(20);
@@ -35,13 +35,14 @@ fn id(n: u128) -> Uuid {
 }
 
 fn intent(n: u128) -> Intent {
-    let mut intent = bare_intent(id(n), 1_000 + n as i64, "192.0.2.7".parse().unwrap());
+    let mut intent =
+        Intent::new(id(n), 1_000 + n as i64, Kind::Connect, SocketAddr::new("192.0.2.7".parse().unwrap(), 0));
     intent.host = Some(format!("host-{n}.example"));
     intent
 }
 
 fn outcome(n: u128) -> Outcome {
-    let mut outcome = bare_outcome(2_000 + n as i64, OutcomeKind::Completed);
+    let mut outcome = Outcome::new(2_000 + n as i64, OutcomeKind::Completed);
     outcome.status = Some(200);
     outcome.response_bytes = n as i64;
     outcome

@@ -14,7 +14,7 @@ const NOW_US: i64 = 9_000_000;
 fn interrupted_row(seq: u64, n: u128) -> Row {
     let outcome = Outcome {
         error: Some("process stopped before the outcome was recorded".to_owned()),
-        ..bare_outcome(NOW_US, OutcomeKind::Interrupted)
+        ..Outcome::new(NOW_US, OutcomeKind::Interrupted)
     };
     Row { outcome, ..row(seq, n) }
 }

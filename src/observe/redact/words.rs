@@ -2,6 +2,8 @@
 
 /// Longest path segment that can stay without being listed, in octets.
 const SEGMENT_BYTES_MAX: usize = 48;
+/// Shorter texts cannot hold much of a secret in single characters.
+const SHREDDED_BYTES_MIN: usize = 12;
 /// Longest single word that can stay without being listed, in octets.
 const WORD_BYTES_MAX: usize = 14;
 /// Longest name of a query parameter that can stay, in octets.
@@ -130,6 +132,7 @@ pub(super) fn is_plain_segment(segment: &str) -> bool {
         return true;
     }
     segment.len() <= SEGMENT_BYTES_MAX
+        && !is_shredded(segment)
         && segment.split(['-', '_']).all(|word| is_lower_word(word) || is_version(word) || is_small_number(word))
 }
 
@@ -138,10 +141,17 @@ pub(super) fn is_plain_segment(segment: &str) -> bool {
 pub(super) fn is_plain_name(name: &str) -> bool {
     let name = name.strip_prefix('$').unwrap_or(name);
     name.len() <= NAME_BYTES_MAX
+        && !is_shredded(name)
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.split(['-', '_', '.', '[', ']']).all(|word| {
             word.is_empty() || is_version(word) || is_small_number(word) || is_hump_word(word) || is_short_upper(word)
         })
+}
+
+/// Whether a text of some length is mostly separators and single characters: each a word by itself, together a token.
+fn is_shredded(text: &str) -> bool {
+    let words = || text.split(['-', '_', '.', '[', ']']);
+    text.len() >= SHREDDED_BYTES_MIN && words().filter(|word| word.len() < 2).count() * 2 > words().count()
 }
 
 /// Whether a word of a free text looks like a token: long, or letters mixed with digits. Dots, colons and dashes
