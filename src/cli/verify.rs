@@ -62,7 +62,8 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         // File names may hold anything.
         writeln!(out, "{}", problem.to_string().escape_debug())?;
     }
-    writeln!(out, "Verdict    {}, {} problems", verdict(report), report.problems.len())?;
+    writeln!(out, "Verdict    {}", verdict(report))?;
+    writeln!(out, "Problems   {}", report.problems.len())?;
     writeln!(out, "Files      {} checked, {} outside the asked time", report.files, report.skipped)?;
     writeln!(out, "Rows       {} intact, {} in the journal, not signed yet", report.rows, report.unsealed_rows)?;
     writeln!(out, "Manifests  {}", report.manifests)?;

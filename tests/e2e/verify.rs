@@ -78,3 +78,58 @@ fn a_directory_without_evidence_is_a_usage_error() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(verify(dir.path()).status.code(), Some(64));
 }
+
+/// A crash after a file was published and before its manifest was: the journal still has the segment.
+#[test]
+fn a_file_whose_manifest_was_not_written_before_a_crash_is_signed_for_at_the_next_start() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    gate.rows_of(1);
+    gate.kill();
+    let journal = gate.data_dir().join("journal");
+    let segments: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(&journal)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    gate.spawn();
+    assert_eq!(gate.stop(), Some(0));
+    let manifest = gate.data_dir().join("manifest/00000001.json");
+    fs::remove_file(&manifest).unwrap();
+    for (path, bytes) in segments {
+        fs::write(path, bytes).unwrap();
+    }
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!(
+        (&said["verdict"], said["being_sealed"].as_array().map(Vec::len)),
+        (&"intact".into(), Some(1)),
+        "{said}"
+    );
+
+    let file = fs::read(sealed_file(&gate.data_dir())).unwrap();
+    gate.spawn();
+    assert_eq!(gate.stop(), Some(0));
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!((&said["verdict"], &said["rows"], &said["unsealed_rows"]), (&"intact".into(), &1.into(), &0.into()));
+    assert!(manifest.exists());
+    assert_eq!(fs::read(sealed_file(&gate.data_dir())).unwrap(), file);
+}
+
+#[test]
+fn the_text_names_the_file_and_the_verdict() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    fs::remove_file(sealed_file(&gate.data_dir())).unwrap();
+    let verified = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["verify", "--data-dir"])
+        .arg(gate.data_dir())
+        .output()
+        .unwrap();
+    assert_eq!(verified.status.code(), Some(1));
+    let text = String::from_utf8(verified.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("audit/event_date=") && lines[0].ends_with(".parquet: is missing"), "{text}");
+    assert_eq!(lines[1..3], ["Verdict    tampered", "Problems   1"]);
+}
