@@ -150,7 +150,7 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
         None => ProxyRequest::absolute(&parts),
     };
     match &proxied {
-        Ok(proxied) => exchange.saw_request(proxied),
+        Ok(proxied) => exchange.saw_request(proxied, &parts),
         Err(error) => exchange.saw_request_error(error),
     }
     let (_, subject) = scope.recognise(exchange, &parts.headers)?;

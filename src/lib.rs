@@ -17,6 +17,7 @@ pub mod wire;
 pub mod request;
 pub mod intercept;
 pub mod attribution;
+pub mod connectors;
 pub mod policy;
 pub mod upstream;
 pub mod respond;

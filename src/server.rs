@@ -210,7 +210,7 @@ fn open_gate(
         clients: config.clients,
         interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
         upstream,
-        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, metrics, wait_max)),
+        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, wait_max)),
         limits,
         stopping,
     })

@@ -69,7 +69,7 @@ async fn grant(scope: &Scope, exchange: &mut Exchange, parts: &http::request::Pa
         let scheme = Scheme::Https;
         return Ok(Granted::Intercept(Tunnel { destination, connect_host, scheme, sni: None, identity }));
     }
-    exchange.is(Kind::Tunnel);
+    exchange.saw_tunnel(&destination);
     // The subject is known by the client, and by a User-Agent in the rare case that one is sent.
     let permit = scope.gate.policy.load().decide(&subject, &destination)?;
     dial(scope, exchange, permit).await.map(Granted::Relay)
@@ -202,7 +202,7 @@ where
 
 /// Neither TLS nor HTTP. Refused when the policy is enforced; otherwise relayed, and recorded as what would be refused.
 async fn unknown_protocol(scope: &Scope, mut exchange: Exchange, stream: Rewound<ClientStream>, tunnel: &Tunnel) {
-    exchange.is(Kind::Tunnel);
+    exchange.saw_tunnel(&tunnel.destination);
     let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
     exchange.attributed_to(&subject);
     let tolerated =

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::config::ConfigError;
+use crate::destination::DestinationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
@@ -37,6 +38,15 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
+    /// The catalogue has no such connector.
+    #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
+    UnknownConnector(String),
+    /// A URL to match is only a path.
+    #[error("the URL has no host; write https://hooks.slack.com/services/...")]
+    UrlWithoutHost,
+    /// The host of a URL to match is none.
+    #[error("the URL's host is not valid: {0}")]
+    UrlHost(DestinationError),
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -63,7 +73,10 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
+            Self::UnknownConnector(_)
+            | Self::UrlWithoutHost
+            | Self::UrlHost(_)
+            | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
             | Self::Search(_)

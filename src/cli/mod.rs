@@ -4,6 +4,7 @@ mod args;
 mod banner;
 mod ca;
 mod check;
+mod connectors;
 mod error;
 mod kibana;
 mod log;
@@ -29,6 +30,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
+        Command::Connectors(command) => connectors::connectors(&command, stdout),
     }
 }
 

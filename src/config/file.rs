@@ -35,6 +35,7 @@ pub(super) struct ConfigFile {
     pub(super) policy: Key<serde_json::Value>,
     pub(super) tunnel_hosts: Vec<Setting<String>>,
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
+    pub(super) connectors_file: Key<PathBuf>,
     pub(super) clients: Vec<Setting<ClientSettings>>,
     pub(super) audit: AuditFile,
     pub(super) limits: LimitsFile,

@@ -31,6 +31,7 @@ pub use setting::{Origin, Place};
 pub use warning::Warning;
 
 use crate::client::Clients;
+use crate::connectors::Catalogue;
 use crate::destination::Host;
 use crate::intercept::authority;
 use crate::journal;
@@ -54,6 +55,8 @@ pub struct Config {
     /// Where the policy came from, for people.
     pub policy_source: PolicySource,
     pub tunnel: TunnelRules,
+    /// Kibana's connector types, and the operator's own.
+    pub connectors: Arc<Catalogue>,
     pub clients: Clients,
     pub audit: Audit,
     pub limits: Limits,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::setting::Place;
 use crate::client::ClientConfigError;
+use crate::connectors::{self, CatalogueError};
 use crate::destination::DestinationError;
 use crate::policy::{self, HostPatternError, PolicyLoadError};
 
@@ -54,6 +55,12 @@ pub enum ProblemKind {
     /// Something in the policy is wrong.
     #[error(transparent)]
     Policy(policy::Problem),
+    /// The file named by `connectors_file` cannot be read.
+    #[error("connectors_file: {path} {source}", path = .path.display())]
+    ConnectorsFile { path: PathBuf, source: CatalogueError },
+    /// Something in a catalogue of connectors is wrong.
+    #[error(transparent)]
+    Connectors(connectors::Problem),
     /// A host pattern is wrong.
     #[error(transparent)]
     HostPattern(HostPatternError),

@@ -13,6 +13,7 @@ use http::header::{CONTENT_TYPE, HOST};
 use uuid::Uuid;
 
 use crate::attribution::Subject;
+use crate::connectors::{self, Catalogue, Identified, Sighting};
 use crate::destination::Destination;
 use crate::journal::{Commit, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
@@ -30,6 +31,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Recorder {
     journal: Journal,
     fingerprint: FingerprintKey,
+    connectors: Arc<Catalogue>,
     metrics: Arc<Metrics>,
     /// Longest wait for a row to be durable.
     wait_max: Duration,
@@ -37,8 +39,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(journal: Journal, fingerprint: FingerprintKey, metrics: Arc<Metrics>, wait_max: Duration) -> Self {
-        Self { journal, fingerprint, metrics, wait_max, cut_off: AtomicBool::new(false) }
+    pub fn new(
+        journal: Journal,
+        fingerprint: FingerprintKey,
+        connectors: Arc<Catalogue>,
+        metrics: Arc<Metrics>,
+        wait_max: Duration,
+    ) -> Self {
+        Self { journal, fingerprint, connectors, metrics, wait_max, cut_off: AtomicBool::new(false) }
     }
 
     pub fn journal(&self) -> &Journal {
@@ -198,17 +206,29 @@ impl Exchange {
         }
     }
 
-    /// The request is well formed: its columns are known, redacted here.
-    pub fn saw_request(&mut self, request: &ProxyRequest) {
+    /// The request is well formed: its connector and its columns are known, redacted here.
+    pub fn saw_request(&mut self, request: &ProxyRequest, parts: &http::request::Parts) {
+        let (method, headers) = (&parts.method, &parts.headers);
+        let seen = connectors::Request { method, path: request.path(), headers };
+        let sighting = Sighting { destination: &request.destination, request: Some(seen) };
+        let identified = self.recorder.connectors.identify(&sighting);
+        self.intent.path = Some(connectors::stored_path(identified.as_ref(), request.path()));
+        identified_as(&mut self.intent, identified.as_ref());
         let intent = &mut self.intent;
         intent.scheme = Some(request.scheme.as_str().to_owned());
         intent.host = Some(request.destination.host.to_string());
         intent.port = Some(request.destination.port);
         intent.host_raw = Some(request.host_raw.clone());
-        intent.path = Some(redact::redact_path(request.path()));
         intent.query = request.query().map(redact::redact_query);
         intent.url_fingerprint =
             Some(self.recorder.fingerprint.fingerprint(request.scheme, &request.destination, request.path_and_query()));
+    }
+
+    /// A tunnel will be relayed unseen; its destination may still say which connector it is.
+    pub fn saw_tunnel(&mut self, destination: &Destination) {
+        self.is(Kind::Tunnel);
+        let identified = self.recorder.connectors.identify(&Sighting { destination, request: None });
+        identified_as(&mut self.intent, identified.as_ref());
     }
 
     pub fn attributed_to(&mut self, subject: &Subject) {
@@ -295,6 +315,11 @@ impl Drop for Exchange {
         };
         drop(self.write(outcome, Some(error.to_owned())));
     }
+}
+
+fn identified_as(intent: &mut Intent, identified: Option<&Identified<'_>>) {
+    intent.connector_type = identified.map(|found| found.connector.id.clone());
+    intent.connector_source = identified.map(|found| found.source.as_str().to_owned());
 }
 
 /// Microseconds since `start`.

@@ -1,8 +1,8 @@
 //! What of a URL, an error text or a User-Agent may reach disk, and the keyed fingerprint that stands in for the rest.
 //!
 //! Conservative on purpose: a path segment stays only when it is plainly an API word, a version or a small number.
-//! Which parts of which connector's URL are secret is not known here; secrets that look like ordinary words
-//! (`/hook/winter`) are only caught behind a word such as `hook` or `token`. Headers and bodies are never recorded.
+//! Which parts of which connector's URL are secret is not known here, see `connectors` for that; on an unknown path secrets
+//! that look like ordinary words (`/hook/winter`) are only caught behind a word such as `hook` or `token`. Headers and bodies are never recorded.
 
 mod fingerprint;
 mod words;

@@ -23,7 +23,7 @@ use crate::record::{DenyReason, IdAssurance};
 
 pub use file::{InvalidPolicy, PolicyProblem, Problem};
 pub use load::{PolicyLoadError, load};
-pub use pattern::{HostPattern, HostPatternError};
+pub use pattern::{HostMatch, HostPattern, HostPatternError};
 pub use verdict::{Deny, Permit};
 
 use index::Index;

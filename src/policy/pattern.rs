@@ -31,8 +31,9 @@ pub enum HostPatternError {
     Invalid { written: String, error: DestinationError },
 }
 
+/// Which hosts a pattern names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum HostMatch {
+pub enum HostMatch {
     Exact(Host),
     /// Any name with more labels than this one that ends in them.
     Suffix(HostName),
@@ -82,7 +83,8 @@ impl HostPattern {
         }
     }
 
-    pub(super) const fn host(&self) -> &HostMatch {
+    /// The host part.
+    pub const fn host(&self) -> &HostMatch {
         &self.host
     }
 

@@ -153,7 +153,7 @@ fn assert_no_evidence(answer: &Answer) {
 /// Until storage is back, calls are refused at once; afterwards they pass again, and the refusals have their rows.
 fn assert_service_stops_and_resumes(break_storage: impl Fn(&Gate), mend_storage: impl Fn(&Gate)) {
     let origin = Origin::http();
-    let gate = Gate::builder().allow("hub.test").resolve("hub.test").start();
+    let gate = Gate::builder().allow("hub.test").resolve("hub.test").flag("--durability", "fsync").start();
     let authority = format!("hub.test:{}", origin.port());
     assert_eq!(gate.client().ask(call(&authority, "before")).status, 200);
     gate.rows_of(1);

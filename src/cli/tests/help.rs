@@ -26,6 +26,10 @@ fn help_texts_are_the_golden_ones() {
         (&["ca"], include_str!("../golden/ca.txt")),
         (&["ca", "show"], include_str!("../golden/ca-show.txt")),
         (&["ca", "export"], include_str!("../golden/ca-export.txt")),
+        (&["connectors"], include_str!("../golden/connectors.txt")),
+        (&["connectors", "list"], include_str!("../golden/connectors-list.txt")),
+        (&["connectors", "match"], include_str!("../golden/connectors-match.txt")),
+        (&["connectors", "hosts"], include_str!("../golden/connectors-hosts.txt")),
     ] {
         assert_eq!(help(path), golden, "tollgate {} --help", path.join(" "));
     }
@@ -35,7 +39,8 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"]] {
+    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"], &["connectors", "match"]]
+    {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();

@@ -32,6 +32,7 @@ fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, String) {
         Command::KibanaConfig(args) => kibana::kibana_config(&args, &mut out),
         Command::Ca(command) => ca::ca(command, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
+        Command::Connectors(command) => connectors::connectors(&command, &mut out),
     };
     (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))
 }
@@ -254,4 +255,54 @@ fn records_of_nothing_are_no_records_and_a_wrong_directory_is_an_error() {
     let (result, text) = printed(directory.path(), "tollgate records --data-dir DIR --json");
     result.unwrap();
     assert_eq!(text, "");
+}
+
+const OWN_CONNECTORS: &str = "\
+connectors:
+  - { id: .nybble, hosts: [hub.test], endpoints: ['POST /conn/{secret:secret}'] }
+";
+
+#[test]
+fn connectors_of_the_operators_own_file_are_listed_and_matched() {
+    let directory = tempfile::tempdir().unwrap();
+    config_in(directory.path(), "connectors_file: own.yml\n");
+    fs::write(directory.path().join("own.yml"), OWN_CONNECTORS).unwrap();
+    let (result, text) = printed(directory.path(), "tollgate connectors list --config DIR/tollgate.yml");
+    assert!(result.is_ok());
+    assert_eq!(text.lines().next(), Some(".nybble                        hub.test"));
+    let line = "tollgate connectors match https://hub.test/conn/winter?a=b --config DIR/tollgate.yml";
+    let expected = "\
+connector_type    .nybble
+connector_source  host_path (confidence high)
+path              /conn/{secret}
+query             a={redacted}
+";
+    assert_eq!(printed(directory.path(), line).1, expected);
+    assert_eq!(
+        printed(directory.path(), "tollgate connectors hosts .nybble --config DIR/tollgate.yml").1,
+        "hub.test\n"
+    );
+}
+
+#[test]
+fn what_no_connector_calls_is_said_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, text) =
+        printed(directory.path(), "tollgate connectors match https://hooks.slack.com.evil.test/services/T0");
+    assert_eq!(text, "connector_type    not known\npath              /services/{redacted}\n");
+    let (_, text) = printed(directory.path(), "tollgate connectors match https://a.test:587 --tunnel --json");
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((found["connector_type"].as_str(), found["path"].as_str()), (Some(".email"), None));
+    for (line, said) in [
+        (
+            "tollgate connectors hosts .slak",
+            "there is no connector type \".slak\"; `tollgate connectors list` shows them all",
+        ),
+        ("tollgate connectors match /services", "the URL has no host; write https://hooks.slack.com/services/..."),
+        ("tollgate connectors match https://127.1/", "the URL's host is not valid"),
+    ] {
+        let error = printed(directory.path(), line).0.unwrap_err();
+        assert!(error.to_string().starts_with(said), "{error}");
+        assert_eq!(error.exit_code(), 64, "{error}");
+    }
 }

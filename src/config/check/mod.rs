@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod connectors;
 mod inline;
 mod listeners;
 mod policy;
@@ -47,6 +48,7 @@ pub(super) fn check(
         policy: Arc::new(policy),
         policy_source,
         tunnel: checker.tunnel(&file.tunnel_hosts, file.tunnel_ports.as_ref()),
+        connectors: Arc::new(checker.connectors(file.connectors_file.as_ref())),
         clients,
         audit: checker.audit(&file.audit, &data_dir),
         limits: checker.limits(&file.limits),

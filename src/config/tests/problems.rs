@@ -244,3 +244,23 @@ fn a_policy_is_never_read_as_less_than_it_says() {
          without anchors or aliases"
     );
 }
+
+#[test]
+fn problems_of_the_connectors_file_are_at_their_places_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.yml");
+    fs::write(&path, "connectors_file: own.yml\nthreads: 0\n").unwrap();
+    let refused = || {
+        let error = Config::load(Some(&path), &Overrides::default()).unwrap_err();
+        error.to_string().replace(&directory.path().display().to_string(), "DIR")
+    };
+    let missing = refused();
+    assert!(missing.starts_with("DIR/tollgate.yml:1:18: connectors_file: DIR/own.yml cannot be read: "), "{missing}");
+    fs::write(directory.path().join("own.yml"), "connectors:\n  - { id: a, hosts: [B.test] }\n").unwrap();
+    assert_eq!(
+        refused(),
+        "DIR/own.yml:2:11: connector id \"a\" is not a dot followed by up to 63 letters, digits, `-` and `_`; write .my-service\n\
+         DIR/own.yml:2:22: host \"B.test\" is not canonical; write \"b.test\"\n\
+         DIR/tollgate.yml:2:10: threads: 0 is outside 1 to 1024: at least one worker thread is needed"
+    );
+}

@@ -81,6 +81,12 @@ impl GateBuilder {
         self
     }
 
+    /// A file beside the configuration, for keys that name one.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        self
+    }
+
     pub fn start(self) -> Gate {
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
         let mut args = vec!["run".to_owned()];
@@ -93,6 +99,10 @@ impl GateBuilder {
         }
         args.extend(["--data-dir".to_owned(), path("data"), "--ca-cert".to_owned(), path("ca.pem")]);
         args.extend(["--ca-key".to_owned(), path("ca.key")]);
+        if !self.flags.iter().any(|flag| flag == "--durability") {
+            // Tests are not to wait for the disk, but those that are about it ask for fsync.
+            args.extend(["--durability".to_owned(), "write".to_owned()]);
+        }
         args.extend(self.flags);
         let mut gate = Gate { dir: self.dir, args, child: None, listeners: Vec::new(), log: Arc::default() };
         gate.spawn();

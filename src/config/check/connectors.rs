@@ -1,0 +1,37 @@
+//! Finds the catalogue of connectors: the embedded one, and the operator's file over it.
+
+use std::path::{Path, PathBuf};
+
+use super::Checker;
+use crate::config::setting::{Place, Setting};
+use crate::config::{Problem, ProblemKind};
+use crate::connectors::{Catalogue, CatalogueError, CatalogueProblem, load};
+
+/// Room for thousands of connectors.
+const CATALOGUE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+impl Checker<'_> {
+    pub(super) fn connectors(&mut self, setting: Option<&Setting<PathBuf>>) -> Catalogue {
+        let Some(setting) = setting else {
+            return Catalogue::embedded()
+                .unwrap_or_else(|problems| self.invalid_catalogue(Path::new("embedded catalogue"), problems));
+        };
+        let path = self.path(setting);
+        match load(&path, CATALOGUE_BYTES_MAX) {
+            Ok(catalogue) => catalogue,
+            Err(CatalogueError::Invalid(problems)) => self.invalid_catalogue(&path, problems),
+            Err(source @ (CatalogueError::Unreadable(_) | CatalogueError::TooLarge { .. })) => {
+                self.problem(setting.origin, ProblemKind::ConnectorsFile { path, source });
+                Catalogue::default()
+            }
+        }
+    }
+
+    fn invalid_catalogue(&mut self, path: &Path, problems: Vec<CatalogueProblem>) -> Catalogue {
+        self.problems.extend(problems.into_iter().map(|found| Problem {
+            place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
+            kind: ProblemKind::Connectors(found.problem),
+        }));
+        Catalogue::default()
+    }
+}
