@@ -1,14 +1,15 @@
 //! Writes a small audit dataset to try queries and readers on: `cargo run --example sample_dataset -- DIR`.
 //!
 //! Four files over two UTC days, by two runs of one instance; the same rows every time. `tests/readers/check.py` opens
-//! it with the engines people use.
+//! it with the engines people use, `tollgate verify --data-dir DIR` verifies it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tollgate::archive::{Settings, seal};
+use tollgate::archive::chain::Chain;
+use tollgate::archive::{Settings, Signer, seal};
 use tollgate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 use uuid::Uuid;
 
@@ -20,8 +21,12 @@ const INTERVAL_US: i64 = 14_400_000;
 
 fn main() -> anyhow::Result<()> {
     let data_dir = std::env::args_os().nth(1).map(PathBuf::from);
-    let settings = Settings::new(&data_dir.context("usage: sample_dataset DIR")?);
+    let data_dir = data_dir.context("usage: sample_dataset DIR")?;
+    let settings = Settings::new(&data_dir);
     seal::prepare(&settings)?;
+    let keys = data_dir.join("keys");
+    std::fs::create_dir_all(&keys)?;
+    let mut chain = Chain::open(settings.manifest_dir.clone(), Signer::load_or_create(&keys)?)?;
     for epoch in 1..=2 {
         let boot_id = Uuid::from_u128(u128::from(epoch) << 64);
         let writer = Arc::new(Writer { instance_id: "sample".to_owned(), boot_id, epoch });
@@ -29,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         for file in seal::seal(&settings, &rows)? {
             println!("{} ({} rows, {} bytes)", file.path.display(), file.rows, file.bytes);
         }
+        chain.cover(&settings, &rows)?;
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ pub mod record;
 pub mod journal;
 pub mod archive;
 pub mod search;
+pub mod verify;
 
 mod yaml;
 pub mod installation;

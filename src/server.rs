@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::archive::{self, Sealer};
+use crate::archive::{self, Sealer, Signer};
 use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
@@ -43,6 +43,8 @@ pub enum RunError {
     Installation(#[from] InstallationError),
     #[error(transparent)]
     Recover(#[from] journal::RecoverError),
+    #[error(transparent)]
+    SigningKey(#[from] archive::KeyError),
     #[error(transparent)]
     Archive(#[from] archive::FileError),
     #[error(transparent)]
@@ -111,7 +113,8 @@ impl Evidence {
             let _ = closed.send(segment);
         }
         let archive_settings = archive::Settings::new(config.data_dir.root());
-        let sealer = Sealer::start(archive_settings, segments)?;
+        let signer = Signer::load_or_create(&config.data_dir.keys())?;
+        let sealer = Sealer::start(archive_settings, signer, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         Ok(Self { installation, journal, thread, sealer })
     }

@@ -101,6 +101,22 @@ impl FileName {
         (sound && self.first_seq <= self.last_seq).then_some(self)
     }
 
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// First and last sequence number.
+    #[must_use]
+    pub fn seqs(&self) -> std::ops::RangeInclusive<u64> {
+        self.first_seq..=self.last_seq
+    }
+
     /// Whether both files hold rows of one writer and their sequence ranges touch: one may repeat rows of the other.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {

@@ -40,6 +40,13 @@ impl ColumnType {
         }
     }
 
+    /// The type whose values are held in this Arrow type, or `None` if there is none.
+    #[must_use]
+    pub fn from_arrow(data_type: &DataType) -> Option<Self> {
+        let all = [Self::String, Self::Int64, Self::Int32, Self::Boolean, Self::Timestamp];
+        all.into_iter().find(|column_type| column_type.arrow() == *data_type)
+    }
+
     /// The Arrow type values are held in.
     #[must_use]
     pub fn arrow(self) -> DataType {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub audit_dir: PathBuf,
     /// Files being written. On the same filesystem as `audit_dir`, and not below it.
     pub staging_dir: PathBuf,
+    /// The chain of signed manifests, one for each sealed file.
+    pub manifest_dir: PathBuf,
     /// Longest wait before a failed segment is tried again.
     pub retry_max: Duration,
     /// Most rows in one row group.
@@ -36,6 +38,7 @@ impl Settings {
         Self {
             audit_dir: data_dir.join("audit"),
             staging_dir: data_dir.join("staging"),
+            manifest_dir: data_dir.join("manifest"),
             retry_max: Duration::from_secs(30),
             row_group_rows: 131_072,
         }

@@ -17,6 +17,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData
 use parquet::file::statistics::Statistics;
 use uuid::Uuid;
 
+use super::canonical::ForeignColumn;
 use super::properties::{EPOCH_KEY, event_time_ascending};
 use super::rows::DecodeError;
 
@@ -39,6 +40,8 @@ pub enum SealedError {
     /// The footer does not declare the sort order of sealed files.
     #[error("was not sealed by Tollgate: it does not declare to be sorted by `event_time`")]
     NotSorted,
+    #[error("does not hold audit rows: {0}")]
+    ForeignColumn(#[from] ForeignColumn),
     /// The Parquet decoder failed an assertion on the file's content.
     #[error("is damaged: the Parquet decoder gave up on its content")]
     DecoderPanic,

@@ -1,6 +1,7 @@
 //! The thread that seals closed journal segments.
 //!
-//! One segment at a time; a segment file is deleted only when all its rows are in durable files of the dataset. A
+//! One segment at a time; a segment file is deleted only when all its rows are in durable files of the dataset, and
+//! the chain has a durable manifest for each of them. A
 //! segment that fails stays where it is, is tried again with growing waits, and does not hold up the ones behind it.
 //! Nothing here stops the proxy: evidence that cannot be sealed is still evidence in the journal.
 
@@ -13,8 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::chain::{Chain, ChainError};
 use super::file::{self, FileError};
 use super::seal::{self, SealError, Sealed, Settings};
+use super::signer::Signer;
 use crate::journal::segment::{self, Contents, ReadError};
 
 /// Reads one segment: [`segment::read`], except in tests.
@@ -37,6 +40,8 @@ enum SegmentError {
     Damaged,
     #[error(transparent)]
     Seal(#[from] SealError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -106,15 +111,23 @@ pub struct Sealer {
 impl Sealer {
     /// Prepares the directories and starts the thread, which seals every segment whose path arrives on `closed`.
     /// Nothing may be appended to those segments any more, and their open intents must be carried in another one.
-    pub fn start(settings: Settings, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
-        Self::start_reading(settings, segment::read, closed)
+    /// `signer` signs for each file.
+    pub fn start(settings: Settings, signer: Signer, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+        Self::start_reading(settings, signer, segment::read, closed)
     }
 
-    fn start_reading(settings: Settings, read: ReadSegment, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
+    fn start_reading(
+        settings: Settings,
+        signer: Signer,
+        read: ReadSegment,
+        closed: Receiver<PathBuf>,
+    ) -> Result<Self, FileError> {
         seal::prepare(&settings)?;
+        let chain = Chain::open(settings.manifest_dir.clone(), signer)?;
         let shared = Arc::new(Shared::default());
         let (finished, done) = mpsc::sync_channel(1);
-        let mut work = Work { settings, read, closed, connected: true, queue: VecDeque::new(), shared: shared.clone() };
+        let (queue, shared_work) = (VecDeque::new(), Arc::clone(&shared));
+        let mut work = Work { settings, chain, read, closed, connected: true, queue, shared: shared_work };
         let body = move || {
             work.run();
             // Nobody listens unless `finish` was called.
@@ -152,6 +165,7 @@ struct Pending {
 /// The state of the thread.
 struct Work {
     settings: Settings,
+    chain: Chain,
     read: ReadSegment,
     closed: Receiver<PathBuf>,
     connected: bool,
@@ -201,7 +215,7 @@ impl Work {
         self.publish_queue();
     }
 
-    fn seal_segment(&self, segment: &Path) -> Result<(), SegmentError> {
+    fn seal_segment(&mut self, segment: &Path) -> Result<(), SegmentError> {
         if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
             return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
         }
@@ -210,6 +224,7 @@ impl Work {
             return Err(SegmentError::Damaged);
         }
         self.count(&seal::seal(&self.settings, &contents.rows)?);
+        self.chain.cover(&self.settings, &contents.rows)?;
         fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
         if let Some(dir) = segment.parent() {
             file::sync_dir(dir)?;

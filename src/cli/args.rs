@@ -24,6 +24,7 @@ Examples:
   tollgate run --config /etc/tollgate/tollgate.yml
   tollgate check --config tollgate.yml           all problems at once, or what would run
   tollgate records --decision deny --since 1h    what was refused in the last hour
+  tollgate verify                                whether the evidence is what was signed
 
 Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input or output error,
 78 configuration error.";
@@ -40,6 +41,9 @@ pub enum Command {
     /// Show recorded calls, newest first, from a running or stopped proxy's data directory
     #[command(after_help = RECORDS_EXAMPLES)]
     Records(RecordsArgs),
+    /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
     #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
     KibanaConfig(KibanaArgs),
@@ -76,6 +80,19 @@ Examples:
   tollgate records --deployment 5f2a9c --since 2h
   tollgate records --host '*.slack.com' --decision would_deny --limit 20
   tollgate records --since 2026-11-01 --json | jq .host";
+
+const VERIFY_EXAMPLES: &str = "\
+Reads audit, manifest and journal; needs neither the proxy nor a private key. A public key from
+the verified directory itself shows accidents only: keep a copy of keys/manifest.pub elsewhere.
+With --since and --until all signatures are checked, and the files that have rows of that time.
+
+Examples:
+  tollgate verify
+  tollgate verify --data-dir /var/lib/tollgate --public-key /etc/tollgate/manifest.pub
+  tollgate verify --copy backup --public-key manifest.pub --since 30d --json
+
+Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
+line or directory, 74 input or output error.";
 
 const KIBANA_EXAMPLES: &str = "\
 Examples:
@@ -195,6 +212,29 @@ pub struct RecordsArgs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// Print one JSON object a line, with every column
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate verify`
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Data directory of the proxy
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    pub data_dir: PathBuf,
+    /// A copy of a data directory, instead of one in use
+    #[arg(long, value_name = "DIR", conflicts_with = "data_dir")]
+    pub copy: Option<PathBuf>,
+    /// Public key that signatures are checked with [default: keys/manifest.pub in the directory]
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Option<PathBuf>,
+    /// Files with calls that began at or after this time
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub since: Option<i64>,
+    /// Files with calls that began before this time
+    #[arg(long, value_name = "T", value_parser = parse_time_us)]
+    pub until: Option<i64>,
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

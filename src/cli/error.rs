@@ -7,6 +7,7 @@ use crate::destination::DestinationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
+use crate::verify::VerifyError;
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -14,8 +15,10 @@ pub const EXIT_USAGE: u8 = 64;
 const EXIT_IO: u8 = 74;
 /// The configuration, the policy or the CA is wrong (`EX_CONFIG`).
 const EXIT_CONFIG: u8 = 78;
-/// Running failed.
+/// Running failed, or evidence was tampered with.
 const EXIT_FAILURE: u8 = 1;
+/// Evidence is as it was written, but some was lost.
+const EXIT_INCOMPLETE: u8 = 2;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,15 @@ pub enum CliError {
     /// A search could not read everything.
     #[error("records may be missing above, not everything could be read:{}", lines(.0))]
     Incomplete(Vec<Problem>),
+    /// `verify` had nothing to verify.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// `verify` found evidence that is not as it was signed, and has said so already.
+    #[error("the evidence was tampered with")]
+    Tampered,
+    /// `verify` found that records were lost, and has said so already.
+    #[error("the evidence is incomplete")]
+    EvidenceIncomplete,
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -61,15 +73,23 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Output(_) | Self::OutputExists(_) | Self::Search(_) | Self::Incomplete(_) => EXIT_IO,
-            Self::UnknownConnector(_) | Self::UrlWithoutHost | Self::UrlHost(_) => EXIT_USAGE,
-            Self::Run(_) => EXIT_FAILURE,
+            Self::UnknownConnector(_)
+            | Self::UrlWithoutHost
+            | Self::UrlHost(_)
+            | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
+            Self::Output(_)
+            | Self::OutputExists(_)
+            | Self::Search(_)
+            | Self::Incomplete(_)
+            | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
+            Self::Run(_) | Self::Tampered => EXIT_FAILURE,
+            Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }
 
     /// Whether there is something to say on stderr that has not been said yet.
     pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Checked) || self.exit_code() == 0
+        matches!(self, Self::Checked | Self::Tampered | Self::EvidenceIncomplete) || self.exit_code() == 0
     }
 }
 

@@ -10,6 +10,7 @@ mod kibana;
 mod log;
 mod records;
 mod run;
+mod verify;
 
 use std::io;
 
@@ -26,6 +27,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Run(settings) => run::run(&settings),
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
+        Command::Verify(args) => verify::verify(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),

@@ -281,7 +281,8 @@ async fn rows_are_found_in_the_live_journal_and_after_it_was_sealed() {
     let journal_dir = dir.path().join("journal");
     fs::create_dir(&journal_dir).expect("journal");
     let (closed, arriving) = std::sync::mpsc::channel();
-    let sealer = archive::Sealer::start(archive::Settings::new(dir.path()), arriving).expect("starts");
+    let signer = archive::Signer::load_or_create(dir.path()).expect("key");
+    let sealer = archive::Sealer::start(archive::Settings::new(dir.path()), signer, arriving).expect("starts");
     let settings = journal::Settings::new(journal_dir.clone());
     let (journal, thread) = journal::open(settings, (*samples::writer()).clone(), closed).expect("opens");
 

@@ -19,3 +19,4 @@ mod streaming;
 mod tunnels;
 mod upgrades;
 mod upstreams;
+mod verify;

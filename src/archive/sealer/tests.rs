@@ -29,7 +29,8 @@ impl Bench {
         fs::create_dir(dir.path().join("journal")).expect("journal");
         let (closed, arriving) = channel();
         let settings = Settings { retry_max: Duration::from_millis(5), ..Settings::new(dir.path()) };
-        let sealer = Sealer::start_reading(settings, read_stand_in, arriving).expect("starts");
+        let signer = Signer::load_or_create(dir.path()).expect("key");
+        let sealer = Sealer::start_reading(settings, signer, read_stand_in, arriving).expect("starts");
         Self { dir, closed, sealer }
     }
 

@@ -1,0 +1,162 @@
+//! The canonical form of rows, and the RFC 6962 Merkle tree over it.
+//!
+//! A canonical row is the JSON array of its column values in schema order: no spaces, UTF-8, only `"`, `\` and the
+//! characters below U+0020 escaped, timestamps as integers (microseconds since the Unix epoch), absent values `null`.
+//! It does not depend on how Parquet laid the values out, so any reader can compute it; see `docs/manifest.md`. Pure.
+
+use std::io::Write as _;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Schema};
+
+use super::digest::Sha256;
+use super::schema::ColumnType;
+
+/// A column whose type is none of [`ColumnType`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {name:?} has the type {data_type}, which no audit column has")]
+pub struct ForeignColumn {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+/// The leaf hashes of all rows of a batch, in order: SHA-256 of a zero byte and the canonical row.
+pub fn leaves(batch: &RecordBatch) -> Result<Vec<Sha256>, ForeignColumn> {
+    let types = column_types(&batch.schema())?;
+    let columns: Vec<(ColumnType, &ArrayRef)> = types.into_iter().zip(batch.columns()).collect();
+    let mut text = Vec::new();
+    let mut leaves = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        text.clear();
+        for (column_type, values) in &columns {
+            text.push(if text.is_empty() { b'[' } else { b',' });
+            write_value(&mut text, *column_type, values, row);
+        }
+        text.push(b']');
+        leaves.push(Sha256::of_parts(&[&[0], &text]));
+    }
+    Ok(leaves)
+}
+
+fn write_value(text: &mut Vec<u8>, column_type: ColumnType, values: &ArrayRef, row: usize) {
+    if values.is_null(row) {
+        text.extend_from_slice(b"null");
+        return;
+    }
+    // Writing to memory cannot fail.
+    let _ = match column_type {
+        ColumnType::String => {
+            serde_json::to_writer(text, values.as_string::<i32>().value(row)).map_err(std::io::Error::from)
+        }
+        ColumnType::Int64 => write!(text, "{}", values.as_primitive::<Int64Type>().value(row)),
+        ColumnType::Int32 => write!(text, "{}", values.as_primitive::<Int32Type>().value(row)),
+        ColumnType::Boolean => write!(text, "{}", values.as_boolean().value(row)),
+        ColumnType::Timestamp => write!(text, "{}", values.as_primitive::<TimestampMicrosecondType>().value(row)),
+    };
+}
+
+/// Root of the Merkle tree (RFC 6962 section 2.1) over leaf hashes. The root over nothing is SHA-256 of nothing.
+#[must_use]
+pub fn merkle_root(leaves: &[Sha256]) -> Sha256 {
+    if leaves.is_empty() {
+        return Sha256::of(&[]);
+    }
+    // Pairing neighbours and carrying an odd last one up gives the tree of the RFC: its split is the largest power of
+    // two smaller than the number of leaves.
+    let mut level = leaves.to_vec();
+    while level.len() > 1 {
+        level = level.chunks(2).map(parent).collect();
+    }
+    level.first().copied().unwrap_or_else(|| Sha256::of(&[]))
+}
+
+fn parent(pair: &[Sha256]) -> Sha256 {
+    match pair {
+        [left, right] => Sha256::of_parts(&[&[1], left.as_bytes(), right.as_bytes()]),
+        [only] => *only,
+        // `chunks(2)` yields neither.
+        [] | [_, _, ..] => Sha256::of(&[]),
+    }
+}
+
+/// Digest of the lines `name type`, one a column in file order, each ended by a newline; the type names are those of
+/// `docs/schema.md`.
+pub fn schema_fingerprint(schema: &Schema) -> Result<Sha256, ForeignColumn> {
+    let types = column_types(schema)?;
+    let lines = schema.fields().iter().zip(types);
+    let lines: Vec<String> = lines.map(|(field, column)| format!("{} {}\n", field.name(), column.name())).collect();
+    Ok(Sha256::of(lines.concat().as_bytes()))
+}
+
+fn column_types(schema: &Schema) -> Result<Vec<ColumnType>, ForeignColumn> {
+    let types = schema.fields().iter().map(|field| {
+        let foreign = || ForeignColumn { name: field.name().clone(), data_type: field.data_type().clone() };
+        ColumnType::from_arrow(field.data_type()).ok_or_else(foreign)
+    });
+    types.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::archive::rows;
+    use crate::archive::samples::{self, MIDNIGHT_US};
+
+    /// RFC 6962 section 2.1, word for word.
+    fn by_the_rfc(leaves: &[Sha256]) -> Sha256 {
+        match leaves {
+            [] => Sha256::of(b""),
+            [leaf] => *leaf,
+            more => {
+                let split = (more.len().div_ceil(2)).next_power_of_two();
+                let (left, right) = (by_the_rfc(&more[..split]), by_the_rfc(&more[split..]));
+                Sha256::of_parts(&[&[1], left.as_bytes(), right.as_bytes()])
+            }
+        }
+    }
+
+    #[test]
+    fn the_tree_is_the_one_of_the_rfc() {
+        let leaves: Vec<_> = (0..=70_u8).map(|leaf| Sha256::of(&[0, leaf])).collect();
+        for count in 0..=leaves.len() {
+            assert_eq!(merkle_root(&leaves[..count]), by_the_rfc(&leaves[..count]), "{count} leaves");
+        }
+    }
+
+    #[test]
+    fn a_row_is_a_json_array_of_its_columns() {
+        let mut row = samples::row(4711, MIDNIGHT_US);
+        row.intent.path = Some("/\"é\u{7f}\u{1}\n\\".to_owned());
+        row.outcome.upstream_reused = Some(true);
+        let batch = rows::encode(&[&row]).expect("encodes");
+        let text = concat!(
+            r#"["00000000-0000-0000-0000-000000001267",4711,"gate-1","00000000-0000-0000-0000-00000000b007",1,"#,
+            r#"1795305600000000,0,0,"http",null,null,"absent",null,"127.0.0.1",40000,null,null,null,null,null,null,"#,
+            "null,null,null,null,null,null,null,\"/\\\"é\u{7f}\\u0001\\n\\\\\",null,null,null,null,0,null,null,null,",
+            r#"null,null,null,true,null,null,null,null,null,0,null,null,null,null,null,"completed",null]"#
+        );
+        assert_eq!(leaves(&batch).expect("known columns"), [Sha256::of_parts(&[&[0], text.as_bytes()])]);
+    }
+
+    #[test]
+    fn the_schema_fingerprint_is_that_of_the_documented_columns() {
+        let lines: Vec<String> = crate::archive::schema::COLUMNS
+            .iter()
+            .map(|column| format!("{} {}\n", column.name, column.column_type.name()))
+            .collect();
+        let schema = crate::archive::schema::arrow_schema();
+        assert_eq!(schema_fingerprint(&schema), Ok(Sha256::of(lines.concat().as_bytes())));
+    }
+
+    proptest! {
+        #[test]
+        fn different_rows_have_different_leaves(rows in proptest::collection::vec(samples::any_row(), 2)) {
+            let leaf = |row| leaves(&rows::encode(&[row]).expect("encodes")).expect("known columns");
+            prop_assert_eq!(leaf(&rows[0]) == leaf(&rows[1]), rows[0] == rows[1]);
+        }
+    }
+}

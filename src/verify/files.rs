@@ -1,0 +1,238 @@
+//! Each sealed file against its manifest, several at a time.
+//!
+//! A file whose bytes are not those that were signed is not decoded: nothing in it can be believed, and whoever wrote
+//! it may have aimed at the decoder.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::journal::Tail;
+use super::seqs::{Runs, Seqs};
+use super::{Fault, Problem, Progress, Settings, VerifyError, at};
+use crate::archive::canonical;
+use crate::archive::content::{Content, Fingerprint};
+use crate::archive::dataset::FileName;
+use crate::archive::digest::Sha256;
+use crate::archive::manifest::{self, Manifest};
+
+/// What comparing the files came to.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) problems: Vec<Problem>,
+    pub(super) seqs: Seqs,
+    pub(super) files: u64,
+    pub(super) rows: u64,
+    pub(super) skipped: u64,
+    pub(super) unsigned: Vec<String>,
+}
+
+/// Everything below the dataset that is not a directory: the path as manifests spell it, and the real one. Symbolic
+/// links are not followed.
+pub(super) fn list(audit_dir: &Path) -> Result<BTreeMap<String, PathBuf>, VerifyError> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(audit_dir.to_owned(), String::new())];
+    while let Some((dir, prefix)) = open.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(at(&dir))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(at(&dir))?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().map_err(at(&dir))?.is_dir() {
+                open.push((entry.path(), format!("{name}/")));
+            } else {
+                found.insert(name, entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Compares what is present with what was stated.
+pub(super) fn check(
+    settings: &Settings,
+    stated: &HashMap<String, Manifest>,
+    present: BTreeMap<String, PathBuf>,
+    journal: &Tail,
+    progress: Progress<'_>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut asked: Vec<&Manifest> = Vec::new();
+    for manifest in stated.values() {
+        if in_range(settings, manifest) {
+            asked.push(manifest);
+        } else {
+            outcome.skipped += 1;
+            outcome.assume(manifest);
+        }
+    }
+    asked.sort_by_key(|manifest| manifest.index);
+    let findings = in_parallel(settings, &asked, progress);
+    let mut missing: Vec<&Manifest> = Vec::new();
+    for (manifest, found) in asked.iter().zip(findings) {
+        outcome.files += 1;
+        match found {
+            Ok(content) => outcome.add_intact(manifest, &content),
+            Err(faults) if faults.is_empty() => missing.push(manifest),
+            Err(faults) => outcome.add_faulty(manifest, faults),
+        }
+    }
+    let extra: BTreeMap<_, _> = present.into_iter().filter(|(path, _)| !stated.contains_key(path)).collect();
+    outcome.add_missing_and_extra(&missing, stated, extra, journal);
+    outcome
+}
+
+/// Whether any time of the file can be in the asked range.
+fn in_range(settings: &Settings, manifest: &Manifest) -> bool {
+    let first = manifest::parse_time_text(&manifest.file.first_event_time);
+    let last = manifest::parse_time_text(&manifest.file.last_event_time);
+    let too_old = settings.since_us.zip(last).is_some_and(|(since_us, last_us)| last_us < since_us);
+    let too_new = settings.until_us.zip(first).is_some_and(|(until_us, first_us)| first_us >= until_us);
+    !too_old && !too_new
+}
+
+/// The content of an intact file, or what is wrong with it; nothing in the list means that it is missing.
+type Finding = Result<Content, Vec<Fault>>;
+
+/// Checks every file, in order, on as many threads as the settings say.
+fn in_parallel(settings: &Settings, asked: &[&Manifest], progress: Progress<'_>) -> Vec<Finding> {
+    let audit_dir = settings.root.join("audit");
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        let mut findings = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(manifest) = asked.get(at) else { return findings };
+            findings.push((at, check_file(&audit_dir, manifest)));
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, asked.len());
+        }
+    };
+    let threads = settings.threads.get().min(asked.len());
+    let mut findings: Vec<(usize, Finding)> = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut findings = work();
+        for other in others {
+            // Decoding is guarded, so a thread that panicked is a defect here; passing it on beats a partial report.
+            findings.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        findings
+    });
+    findings.sort_by_key(|(at, _)| *at);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+fn check_file(audit_dir: &Path, manifest: &Manifest) -> Finding {
+    let (path, stated) = (audit_dir.join(&manifest.file.path), &manifest.file);
+    let found = match Fingerprint::of(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Vec::new()),
+        Err(error) => return Err(vec![error.into()]),
+    };
+    if found.bytes != stated.bytes {
+        return Err(vec![Fault::Size { found: found.bytes, signed: stated.bytes }]);
+    }
+    if found.sha256 != stated.sha256 {
+        return Err(vec![Fault::Bytes]);
+    }
+    let content = Content::read(&path).map_err(|error| vec![error.into()])?;
+    let faults = wrong_statements(manifest, &content);
+    if faults.is_empty() { Ok(content) } else { Err(faults) }
+}
+
+fn wrong_statements(manifest: &Manifest, content: &Content) -> Vec<Fault> {
+    let stated = &manifest.file;
+    let times = content.event_times.map(|(first, last)| (manifest::time_text(first), manifest::time_text(last)));
+    let stated_times = (stated.first_event_time.clone(), stated.last_event_time.clone());
+    let comparisons = [
+        ("number of rows", content.leaves.len() as u64 == stated.rows),
+        ("Merkle root over its rows", canonical::merkle_root(&content.leaves) == stated.merkle_root),
+        ("schema", content.schema == stated.schema_sha256),
+        ("epoch", content.epoch == manifest.epoch),
+        ("range of seq", content.seq_range() == Some(stated.first_seq..=stated.last_seq)),
+        ("range of event_time", times == Some(stated_times)),
+        ("list of policy hashes", content.policy_hashes.iter().eq(&stated.policy_hashes)),
+    ];
+    let wrong = comparisons.into_iter().filter(|(_, same)| !same);
+    wrong.map(|(what, _)| Fault::Statement(what)).collect()
+}
+
+impl Outcome {
+    fn complain(&mut self, path: &str, fault: Fault) {
+        self.problems.push(Problem { place: format!("audit/{path}"), fault });
+    }
+
+    fn assume(&mut self, manifest: &Manifest) {
+        let range = manifest.file.first_seq..=manifest.file.last_seq;
+        self.seqs.assume((manifest.instance_id.clone(), manifest.epoch), range);
+    }
+
+    fn add_intact(&mut self, manifest: &Manifest, content: &Content) {
+        self.rows += manifest.file.rows;
+        self.seqs.add_sealed((manifest.instance_id.clone(), manifest.epoch), Runs::of_sorted(&content.seqs));
+        if content.gaps > 0 {
+            self.complain(&manifest.file.path, Fault::GapRows(content.gaps));
+        }
+    }
+
+    fn add_faulty(&mut self, manifest: &Manifest, faults: Vec<Fault>) {
+        self.assume(manifest);
+        for fault in faults {
+            self.complain(&manifest.file.path, fault);
+        }
+    }
+
+    /// Tells renamed and copied files from ones that were removed or added, by their bytes.
+    fn add_missing_and_extra(
+        &mut self,
+        missing: &[&Manifest],
+        stated: &HashMap<String, Manifest>,
+        extra: BTreeMap<String, PathBuf>,
+        journal: &Tail,
+    ) {
+        let by_bytes: HashMap<Sha256, &Manifest> =
+            stated.values().map(|manifest| (manifest.file.sha256, manifest)).collect();
+        let gone: BTreeSet<&str> = missing.iter().map(|manifest| manifest.file.path.as_str()).collect();
+        let mut renamed = BTreeSet::new();
+        for (path, real) in extra {
+            let original = match Fingerprint::of(&real) {
+                Ok(found) => by_bytes.get(&found.sha256).map(|manifest| manifest.file.path.as_str()),
+                Err(error) => {
+                    self.complain(&path, error.into());
+                    continue;
+                }
+            };
+            match original {
+                Some(original) if gone.contains(original) && renamed.insert(original) => {
+                    self.complain(original, Fault::Renamed(format!("audit/{path}")));
+                }
+                Some(original) => self.complain(&path, Fault::Copy(format!("audit/{original}"))),
+                None => self.add_unsigned(&path, journal),
+            }
+        }
+        for manifest in missing {
+            self.assume(manifest);
+            if !renamed.contains(manifest.file.path.as_str()) {
+                self.complain(&manifest.file.path, Fault::FileMissing);
+            }
+        }
+    }
+
+    fn add_unsigned(&mut self, path: &str, journal: &Tail) {
+        let name = path.rsplit('/').next().and_then(FileName::parse);
+        let Some(name) = name else {
+            return self.complain(path, Fault::Stray);
+        };
+        let start = (name.instance_id().to_owned(), name.epoch());
+        if journal.seqs.get(&start).is_some_and(|runs| runs.contain(&name.seqs())) {
+            self.unsigned.push(format!("audit/{path}"));
+        } else {
+            self.complain(path, Fault::NotSigned);
+        }
+        self.seqs.assume(start, name.seqs());
+    }
+}

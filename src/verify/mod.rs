@@ -1,0 +1,134 @@
+//! What `tollgate verify` does: whether the evidence in a data directory, or in a copy of one, is what was signed.
+//!
+//! Read-only and offline, without private keys. In data-flow order: `journal` reads what is not sealed yet, `chain` the
+//! manifests, `files` compares each sealed file with its manifest, `seqs` looks for holes between all rows. The
+//! journal is read before the dataset, so that a proxy that seals meanwhile does not look like one that loses rows.
+//!
+//! What it cannot see: the end of the chain cut off together with its files. Compare [`Report::head`] with one noted
+//! elsewhere.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::archive::chain::Head;
+use crate::archive::digest::Sha256;
+use crate::archive::signer::{KeyError, PUBLIC_KEY_FILE, PublicKey};
+
+mod chain;
+mod fault;
+mod files;
+mod journal;
+mod seqs;
+
+pub use fault::{Fault, Severity};
+
+/// What to verify and against which key.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A data directory or a copy of it: `audit/` and `manifest/`, and `journal/` and `keys/` where they are copied.
+    pub root: PathBuf,
+    /// The public key from a place that whoever wrote `root` could not write; without one, the key in `root`.
+    pub public_key: Option<PathBuf>,
+    /// First `event_time`, microseconds since the Unix epoch: files that end before are not opened.
+    pub since_us: Option<i64>,
+    /// The `event_time` to stop before: files that begin later are not opened.
+    pub until_us: Option<i64>,
+    /// Files read at a time.
+    pub threads: NonZeroUsize,
+}
+
+/// How far the verification is: files done, files in all.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// A file, or a place in the sequence of rows, and what is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {fault}")]
+pub struct Problem {
+    /// Path relative to the data directory, or the rows meant.
+    pub place: String,
+    pub fault: Fault,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    /// In the order chain, files, rows, journal.
+    pub problems: Vec<Problem>,
+    /// Manifest files read.
+    pub manifests: u64,
+    /// Sealed files that were compared with their manifest.
+    pub files: u64,
+    /// Rows in those of them that are intact.
+    pub rows: u64,
+    /// Sealed files outside the asked time range, which were not opened.
+    pub skipped: u64,
+    /// Rows in the journal, which has checksums but no signatures yet.
+    pub unsealed_rows: u64,
+    /// Sealed files that the proxy was about to sign for: their rows are in the journal still.
+    pub unsigned: Vec<String>,
+    /// The last manifest.
+    pub head: Option<Head>,
+    /// Of the key that signatures were checked with.
+    pub key_id: Sha256,
+    /// Whether that key came from the verified directory itself, and so proves nothing about who wrote it.
+    pub key_from_same_place: bool,
+}
+
+impl Report {
+    /// The worst that was found; `None` if the evidence is intact.
+    #[must_use]
+    pub fn severity(&self) -> Option<Severity> {
+        self.problems.iter().map(|problem| problem.fault.severity()).max()
+    }
+}
+
+/// Why nothing could be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("{0} is not a data directory (it has neither `audit` nor `manifest`): name it with --data-dir or --copy")]
+    NoDataDir(PathBuf),
+    #[error("no public key to verify with: {0}; name one with --public-key")]
+    Key(#[from] KeyError),
+    #[error("{path} cannot be read: {source}; run as a user who may read the audit data")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> VerifyError + '_ {
+    |source| VerifyError::Io { path: path.to_owned(), source }
+}
+
+/// Verifies a data directory. `progress` is called from several threads.
+pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, VerifyError> {
+    let root = &settings.root;
+    if !root.join("audit").is_dir() && !root.join("manifest").is_dir() {
+        return Err(VerifyError::NoDataDir(root.clone()));
+    }
+    let own_key = root.join("keys").join(PUBLIC_KEY_FILE);
+    let key = PublicKey::load(settings.public_key.as_deref().unwrap_or(&own_key))?;
+
+    let journal = journal::read(&root.join("journal"))?;
+    let present = files::list(&root.join("audit"))?;
+    let chain = chain::read(&root.join("manifest"), &key)?;
+    let mut outcome = files::check(settings, &chain.proven, present, &journal, progress);
+    let mut problems = chain.problems;
+    problems.append(&mut outcome.problems);
+    outcome.seqs.add_unsealed(&journal.seqs);
+    problems.extend(outcome.seqs.problems());
+    problems.extend(journal.problems);
+    Ok(Report {
+        problems,
+        manifests: chain.manifests,
+        files: outcome.files,
+        rows: outcome.rows,
+        skipped: outcome.skipped,
+        unsealed_rows: journal.rows,
+        unsigned: outcome.unsigned,
+        head: chain.head,
+        key_id: key.id(),
+        key_from_same_place: settings.public_key.is_none(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

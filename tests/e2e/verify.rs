@@ -1,0 +1,135 @@
+//! `tollgate verify` over what a real run left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::harness::{Gate, Origin, respond};
+
+fn verify(dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tollgate")).args(["verify", "--json", "--copy"]).arg(dir).output().unwrap()
+}
+
+fn report(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn call(gate: &Gate, origin: &Origin) {
+    let authority = format!("hub.test:{}", origin.port());
+    let mut client = gate.client();
+    client.send(format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    assert_eq!(client.answer_to("GET").status, 200);
+}
+
+fn gate() -> (Gate, Origin) {
+    let origin = Origin::serving(None, |_, stream| stream.write_all(&respond(200, "hello")).is_ok());
+    (Gate::builder().allow("hub.test").resolve("hub.test").start(), origin)
+}
+
+/// The only sealed file below a data directory.
+fn sealed_file(data_dir: &Path) -> PathBuf {
+    let partition = fs::read_dir(data_dir.join("audit")).unwrap().next().unwrap().unwrap().path();
+    fs::read_dir(partition).unwrap().next().unwrap().unwrap().path()
+}
+
+#[test]
+fn what_a_run_left_is_intact_until_a_byte_changes() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    assert_eq!((&said["verdict"], &said["rows"], &said["manifests"]), (&"intact".into(), &1.into(), &1.into()));
+
+    let path = sealed_file(&gate.data_dir());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(1), "{said}");
+    assert_eq!(said["problems"][0]["code"], "file_modified");
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(said["problems"][0]["place"].as_str().unwrap().ends_with(name), "{said}");
+}
+
+#[test]
+fn a_killed_run_is_intact_with_a_tail_and_the_chain_goes_on_after_it() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    gate.rows_of(1);
+    gate.kill();
+    fs::create_dir_all(gate.data_dir().join("audit")).unwrap();
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!((&said["verdict"], &said["unsealed_rows"], &said["rows"]), (&"intact".into(), &1.into(), &0.into()));
+
+    gate.spawn();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    assert_eq!((&said["unsealed_rows"], &said["rows"], &said["head"]["index"]), (&0.into(), &2.into(), &2.into()));
+}
+
+#[test]
+fn a_directory_without_evidence_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(verify(dir.path()).status.code(), Some(64));
+}
+
+/// A crash after a file was published and before its manifest was: the journal still has the segment.
+#[test]
+fn a_file_whose_manifest_was_not_written_before_a_crash_is_signed_for_at_the_next_start() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    gate.rows_of(1);
+    gate.kill();
+    let journal = gate.data_dir().join("journal");
+    let segments: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(&journal)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    gate.spawn();
+    assert_eq!(gate.stop(), Some(0));
+    let manifest = gate.data_dir().join("manifest/00000001.json");
+    fs::remove_file(&manifest).unwrap();
+    for (path, bytes) in segments {
+        fs::write(path, bytes).unwrap();
+    }
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!(
+        (&said["verdict"], said["being_sealed"].as_array().map(Vec::len)),
+        (&"intact".into(), Some(1)),
+        "{said}"
+    );
+
+    let file = fs::read(sealed_file(&gate.data_dir())).unwrap();
+    gate.spawn();
+    assert_eq!(gate.stop(), Some(0));
+    let said = report(&verify(&gate.data_dir()));
+    assert_eq!((&said["verdict"], &said["rows"], &said["unsealed_rows"]), (&"intact".into(), &1.into(), &0.into()));
+    assert!(manifest.exists());
+    assert_eq!(fs::read(sealed_file(&gate.data_dir())).unwrap(), file);
+}
+
+#[test]
+fn the_text_names_the_file_and_the_verdict() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    assert_eq!(gate.stop(), Some(0));
+    fs::remove_file(sealed_file(&gate.data_dir())).unwrap();
+    let verified = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+        .args(["verify", "--data-dir"])
+        .arg(gate.data_dir())
+        .output()
+        .unwrap();
+    assert_eq!(verified.status.code(), Some(1));
+    let text = String::from_utf8(verified.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("audit/event_date=") && lines[0].ends_with(".parquet: is missing"), "{text}");
+    assert_eq!(lines[1..3], ["Verdict    tampered", "Problems   1"]);
+}
