@@ -4,16 +4,12 @@
 //! `tunnel`; requests inside a tunnel, and absolute-form ones, arrive in [`answer`]. `answer` begins the
 //! exchange, `run` is the one straight line through all stages, and whatever comes of it is settled in `answer`.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper_util::rt::TokioIo;
 
 use crate::client_stream::ClientStream;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
@@ -21,87 +17,17 @@ use crate::record::{Kind, OutcomeKind};
 use crate::relay::relay;
 use crate::request::{ProxyRequest, lossy};
 use crate::respond::{self, Addressee, Refusal};
-use crate::scope::{HttpEnd, Scope};
+use crate::scope::Scope;
+use crate::speak::speak_http1;
 use crate::tunnel;
 use crate::upstream::{UpstreamError, headers};
 use crate::wire::Inspected;
-
-/// How long a connection on which nothing was asked yet is waited for when the process stops, so that it can be told.
-pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves one connection to the proxy itself, until it closes or becomes a tunnel.
 pub(crate) async fn serve(mut scope: Scope, stream: ClientStream) {
     let inspected = Inspected::new(stream, scope.gate.wire_limits());
     scope.wire = Some(inspected.handle());
     speak_http1(Arc::new(scope), inspected, listen).await;
-}
-
-/// Speaks HTTP/1 on a connection, giving each request to `service`.
-pub async fn speak_http1<IO, S, F>(scope: Arc<Scope>, inspected: Inspected<IO>, service: S)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Fn(Arc<Scope>, Request<Incoming>) -> F,
-    F: Future<Output = Response<Payload>> + Send,
-{
-    let limits = &scope.gate.limits;
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.keep_alive_timeout)
-        .preserve_header_case(true)
-        .auto_date_header(false)
-        .max_headers(limits.header_fields_max)
-        .max_header_size(limits.header_bytes_max)
-        .max_buf_size(limits.header_bytes_max + 64 * 1024);
-    let serving = service_fn(|request| {
-        let answered = service(Arc::clone(&scope), request);
-        async move { Ok::<_, Infallible>(answered.await) }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(inspected), serving).with_upgrades());
-    let end = tokio::select! {
-        end = connection.as_mut() => end,
-        () = stopped(&scope) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    scope.ended(&HttpEnd::from(end));
-}
-
-/// Speaks HTTP/2 inside a tunnel, giving each request to [`answer`].
-pub async fn speak_http2<IO>(scope: Arc<Scope>, stream: IO)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let limits = &scope.gate.limits;
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(limits.keep_alive_timeout)
-        .keep_alive_timeout(limits.keep_alive_timeout)
-        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .max_concurrent_streams(limits.http2_streams_max);
-    let serving = service_fn(|request| {
-        let answered = answer(Arc::clone(&scope), request);
-        async move { Ok::<_, Infallible>(answered.await) }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), serving));
-    let end = tokio::select! {
-        end = connection.as_mut() => end,
-        () = stopped(&scope) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    scope.ended(&HttpEnd::from(end));
-}
-
-/// Resolves when the process stops and this connection has had its chance to be answered.
-async fn stopped(scope: &Scope) {
-    scope.gate.stopping_for(Duration::ZERO).await;
-    if scope.is_unused() {
-        tokio::time::sleep(STOP_GRACE).await;
-    }
 }
 
 /// A request to the proxy: CONNECT, or absolute-form.

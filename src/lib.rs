@@ -10,6 +10,7 @@ pub mod gate;
 pub mod scope;
 pub mod connection;
 pub mod tunnel;
+pub mod speak;
 
 pub mod client;
 pub mod destination;

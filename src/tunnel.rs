@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::attribution::attribute;
 use crate::client_stream::ClientStream;
-use crate::connection::{STOP_GRACE, answer, refuse, speak_http1, speak_http2};
+use crate::connection::{answer, refuse};
 use crate::destination::Scheme;
 use crate::intercept::{InterceptError, Intercepted};
 use crate::observe::{Exchange, Payload};
@@ -26,6 +26,7 @@ use crate::request::connect_target;
 use crate::respond::{self, Refusal};
 use crate::rewound::Rewound;
 use crate::scope::{Scope, Tunnel};
+use crate::speak::{STOP_GRACE, speak_http1, speak_http2};
 use crate::wire::Inspected;
 use crate::wire::sniff::{Payload as Sniffed, SNIFF_BYTES_MAX, sniff};
 
@@ -124,7 +125,7 @@ async fn look_inside(scope: &Scope, exchange: Exchange, mut stream: Rewound<Clie
         }
         Ok(Sniffed::Http2Preface) => {
             let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
-            speak_http2(Arc::new(inside), stream).await;
+            speak_http2(Arc::new(inside), stream, answer).await;
         }
         Ok(Sniffed::Unknown) => unknown_protocol(scope, exchange, stream, &tunnel).await,
         Err((outcome, error)) => drop(exchange.settle(outcome, Some(error))),
@@ -172,7 +173,7 @@ async fn intercept(scope: &Scope, mut exchange: Exchange, stream: Rewound<Client
     match accepted {
         Ok(Intercepted { stream, http2: false }) => inspect(scope.inside(tunnel, exchange), stream).await,
         Ok(Intercepted { stream, http2: true }) => {
-            speak_http2(Arc::new(scope.inside(tunnel, exchange)), stream).await;
+            speak_http2(Arc::new(scope.inside(tunnel, exchange)), stream, answer).await;
         }
         Err(error) => not_intercepted(exchange, &error),
     }

@@ -7,6 +7,19 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+/// Limits for reading `text`: node counts follow its length, which the loader bounds; aliases keep tight limits.
+pub(crate) fn options(text: &str) -> serde_saphyr::Options {
+    let nodes = text.len().saturating_add(16);
+    serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_events: nodes.saturating_mul(2),
+            max_nodes: nodes,
+            max_total_scalar_bytes: nodes,
+        },
+    }
+}
+
 /// One node of a text.
 pub(crate) enum Node {
     Scalar,

@@ -11,7 +11,7 @@ use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 use super::template::{PathTemplate, TemplateError};
 use super::{Connector, Endpoint, SelfHosted};
 use crate::policy::{HostPattern, HostPatternError};
-use crate::yaml::Node;
+use crate::yaml::{self, Node};
 
 /// Longest connector type id, in octets; it is stored in every row.
 const ID_BYTES_MAX: usize = 64;
@@ -136,7 +136,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Connector>, Vec<CatalogueProblem>> 
     if !unknown.is_empty() {
         return Err(unknown);
     }
-    let raw = match serde_saphyr::from_str_with_options::<Option<RawFile>>(text, yaml_options(text)) {
+    let raw = match serde_saphyr::from_str_with_options::<Option<RawFile>>(text, yaml::options(text)) {
         Ok(raw) => raw.unwrap_or_default(),
         Err(error) => return Err(vec![yaml_problem(&error)]),
     };
@@ -158,7 +158,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Connector>, Vec<CatalogueProblem>> 
 
 /// All unknown keys; none when the text is not YAML, which the typed reading reports.
 fn unknown_keys(text: &str) -> Vec<CatalogueProblem> {
-    let Ok(Some(root)) = serde_saphyr::from_str_with_options::<Option<Node>>(text, yaml_options(text)) else {
+    let Ok(Some(root)) = serde_saphyr::from_str_with_options::<Option<Node>>(text, yaml::options(text)) else {
         return Vec::new();
     };
     let in_file = root.unknown_keys(&FILE_KEYS).map(|key| (key, &FILE_KEYS[..]));
@@ -171,19 +171,6 @@ fn unknown_keys(text: &str) -> Vec<CatalogueProblem> {
         .collect();
     problems.sort_by_key(|problem| (problem.line, problem.column));
     problems
-}
-
-/// Node counts follow the text's length, which the loader bounds; aliases keep tight limits.
-fn yaml_options(text: &str) -> serde_saphyr::Options {
-    let nodes = text.len().saturating_add(16);
-    serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_events: nodes.saturating_mul(2),
-            max_nodes: nodes,
-            max_total_scalar_bytes: nodes,
-        },
-    }
 }
 
 fn yaml_problem(error: &serde_saphyr::Error) -> CatalogueProblem {

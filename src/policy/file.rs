@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_saphyr::{Location, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use super::index::Index;
 use super::pattern::{HostPattern, HostPatternError};
 use super::structure::unknown_keys;
 use super::{Mode, Rule, Subjects};
 use crate::client::{DeploymentId, IdError, ProjectId};
+use crate::yaml;
 
 /// Longest rule name in characters; it is stored in every row.
 const NAME_CHARS_MAX: usize = 128;
@@ -119,19 +120,6 @@ pub(super) fn read(text: &str, file: &str) -> Result<(Mode, Vec<Rule>), InvalidP
     Err(InvalidPolicy { file: file.to_owned(), problems: checker.problems })
 }
 
-/// Limits for parsing `text`: node counts follow its length, which the loader bounds; aliases keep tight limits.
-pub(super) fn yaml_options(text: &str) -> Options {
-    let nodes = text.len().saturating_add(16);
-    serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_events: nodes.saturating_mul(2),
-            max_nodes: nodes,
-            max_total_scalar_bytes: nodes,
-        },
-    }
-}
-
 pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> PolicyProblem {
     let location = error.location().unwrap_or(Location::UNKNOWN);
     let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
@@ -158,7 +146,7 @@ struct Checker {
 impl Checker {
     fn read(&mut self, text: &str) -> Mode {
         self.problems = unknown_keys(text);
-        match serde_saphyr::from_str_with_options::<Option<RawPolicy>>(text, yaml_options(text)) {
+        match serde_saphyr::from_str_with_options::<Option<RawPolicy>>(text, yaml::options(text)) {
             Ok(Some(raw)) => {
                 self.check_default(raw.default);
                 for rule in raw.rules.unwrap_or_default() {

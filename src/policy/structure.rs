@@ -1,7 +1,7 @@
 //! The bare structure of a policy file, read to find all unknown keys at once. Values are not looked at.
 
-use super::file::{PolicyProblem, Problem, located, yaml_options, yaml_problem};
-use crate::yaml::Node;
+use super::file::{PolicyProblem, Problem, located, yaml_problem};
+use crate::yaml::{self, Node};
 
 const POLICY_KEYS: &[&str] = &["mode", "default", "rules"];
 const RULE_KEYS: &[&str] = &["name", "hosts", "for"];
@@ -9,7 +9,7 @@ const SUBJECT_KEYS: &[&str] = &["deployments", "projects", "clients"];
 
 /// All unknown keys of a policy file, or the error that keeps its structure from being read.
 pub(super) fn unknown_keys(text: &str) -> Vec<PolicyProblem> {
-    let root = match serde_saphyr::from_str_with_options::<Node>(text, yaml_options(text)) {
+    let root = match serde_saphyr::from_str_with_options::<Node>(text, yaml::options(text)) {
         Ok(root) => root,
         Err(error) => return vec![yaml_problem(&error)],
     };
