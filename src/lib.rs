@@ -19,6 +19,7 @@ pub mod request;
 pub mod intercept;
 pub mod attribution;
 pub mod connectors;
+pub mod kibana;
 pub mod policy;
 pub mod upstream;
 pub mod respond;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::kibana::Version;
 use crate::record::Decision;
 use crate::search::HostFilter;
 use crate::search::time::{self, TimeError};
@@ -44,7 +45,7 @@ pub enum Command {
     /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
-    /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
+    /// Print what goes into kibana.yml, its keystore and its environment, by version of Kibana
     #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
     KibanaConfig(KibanaArgs),
     /// Show or export the interception CA's certificate
@@ -96,9 +97,10 @@ line or directory, 74 input or output error.";
 
 const KIBANA_EXAMPLES: &str = "\
 Examples:
-  tollgate kibana-config
-  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-host tollgate.internal
-  tollgate kibana-config --json";
+  tollgate kibana-config --kibana-version 8.19
+  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-url http://tollgate.internal:3128
+  tollgate kibana-config --client kibana-lab --format keystore
+  tollgate kibana-config --kibana-version 9.4.2 --format kubernetes";
 
 /// Settings of a run: the configuration file and what overrides it.
 #[derive(Args, Clone, Debug, Default)]
@@ -254,15 +256,37 @@ pub struct KibanaArgs {
     /// Configuration file of the proxy
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Host name or address at which Kibana reaches the proxy [default: the listener's address]
-    #[arg(long, value_name = "HOST")]
-    pub proxy_host: Option<String>,
+    /// Version of Kibana, 9.4.2 or 9.4 [default: what differs is said for all]
+    #[arg(long, value_name = "X")]
+    pub kibana_version: Option<Version>,
+    /// URL at which Kibana reaches the proxy, without credentials [default: the listener's address]
+    #[arg(long, value_name = "URL")]
+    pub proxy_url: Option<http::Uri>,
+    /// The configured client that this Kibana is
+    #[arg(long, value_name = "NAME")]
+    pub client: Option<String>,
     /// Path of the CA certificate on the Kibana machine [default: its path here]
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
-    /// Print JSON
+    /// What to print
+    #[arg(long, value_enum, default_value_t = KibanaFormat::All, value_name = "FORMAT")]
+    pub format: KibanaFormat,
+    /// Print the values as JSON, whatever the format
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where the printed lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KibanaFormat {
+    KibanaYml,
+    Keystore,
+    Docker,
+    Systemd,
+    Kubernetes,
+    /// Elastic Cloud Hosted and Enterprise
+    Cloud,
+    All,
 }
 
 /// `tollgate ca`

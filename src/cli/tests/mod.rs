@@ -1,4 +1,5 @@
 mod help;
+mod kibana_config;
 mod output;
 
 use std::path::Path;
