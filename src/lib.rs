@@ -33,6 +33,7 @@ pub mod journal;
 pub mod archive;
 pub mod search;
 pub mod verify;
+pub mod doctor;
 
 mod yaml;
 pub mod installation;

@@ -25,6 +25,7 @@ Examples:
   tollgate run --config /etc/tollgate/tollgate.yml
   tollgate check --config tollgate.yml           all problems at once, or what would run
   tollgate records --decision deny --since 1h    what was refused in the last hour
+  tollgate doctor                                why calls fail or are not seen
   tollgate verify                                whether the evidence is what was signed
 
 Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input or output error,
@@ -45,6 +46,9 @@ pub enum Command {
     /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Find out why calls fail or are not seen: settings, certificates, listeners, disk, Kibana
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print what goes into kibana.yml, its keystore and its environment, by version of Kibana
     #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
     KibanaConfig(KibanaArgs),
@@ -94,6 +98,18 @@ Examples:
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Takes the flags of the `run` it is about. It changes nothing; it connects to Tollgate's own listeners,
+which leaves a row (user_agent tollgate-doctor), asks for the names of the policy, and calls nobody.
+The event log is an export of .kibana-event-log-*: NDJSON, or the response of a search.
+
+Examples:
+  tollgate doctor --config /etc/tollgate/tollgate.yml --kibana-version 8.19
+  tollgate doctor --listen 127.0.0.1:3128 --data-dir tollgate-data --json
+  tollgate doctor --data-dir /var/lib/tollgate --kibana-version 9.1 --event-log executions.ndjson
+
+Exit codes: 0 nothing failed, 1 a check failed, 64 wrong command line, 74 output error.";
 
 const KIBANA_EXAMPLES: &str = "\
 Examples:
@@ -236,6 +252,22 @@ pub struct VerifyArgs {
     /// Files with calls that began before this time
     #[arg(long, value_name = "T", value_parser = parse_time_us)]
     pub until: Option<i64>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate doctor`
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Version of Kibana, 9.4.2 or 9.4: what of its traffic bypasses the proxy
+    #[arg(long, value_name = "X")]
+    pub kibana_version: Option<Version>,
+    /// Export of Kibana's event log: which executions have no row
+    #[arg(long, value_name = "FILE")]
+    pub event_log: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -73,6 +73,9 @@ pub enum CliError {
     /// `verify` found that records were lost, and has said so already.
     #[error("the evidence is incomplete")]
     EvidenceIncomplete,
+    /// `doctor` found something that fails, and has said so already.
+    #[error("a check failed")]
+    Unwell,
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -95,14 +98,15 @@ impl CliError {
             | Self::Search(_)
             | Self::Incomplete(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
-            Self::Run(_) | Self::Tampered | Self::Releases(_) => EXIT_FAILURE,
+            Self::Run(_) | Self::Tampered | Self::Releases(_) | Self::Unwell => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }
 
     /// Whether there is something to say on stderr that has not been said yet.
     pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Checked | Self::Tampered | Self::EvidenceIncomplete) || self.exit_code() == 0
+        matches!(self, Self::Checked | Self::Tampered | Self::EvidenceIncomplete | Self::Unwell)
+            || self.exit_code() == 0
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, St
         Command::Run(_) => panic!("run does not only print"),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Records(args) => records::records(&args, &mut out),
+        Command::Doctor(args) => doctor::doctor(&args, &mut out),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, &mut out),
         Command::Ca(command) => ca::ca(command, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
