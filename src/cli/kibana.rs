@@ -78,6 +78,6 @@ fn as_json(facts: &Facts) -> Value {
         "kibana_yml": settings::values(facts),
         "keystore": keystore::values(facts),
         "environment": { "NODE_EXTRA_CA_CERTS": facts.ca },
-        "trust": trust::lines(facts).join(" "),
+        "trust": trust::sentences(facts),
     })
 }

@@ -36,7 +36,7 @@ pub(super) struct Limits {
 
 pub(super) fn disk(setup: &Setup) -> Vec<Finding> {
     setup.with_config(|config| {
-        let dir = existing(config.data_dir.journal());
+        let dir = existing(&config.data_dir.journal());
         let settings = &config.audit.journal;
         let limits = Limits { free_bytes_min: settings.free_bytes_min, wait_max: settings.wait_max };
         let facts = match look(&dir) {
@@ -55,7 +55,7 @@ pub(super) fn disk(setup: &Setup) -> Vec<Finding> {
 }
 
 /// The directory, or the nearest one above it that exists.
-fn existing(dir: PathBuf) -> PathBuf {
+fn existing(dir: &Path) -> PathBuf {
     let found = dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
     found.filter(|found| !found.as_os_str().is_empty()).unwrap_or_else(|| PathBuf::from("."))
 }

@@ -77,7 +77,7 @@ pub(super) fn through(
     if status != 200 {
         return Ok(Answer::Outside(status));
     }
-    let session = ClientConnection::new(inside, ServerName::IpAddress(address.ip().into())).map_err(tls)?;
+    let session = ClientConnection::new(inside, ServerName::IpAddress(address.ip().into()))?;
     let mut stream = StreamOwned::new(session, stream);
     let get = format!("GET / HTTP/1.1\r\nHost: {address}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n");
     stream.conn.complete_io(&mut stream.sock).map_err(|error| ProbeError::Tls(error.to_string()))?;
@@ -115,17 +115,19 @@ fn secured(
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, ProbeError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Arc::new(Exactly { certificate, provider: Arc::clone(&provider) });
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(tls)?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![ALPN_OF_KIBANA.to_vec()];
-    let session = ClientConnection::new(Arc::new(config), ServerName::IpAddress(address.ip().into())).map_err(tls)?;
+    let session = ClientConnection::new(Arc::new(config), ServerName::IpAddress(address.ip().into()))?;
     let mut stream = StreamOwned::new(session, tcp);
     stream.conn.complete_io(&mut stream.sock).map_err(|error| ProbeError::Tls(error.to_string()))?;
     if stream.conn.alpn_protocol().is_some() { Err(ProbeError::Alpn) } else { Ok(stream) }
 }
 
-fn tls(error: Error) -> ProbeError {
-    ProbeError::Tls(error.to_string())
+impl From<Error> for ProbeError {
+    fn from(error: Error) -> Self {
+        Self::Tls(error.to_string())
+    }
 }
 
 /// Sends a request and returns the status of the answer, whose head is read to its end and no byte further.

@@ -70,9 +70,8 @@ fn listener_answers(config: &Config, listener: &Listener, setup: &Setup) -> Find
         return Finding::skip(format!("{name}: needs a certificate that can be read"));
     }
     let address = probe::reachable(listener.address);
-    let answer = trusting(ca.der())
-        .map_err(|error| ProbeError::Tls(error.to_string()))
-        .and_then(|inside| probe::through(address, certificate, inside));
+    let answer =
+        trusting(ca.der()).map_err(ProbeError::from).and_then(|inside| probe::through(address, certificate, inside));
     let runs = setup.data_dir.as_deref().map_or(Running::Unknown, running);
     judge(&name, &answer, runs, address)
 }

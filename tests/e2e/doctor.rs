@@ -57,7 +57,7 @@ fn a_healthy_gate_passes_and_has_a_row_of_the_probe_that_went_nowhere() {
     assert_eq!((report.code, report.json["worst"].as_str()), (Some(0), Some("warn")), "observing is a warning");
     let row = gate.row();
     assert_eq!(row.columns(["kind", "method", "status", "outcome"]), ["intercepted", "GET", "403", "denied"]);
-    assert_eq!(row.columns(["deny_reason", "upstream_ip", "dns_us"])[..2], ["own_listener", ""]);
+    assert_eq!(row.columns(["deny_reason", "upstream_ip"]), ["own_listener", ""]);
     assert!(row.get("user_agent").starts_with("tollgate-doctor/"), "{row:?}");
 }
 
@@ -139,8 +139,8 @@ fn a_ca_that_was_replaced_under_a_running_gate_is_found() {
 #[test]
 fn a_closed_port_fails_while_the_gate_runs_and_not_when_it_was_stopped() {
     let mut gate = Gate::builder().start();
-    // Nothing listens where a listener was that is gone.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Port 1 needs privileges that nobody has who runs tests.
+    let closed = SocketAddr::from(([127, 0, 0, 1], 1));
     let report = doctor(&gate, closed, &[]);
     report.assert("listeners", "fail", "cannot be connected to");
     assert_eq!(report.code, Some(1));
@@ -220,8 +220,8 @@ fn an_execution_without_a_row_is_found_by_its_connector_and_time() {
         stream.write_all(&respond(200, "ok")).is_ok()
     });
     let mut gate = Gate::builder().resolve("hooks.slack.com").upstream_ca(&ca).start();
-    let request = "POST /services/T0/B0/x HTTP/1.1\r\nHost: hooks.slack.com\r\nContent-Length: 0\r\n\r\n";
-    let request = request.replace("Host: hooks.slack.com", &format!("Host: hooks.slack.com:{}", origin.port()));
+    let host = format!("hooks.slack.com:{}", origin.port());
+    let request = format!("POST /services/T0/B0/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(gate.secured("hooks.slack.com", origin.port()).ask(request).status, 200);
     let row = gate.row();
     assert_eq!(row.get("connector_type"), ".slack", "{row:?}");
@@ -258,7 +258,7 @@ fn an_execution_without_a_row_is_found_by_its_connector_and_time() {
             .map(|detail| detail.as_str().unwrap())
             .collect();
         assert!(details[0].starts_with("line 4: "), "{details:?}");
-        assert_eq!(details[1], format!("connector never-seen from {} to {0}", "2026-01-01T00:00:00Z"));
+        assert_eq!(details[1], "connector never-seen from 2026-01-01T00:00:00Z to 2026-01-01T00:00:00Z");
         assert_eq!(report.code, Some(1));
         if !sealed {
             gate.rows_of(2);

@@ -99,40 +99,36 @@ fn bundle(facts: &Facts) -> String {
 
 /// Elastic Cloud Hosted and Enterprise: only kibana.yml can be changed.
 pub(super) fn cloud(facts: &Facts) -> Section {
-    let mut text = String::from(
-        "\
-# Elastic Cloud Hosted and Enterprise: the environment of Kibana is not yours to set (not verified for every version of
-# ECE), so that customHostSettings is the only way to trust the CA. The proxy must be reachable from there.
-",
-    );
+    let mut parts = vec![quote::comment(
+        "Elastic Cloud Hosted and Enterprise: the environment of Kibana is not yours to set (not verified for every version \
+         of ECE), so that customHostSettings is the only way to trust the CA. The proxy must be reachable from there.",
+    )];
     if !trust::hosts_may_work(facts) {
-        text.push_str(&format!(
-            "\
-# {} ignores it behind a proxy: name the hosts in tunnel_hosts of the Tollgate configuration. They are judged by
-# name and recorded without method, path and User-Agent.
-",
+        parts.push(quote::comment(&format!(
+            "{} ignores it behind a proxy: name the hosts in tunnel_hosts of the Tollgate configuration. They are judged by \
+             name and recorded without method, path and User-Agent.",
             facts.kibana()
-        ));
+        )));
     }
-    text.push_str(&format!("xpack.actions.proxyUrl: {}\n", quote::yaml(&facts.proxy_url)));
+    parts.push(format!("xpack.actions.proxyUrl: {}\n", quote::yaml(&facts.proxy_url)));
     if facts.https {
-        text.push_str(
-            "# The CA of the listener's certificate cannot be given there: use a certificate of a public CA.\n\
-             xpack.actions.ssl.proxyVerificationMode: full\n",
+        parts.push(
+            "# The CA of the listener's certificate cannot be given there: use a certificate of a public CA.\n".into(),
         );
+        parts.push("xpack.actions.ssl.proxyVerificationMode: full\n".to_owned());
     }
     if !facts.fields().is_empty() {
-        text.push_str("# Everybody who may edit the deployment can read the value below.\n");
-        text.push_str(&format!("xpack.actions.proxyHeaders: {}\n", keystore::headers(facts.fields())));
+        parts.push("# Everybody who may edit the deployment can read the value below.\n".to_owned());
+        parts.push(format!("xpack.actions.proxyHeaders: {}\n", keystore::headers(facts.fields())));
     }
     if trust::hosts_may_work(facts) {
-        text.push_str(&quote::comment(&[
-            "One entry a host that connectors call; certificateAuthoritiesFiles is not accepted there. The CA replaces the".to_owned(),
-            "public roots for the host. Hosts whose names are not known beforehand belong into tunnel_hosts.".to_owned(),
-        ]));
-        text.push_str(&trust::custom_host_settings(facts, &authority(facts)));
+        parts.push(quote::comment(
+            "One entry a host that connectors call; certificateAuthoritiesFiles is not accepted there. The CA replaces the \
+             public roots for the host. Hosts whose names are not known beforehand belong into tunnel_hosts.",
+        ));
+        parts.push(trust::custom_host_settings(facts, &authority(facts)));
     }
-    Section { title: "Elastic Cloud Hosted, Elastic Cloud Enterprise", text }
+    Section { title: "Elastic Cloud Hosted, Elastic Cloud Enterprise", text: parts.concat() }
 }
 
 /// The certificate as text.

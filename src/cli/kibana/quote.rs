@@ -1,5 +1,8 @@
 //! Texts as the formats that are printed want them written.
 
+/// Longest line of a comment, in characters.
+const LINE_CHARS_MAX: usize = 118;
+
 /// A YAML scalar: plain where that can only be read as this text, else in double quotes.
 pub(super) fn yaml(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
@@ -21,14 +24,25 @@ pub(super) fn systemd(assignment: &str) -> String {
     if text.contains([' ', '\'', '"', '\\', '\t']) { format!("\"{text}\"") } else { text }
 }
 
-/// Each line after `# `.
-pub(super) fn comment(lines: &[String]) -> String {
-    lines.iter().map(|line| if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") }).collect()
+/// A paragraph as comment lines of at most 118 characters, unless a word is longer.
+pub(super) fn comment(paragraph: &str) -> String {
+    let mut text = String::new();
+    let mut line = String::from("#");
+    for word in paragraph.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > LINE_CHARS_MAX && line != "#" {
+            text.push_str(&line);
+            text.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text + &line + "\n"
 }
 
 /// Each line after `indent`.
 pub(super) fn indented(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}{line}\n")).collect()
+    text.lines().flat_map(|line| [indent, line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -42,6 +56,13 @@ mod tests {
         for text in ["http://[::1]:3128", "/my ca.pem", "3128", "a: b", "- a", "", "x#y", "a://b: c"] {
             assert_eq!(yaml(text), format!("\"{text}\""), "{text}");
         }
+    }
+
+    #[test]
+    fn comments_are_wrapped_between_words() {
+        let long = "x".repeat(118);
+        assert_eq!(comment(&format!("a  b\n{long} c")), format!("# a b\n# {long}\n# c\n"));
+        assert_eq!(comment(&"word ".repeat(24)).lines().map(str::len).collect::<Vec<_>>(), [116, 6]);
     }
 
     #[test]

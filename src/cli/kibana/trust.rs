@@ -7,55 +7,40 @@ use super::facts::Facts;
 use super::quote;
 use crate::kibana::{Standing, TLS_OPTIONS};
 
-/// What works, in sentences; one line each.
-pub(super) fn lines(facts: &Facts) -> Vec<String> {
-    let mut lines = vec![
-        "Trust in the interception CA: NODE_EXTRA_CA_CERTS in the environment of the Kibana process, in every version. It adds"
-            .to_owned(),
-        "to the public roots, and connectors that keep their own TLS settings (OpenAI, MCP) follow it as well."
-            .to_owned(),
-        "Node reads it once: restart Kibana afterwards. It is set in the environment, not in this file.".to_owned(),
-    ];
-    lines.extend(host_settings(facts));
-    lines
+/// What works, in sentences.
+pub(super) fn sentences(facts: &Facts) -> String {
+    format!(
+        "Trust in the interception CA: NODE_EXTRA_CA_CERTS in the environment of the Kibana process, in every version. It \
+         adds to the public roots, and connectors that keep their own TLS settings (OpenAI, MCP) follow it as well. Node \
+         reads it once: restart Kibana afterwards. It is set in the environment, not in kibana.yml. {}",
+        host_settings(facts)
+    )
 }
 
 /// What `customHostSettings` does in this version.
-fn host_settings(facts: &Facts) -> Vec<String> {
-    let Some((change, standing)) = facts.change(TLS_OPTIONS) else { return Vec::new() };
-    let kibana = facts.kibana();
+fn host_settings(facts: &Facts) -> String {
+    let Some((change, standing)) = facts.change(TLS_OPTIONS) else { return String::new() };
+    let (kibana, reference) = (facts.kibana(), &change.reference);
     let ignored =
         "customHostSettings and ssl.verificationMode for https targets behind a proxy (elastic/kibana#196602)";
     match standing {
-        Some(Standing::Absent) => {
-            vec![format!("{kibana} ignores {ignored}:"), "nothing else than the variable works.".into()]
-        }
-        Some(Standing::Present) => vec![
-            format!(
-                "{kibana} also follows customHostSettings of a host (elastic/kibana{}). Its CA then replaces the",
-                change.reference
-            ),
-            "public roots for that host, which can no longer be called past the proxy.".to_owned(),
-        ],
-        Some(Standing::From(first)) => vec![
-            format!("{kibana} ignores {ignored} before {first}"),
-            format!(
-                "and follows them from {first} on. Name the patch (--kibana-version {first}) to have this decided."
-            ),
-        ],
-        Some(Standing::Unknown(reference)) => vec![
-            format!("Early releases of {kibana} ignore {ignored}."),
-            format!(
-                "Later ones follow them: the fix {reference} is in this line, from which release is not known exactly."
-            ),
-            format!(
-                "To find out, look for {reference} or {} in the release notes. The variable works in all of them.",
-                change.reference
-            ),
-        ],
-        None => {
-            vec![format!("Old releases ignore {ignored}."), format!("They are followed from {}.", change.describe())]
-        }
+        Some(Standing::Absent) => format!("{kibana} ignores {ignored}: nothing but the variable works."),
+        Some(Standing::Present) => format!(
+            "{kibana} also follows customHostSettings of a host (elastic/kibana{reference}). Its CA then replaces the public \
+             roots for that host, which can no longer be called past the proxy."
+        ),
+        Some(Standing::From(first)) => format!(
+            "{kibana} before {first} ignores {ignored}, and follows them from {first} on. Name the patch (--kibana-version \
+             {first}) to have this decided."
+        ),
+        Some(Standing::Unknown(backport)) => format!(
+            "Early releases of {kibana} ignore {ignored}. Later ones follow them: the fix {backport} is in this line, from \
+             which release on is not known exactly. To find out, look for {backport} or {reference} in its release notes."
+        ),
+        None => format!(
+            "Old releases ignore {ignored}. They are followed from {}. --kibana-version X says what holds for one version.",
+            change.describe()
+        ),
     }
 }
 

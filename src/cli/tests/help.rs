@@ -40,8 +40,16 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"], &["connectors", "match"]]
-    {
+    for path in [
+        &[][..],
+        &["run"],
+        &["check"],
+        &["records"],
+        &["verify"],
+        &["doctor"],
+        &["kibana-config"],
+        &["connectors", "match"],
+    ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();

@@ -17,7 +17,9 @@ use matching::{Evidence, Seen, TOLERANCE_US, evidence};
 use read::{Execution, Export};
 
 /// Most rows that are compared.
-const ROWS_MAX: usize = 500_000;
+const ROWS_MAX: usize = 5_000_000;
+/// Rows held at a time; of each only what is compared is kept.
+const PAGE_ROWS: usize = 50_000;
 /// Most executions without a row that are named, for each connector type.
 const NAMED_MAX: usize = 20;
 
@@ -62,23 +64,42 @@ fn summary(path: &Path, export: &Export) -> Finding {
 fn rows(data_dir: &Path, executions: &[Execution]) -> Result<Vec<Seen>, Finding> {
     let since_us = executions.iter().map(|execution| execution.start_us).min().unwrap_or(0);
     let until_us = executions.iter().map(|execution| execution.end_us).max().unwrap_or(0);
-    let query = Query {
-        since_us: Some(since_us.saturating_sub(TOLERANCE_US)),
-        until_us: Some(until_us.saturating_add(TOLERANCE_US + 1)),
-        limit: ROWS_MAX,
-        ..Query::default()
-    };
-    let found = search::run(data_dir, &query).map_err(|error| Finding::skip(error.to_string()))?;
-    if found.rows.len() >= ROWS_MAX {
-        let fix = "export a shorter time, and compare one after the other";
-        return Err(Finding::warn(format!("there are more than {ROWS_MAX} rows in that time"), fix));
-    }
-    if !found.problems.is_empty() {
+    let since_us = since_us.saturating_sub(TOLERANCE_US);
+    let page = |until_us| {
+        let query = Query { since_us: Some(since_us), until_us: Some(until_us), limit: PAGE_ROWS, ..Query::default() };
+        let found = search::run(data_dir, &query).map_err(|error| Finding::skip(error.to_string()))?;
+        if found.problems.is_empty() {
+            return Ok(found.rows);
+        }
         let problems = found.problems.iter().map(ToString::to_string).collect();
         let fix = "see `tollgate verify`; without these files executions would look as if they had no row";
-        return Err(Finding::warn("not all rows can be read", fix).with_details(problems));
+        Err(Finding::warn("not all rows can be read", fix).with_details(problems))
+    };
+    paged(page, until_us.saturating_add(TOLERANCE_US + 1), PAGE_ROWS)
+}
+
+/// All rows, page by page. `page` gives the newest rows before a time, at most `page_rows` of them, newest first.
+fn paged(
+    mut page: impl FnMut(i64) -> Result<Vec<Row>, Finding>,
+    mut until_us: i64,
+    page_rows: usize,
+) -> Result<Vec<Seen>, Finding> {
+    let mut all = Vec::new();
+    loop {
+        let rows = page(until_us)?;
+        let oldest_us = rows.last().map(|row| row.intent.event_time_us).filter(|_| rows.len() >= page_rows);
+        // Others of the same microsecond may be left: they are all read again.
+        let whole = rows.iter().filter(|row| oldest_us.is_none_or(|oldest_us| row.intent.event_time_us > oldest_us));
+        let before = all.len();
+        all.extend(whole.filter(|row| row.outcome.outcome != OutcomeKind::Gap).map(seen));
+        let Some(oldest_us) = oldest_us else { return Ok(all) };
+        let stuck = oldest_us.saturating_add(1) >= until_us && all.len() == before;
+        if stuck || all.len() > ROWS_MAX {
+            let fix = "export a shorter time, and compare one after the other";
+            return Err(Finding::warn("there are too many rows in that time to compare them", fix));
+        }
+        until_us = oldest_us.saturating_add(1);
     }
-    Ok(found.rows.iter().filter(|row| row.outcome.outcome != OutcomeKind::Gap).map(seen).collect())
 }
 
 /// A row as it is compared: a connector that several types share is not known for certain.

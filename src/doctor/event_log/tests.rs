@@ -49,7 +49,7 @@ fn both_forms_of_an_export_hold_the_same_executions() {
     let response = serde_json::json!({ "took": 1, "hits": { "total": { "value": 1 }, "hits": [hit] } });
     for text in [format!("{document}\n"), format!("\n{hit}"), response.to_string(), format!("{response:#}")] {
         let export = read_text(&text);
-        assert_eq!(export.executions, [expected.clone()], "{text}");
+        assert_eq!(export.executions, std::slice::from_ref(&expected), "{text}");
         assert_eq!((export.documents, export.bad_count), (1, 0));
     }
 }
@@ -218,4 +218,20 @@ fn a_connector_that_several_types_share_is_not_known_for_certain() {
     assert_eq!(seen(&row), seen_row(None, 7));
     row.intent.connector_source = Some("host_path".to_owned());
     assert_eq!(seen(&row), seen_row(Some(".servicenow"), 7));
+}
+
+#[test]
+fn rows_are_read_page_by_page_and_each_once() {
+    let times = [9, 8, 8, 7, 5, 5, 5, 2, 1];
+    let rows: Vec<Row> = times.iter().map(|time_us| crate::archive::samples::row(1, *time_us)).collect();
+    let page = |size: usize| {
+        let rows = rows.clone();
+        move |until_us| Ok(rows.iter().filter(|row| row.intent.event_time_us < until_us).take(size).cloned().collect())
+    };
+    for size in [4, 5, 9, 10] {
+        let all = paged(page(size), 10, size).unwrap();
+        assert_eq!(all.iter().map(|seen| seen.time_us).collect::<Vec<_>>(), times, "{size}");
+    }
+    let error = paged(page(3), 10, 3).unwrap_err();
+    assert_eq!(error.status, Status::Warn, "three rows of one time do not fit");
 }
