@@ -1,11 +1,16 @@
 //! The command line: which subcommands and flags there are. Their names are a contract, other tools call them.
 
+mod doctor;
+mod kibana;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub(super) use doctor::DoctorArgs;
+pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
 use crate::config::Overrides;
-use crate::kibana::Version;
 use crate::record::Decision;
 use crate::search::HostFilter;
 use crate::search::time::{self, TimeError};
@@ -47,10 +52,10 @@ pub enum Command {
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Find out why calls fail or are not seen: settings, certificates, listeners, disk, Kibana
-    #[command(after_help = DOCTOR_EXAMPLES)]
+    #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
     /// Print what goes into kibana.yml, its keystore and its environment, by version of Kibana
-    #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
+    #[command(name = "kibana-config", after_help = kibana::EXAMPLES)]
     KibanaConfig(KibanaArgs),
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
@@ -98,25 +103,6 @@ Examples:
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
-
-const DOCTOR_EXAMPLES: &str = "\
-Takes the flags of the `run` it is about. It changes nothing; it connects to Tollgate's own listeners,
-which leaves a row (user_agent tollgate-doctor), asks for the names of the policy, and calls nobody.
-The event log is an export of .kibana-event-log-*: NDJSON, or the response of a search.
-
-Examples:
-  tollgate doctor --config /etc/tollgate/tollgate.yml --kibana-version 8.19
-  tollgate doctor --listen 127.0.0.1:3128 --data-dir tollgate-data --json
-  tollgate doctor --data-dir /var/lib/tollgate --kibana-version 9.1 --event-log executions.ndjson
-
-Exit codes: 0 nothing failed, 1 a check failed, 64 wrong command line, 74 output error.";
-
-const KIBANA_EXAMPLES: &str = "\
-Examples:
-  tollgate kibana-config --kibana-version 8.19
-  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-url http://tollgate.internal:3128
-  tollgate kibana-config --client kibana-lab --format keystore
-  tollgate kibana-config --kibana-version 9.4.2 --format kubernetes";
 
 /// Settings of a run: the configuration file and what overrides it.
 #[derive(Args, Clone, Debug, Default)]
@@ -257,22 +243,6 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
-/// `tollgate doctor`
-#[derive(Args, Debug)]
-pub struct DoctorArgs {
-    #[command(flatten)]
-    pub settings: SettingsArgs,
-    /// Version of Kibana, 9.4.2 or 9.4: what of its traffic bypasses the proxy
-    #[arg(long, value_name = "X")]
-    pub kibana_version: Option<Version>,
-    /// Export of Kibana's event log: which executions have no row
-    #[arg(long, value_name = "FILE")]
-    pub event_log: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 fn parse_decision(code: &str) -> Result<Decision, String> {
     Decision::from_code(code).ok_or_else(|| "it is one of allow, deny, would_deny".to_owned())
 }
@@ -280,45 +250,6 @@ fn parse_decision(code: &str) -> Result<Decision, String> {
 /// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
 fn parse_time_us(text: &str) -> Result<i64, TimeError> {
     time::parse(text, jiff::Timestamp::now().as_microsecond())
-}
-
-/// `tollgate kibana-config`
-#[derive(Args, Debug)]
-pub struct KibanaArgs {
-    /// Configuration file of the proxy
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Version of Kibana, 9.4.2 or 9.4 [default: what differs is said for all]
-    #[arg(long, value_name = "X")]
-    pub kibana_version: Option<Version>,
-    /// URL at which Kibana reaches the proxy, without credentials [default: the listener's address]
-    #[arg(long, value_name = "URL")]
-    pub proxy_url: Option<http::Uri>,
-    /// The configured client that this Kibana is
-    #[arg(long, value_name = "NAME")]
-    pub client: Option<String>,
-    /// Path of the CA certificate on the Kibana machine [default: its path here]
-    #[arg(long, value_name = "FILE")]
-    pub ca_cert: Option<PathBuf>,
-    /// What to print
-    #[arg(long, value_enum, default_value_t = KibanaFormat::All, value_name = "FORMAT")]
-    pub format: KibanaFormat,
-    /// Print the values as JSON, whatever the format
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Where the printed lines go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KibanaFormat {
-    KibanaYml,
-    Keystore,
-    Docker,
-    Systemd,
-    Kubernetes,
-    /// Elastic Cloud Hosted and Enterprise
-    Cloud,
-    All,
 }
 
 /// `tollgate ca`

@@ -10,6 +10,7 @@ use super::args::DoctorArgs;
 use crate::config::Config;
 use crate::doctor::{self, Checked, Finding, Group, Setup, Status};
 use crate::kibana::Releases;
+use crate::search::print::visible;
 
 /// Checks and prints; fails after printing when a check did.
 pub(super) fn doctor(args: &DoctorArgs, out: &mut impl Write) -> Result<(), CliError> {
@@ -50,13 +51,13 @@ fn write_text(checked: &[Checked], coloured: bool, out: &mut impl Write) -> io::
         for finding in findings {
             let status = finding.status.as_str();
             let (before, after) = if coloured { colour(finding.status) } else { ("", "") };
-            writeln!(out, "  {before}{status:<4}{after}  {name:<width$}  {}", plain(&finding.seen))?;
+            writeln!(out, "  {before}{status:<4}{after}  {name:<width$}  {}", visible(&finding.seen))?;
             let indent = " ".repeat(width + 10);
             for detail in &finding.details {
-                writeln!(out, "{indent}- {}", plain(detail))?;
+                writeln!(out, "{indent}- {}", visible(detail))?;
             }
             if let Some(fix) = &finding.fix {
-                writeln!(out, "{indent}fix: {}", plain(fix))?;
+                writeln!(out, "{indent}fix: {}", visible(fix))?;
             }
         }
     }
@@ -72,11 +73,6 @@ const fn colour(status: Status) -> (&'static str, &'static str) {
         Status::Fail => "\x1b[31m",
     };
     (before, "\x1b[0m")
-}
-
-/// Text of files and hosts may hold anything; a terminal must not follow it.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn totals(checked: &[Checked]) -> String {
@@ -101,4 +97,61 @@ fn as_json(checked: &[Checked]) -> Value {
         })
     });
     json!({ "worst": doctor::worst(checked).as_str(), "checks": checks.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked() -> Vec<Checked> {
+        let finding = |status, seen: &str, fix: Option<&str>| Finding {
+            status,
+            seen: seen.to_owned(),
+            fix: fix.map(str::to_owned),
+            details: Vec::new(),
+        };
+        let listed = Finding { details: vec!["line 3: \x1b[2J".to_owned()], ..finding(Status::Warn, "b", Some("c")) };
+        vec![
+            Checked { group: Group::Machine, name: "clock", findings: vec![finding(Status::Ok, "a", None)] },
+            Checked { group: Group::Machine, name: "descriptors", findings: vec![listed] },
+            Checked {
+                group: Group::Kibana,
+                name: "trust",
+                findings: vec![finding(Status::Fail, "d\u{202e}", Some("e"))],
+            },
+        ]
+    }
+
+    fn text(coloured: bool) -> String {
+        let mut out = Vec::new();
+        write_text(&checked(), coloured, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn findings_are_grouped_and_aligned_and_cannot_steer_a_terminal() {
+        let expected = "\
+Machine
+  ok    clock        a
+  warn  descriptors  b
+                     - line 3: \\u{1b}[2J
+                     fix: c
+
+Kibana
+  fail  trust        d\\u{202e}
+                     fix: e
+
+1 ok, 1 warn, 1 fail, 0 skip
+";
+        assert_eq!(text(false), expected);
+    }
+
+    #[test]
+    fn colours_are_on_the_status_alone() {
+        let plain = ["\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"]
+            .iter()
+            .fold(text(true), |text, sequence| text.replace(sequence, ""));
+        assert_eq!(plain, text(false));
+        assert!(text(true).contains("  \x1b[31mfail\x1b[0m  trust"), "{}", text(true));
+    }
 }

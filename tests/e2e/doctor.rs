@@ -246,8 +246,7 @@ fn an_execution_without_a_row_is_found_by_its_connector_and_time() {
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(found[0].0, "warn");
         assert!(found[0].1.ends_with("3 executions in 3 documents; 1 cannot be used"), "{found:?}");
-        let expected =
-            ".slack: 2 executions, 1 with a row of this connector, 0 with an unnamed row at that time, 1 without";
+        let expected = ".slack: 2 executions, 1 with a row of this connector, 0 with some row at that time, 1 without";
         assert!(found[1].0 == "fail" && found[1].1.starts_with(expected), "{found:?}");
         assert_eq!(found[2].0, "ok");
         let checks = report.json["checks"].as_array().unwrap();

@@ -68,8 +68,8 @@ fn identity(facts: &Facts) -> String {
         Identification::Sends { client, fields } => {
             let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
             let userinfo = if fields.iter().any(|field| field.username.is_some()) {
-                "User and password in proxyUrl reach them too, but not https targets in older versions; with both, the \
-                 field may be sent twice, and is refused then."
+                "User and password in proxyUrl reach them too, but not https targets in older versions; with both, .mcp \
+                 sends the field twice, and is refused."
             } else {
                 ""
             };

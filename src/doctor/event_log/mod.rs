@@ -49,7 +49,7 @@ fn summary(path: &Path, export: &Export) -> Finding {
         return Finding::warn(format!("{seen}; {left_out} more were not compared"), fix);
     }
     if *bad_count > 0 {
-        let lines = bad_lines.iter().map(|bad| format!("line {}: {}", bad.line, bad.reason.escape_debug()));
+        let lines = bad_lines.iter().map(|bad| format!("line {}: {}", bad.line, bad.reason));
         let fix = "export it again; what is in these lines was not compared";
         return Finding::warn(format!("{seen}; {bad_count} cannot be used"), fix).with_details(lines.collect());
     }
@@ -114,7 +114,7 @@ fn judge(setup: &Setup, executions: &[Execution], rows: &[Seen]) -> Vec<Finding>
     let expected: Vec<Execution> =
         executions.iter().filter(|execution| !stays_inside(setup, &execution.connector_type)).cloned().collect();
     let mut types: BTreeMap<&str, Vec<(&Execution, Evidence)>> = BTreeMap::new();
-    for (execution, evidence) in expected.iter().zip(evidence(&expected, rows)) {
+    for (execution, evidence) in expected.iter().zip(evidence(&expected, rows, |id| calls_any_host(setup, id))) {
         types.entry(&execution.connector_type).or_default().push((execution, evidence));
     }
     let mut findings: Vec<Finding> =
@@ -133,13 +133,19 @@ fn stays_inside(setup: &Setup, connector_type: &str) -> bool {
     spots.any(|spot| spot.kind == BlindSpotKind::NoEgress && spot.concerns(connector_type))
 }
 
+/// Whether the catalogue cannot tell calls of this type from those of others.
+fn calls_any_host(setup: &Setup, connector_type: &str) -> bool {
+    let known = setup.config.as_ref().ok().and_then(|config| config.connectors.get(connector_type));
+    known.is_some_and(|connector| connector.all_hosts().is_empty() && connector.self_hosted.is_none())
+}
+
 fn judge_type(setup: &Setup, connector_type: &str, judged: &[(&Execution, Evidence)]) -> Finding {
     let count = |kind| judged.iter().filter(|(_, evidence)| *evidence == kind).count();
     let (named, by_time, missing) = (count(Evidence::Row), count(Evidence::RowByTime), count(Evidence::None));
     let seen = format!(
-        "{}: {} executions, {named} with a row of this connector, {by_time} with an unnamed row at that time, {missing} \
+        "{}: {} executions, {named} with a row of this connector, {by_time} with some row at that time, {missing} \
          without (tolerance {} s)",
-        connector_type.escape_debug(),
+        connector_type,
         judged.len(),
         TOLERANCE_US / 1_000_000
     );
@@ -179,7 +185,7 @@ fn described(execution: &Execution) -> String {
     let failed = if execution.failed { ", failed in Kibana, perhaps before it called" } else { "" };
     format!(
         "connector {} from {} to {}{failed}",
-        execution.connector_id.escape_debug(),
+        execution.connector_id,
         shown_time(execution.start_us),
         shown_time(execution.end_us)
     )

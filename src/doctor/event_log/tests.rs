@@ -101,6 +101,10 @@ fn execution(connector_type: &str, start_us: i64, end_us: i64) -> Execution {
     Execution { connector_id, connector_type: connector_type.to_owned(), start_us, end_us, failed: false }
 }
 
+fn evidence_of(executions: &[Execution], rows: &[Seen]) -> Vec<Evidence> {
+    evidence(executions, rows, |connector_type| connector_type == ".webhook")
+}
+
 fn seen_row(connector_type: Option<&str>, time_us: i64) -> Seen {
     Seen { time_us, connector_type: connector_type.map(str::to_owned) }
 }
@@ -108,7 +112,7 @@ fn seen_row(connector_type: Option<&str>, time_us: i64) -> Seen {
 #[test]
 fn one_row_is_evidence_for_one_execution_only() {
     let executions = [execution(".slack", 0, 10), execution(".slack", 0, 10)];
-    let evidence = evidence(&executions, &[seen_row(Some(".slack"), 5)]);
+    let evidence = evidence_of(&executions, &[seen_row(Some(".slack"), 5)]);
     assert_eq!(evidence.iter().filter(|evidence| **evidence == Evidence::Row).count(), 1);
     assert_eq!(evidence.iter().filter(|evidence| **evidence == Evidence::None).count(), 1);
 }
@@ -122,7 +126,7 @@ fn the_tolerance_is_where_it_is_said_to_be() {
         (11 + TOLERANCE_US, Evidence::None),
     ] {
         assert_eq!(
-            evidence(&[execution(".slack", 0, 10)], &[seen_row(Some(".slack"), time_us)]),
+            evidence_of(&[execution(".slack", 0, 10)], &[seen_row(Some(".slack"), time_us)]),
             [expected],
             "{time_us}"
         );
@@ -132,9 +136,20 @@ fn the_tolerance_is_where_it_is_said_to_be() {
 #[test]
 fn a_row_of_another_connector_is_none_and_an_unnamed_one_is_marked() {
     let slack = [execution(".slack", 0, 10)];
-    assert_eq!(evidence(&slack, &[seen_row(Some(".teams"), 5)]), [Evidence::None]);
-    assert_eq!(evidence(&slack, &[seen_row(None, 5)]), [Evidence::RowByTime]);
-    assert_eq!(evidence(&slack, &[seen_row(None, 5), seen_row(Some(".slack"), 6)]), [Evidence::Row]);
+    assert_eq!(evidence_of(&slack, &[seen_row(Some(".teams"), 5)]), [Evidence::None]);
+    assert_eq!(evidence_of(&slack, &[seen_row(None, 5)]), [Evidence::RowByTime]);
+    assert_eq!(evidence_of(&slack, &[seen_row(None, 5), seen_row(Some(".slack"), 6)]), [Evidence::Row]);
+}
+
+#[test]
+fn a_connector_that_calls_any_host_may_own_what_looks_like_another_connectors_call() {
+    let executions = [execution(".webhook", 0, 10), execution(".slack", 0, 10)];
+    let rows = [seen_row(Some(".slack"), 5)];
+    assert_eq!(evidence_of(&executions, &rows), [Evidence::None, Evidence::Row]);
+    let rows = [seen_row(Some(".slack"), 5), seen_row(Some(".slack"), 6)];
+    assert_eq!(evidence_of(&executions, &rows), [Evidence::RowByTime, Evidence::Row]);
+    let rows = [seen_row(None, 5), seen_row(Some(".teams"), 6)];
+    assert_eq!(evidence_of(&executions, &rows), [Evidence::RowByTime, Evidence::RowByTime]);
 }
 
 /// The most pairs there can be, found by trying (Kuhn's algorithm).
@@ -173,7 +188,7 @@ proptest! {
             .collect();
         let times: Vec<i64> = seconds.iter().map(|second| second * 1_000_000).collect();
         let rows: Vec<Seen> = times.iter().map(|time_us| seen_row(Some(".slack"), *time_us)).collect();
-        let found = evidence(&executions, &rows).into_iter().filter(|evidence| *evidence == Evidence::Row).count();
+        let found = evidence_of(&executions, &rows).into_iter().filter(|evidence| *evidence == Evidence::Row).count();
         prop_assert_eq!(found, most_pairs(&executions, &times));
     }
 }
@@ -205,7 +220,7 @@ fn what_is_missing_fails_unless_a_way_past_the_proxy_is_known() {
     let finding = judge(&setup, &executions[..1], &[]).remove(0);
     assert_eq!(
         finding.seen,
-        ".slack: 1 executions, 0 with a row of this connector, 0 with an unnamed row at that time, 1 without (tolerance 5 s)"
+        ".slack: 1 executions, 0 with a row of this connector, 0 with some row at that time, 1 without (tolerance 5 s)"
     );
     assert_eq!(finding.details, ["connector id-0 from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z"]);
 }
