@@ -1,6 +1,6 @@
 //! `tollgate doctor`: what could keep calls from passing, or from being seen, and what to do about it.
 //!
-//! Each check is a small function from a [`Setup`] to [`Finding`]s; [`CHECKS`] is their order and grouping. Checks change
+//! Each check is a small function from a [`Setup`] to [`Finding`]s; `CHECKS` is their order and grouping. Checks change
 //! nothing: they read files, write and remove one probe file, connect to the proxy's own listeners, and ask for names.
 
 mod blind_spots;
