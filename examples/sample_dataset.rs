@@ -114,5 +114,6 @@ fn outcome(event_time_us: i64, seq: u64, refused: bool) -> Outcome {
         audit_wait_us: Some(300),
         outcome: if refused { OutcomeKind::Denied } else { OutcomeKind::Completed },
         error: None,
+        upstream_verified: (!refused).then_some(true),
     }
 }

@@ -270,6 +270,9 @@ pub struct Outcome {
     pub audit_wait_us: Option<i64>,
     pub outcome: OutcomeKind,
     pub error: Option<String>,
+    /// Whether the upstream's certificate was verified; `false` only where `danger_skip_verify` says so. The journal reads
+    /// records of earlier builds, so that from here on fields are only added at the end, and are options.
+    pub upstream_verified: Option<bool>,
 }
 
 impl Outcome {
@@ -295,6 +298,7 @@ impl Outcome {
             audit_wait_us: None,
             outcome,
             error: None,
+            upstream_verified: None,
         }
     }
 }

@@ -37,6 +37,7 @@ pub struct Metrics {
     request_bytes: Counter,
     response_bytes: Counter,
     audit_wait_us: Counter,
+    unverified_exchanges: Counter,
     /// Client connections open now, tunnels included.
     pub connections: Gauge,
     journal_writable: Gauge,
@@ -58,6 +59,9 @@ impl Metrics {
         self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
         self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
         self.audit_wait_us.inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
+        if outcome.upstream_verified == Some(false) {
+            self.unverified_exchanges.inc();
+        }
     }
 
     /// The registry that renders these in the OpenMetrics text format.
@@ -70,6 +74,11 @@ impl Metrics {
             "audit_wait_microseconds",
             "Time exchanges waited for their intent to be durable",
             self.audit_wait_us.clone(),
+        );
+        registry.register(
+            "unverified_exchanges",
+            "Finished exchanges whose upstream certificate was not verified (danger_skip_verify)",
+            self.unverified_exchanges.clone(),
         );
         registry.register("connections", "Client connections open now", self.connections.clone());
         registry.register("journal_writable", "1 when evidence can be written, else 0", self.journal_writable.clone());

@@ -43,6 +43,7 @@ impl Facts {
             learned.tls_version = Some(tls.version.to_owned());
             learned.tls_cipher = Some(tls.cipher.clone());
             learned.upstream_cert_sha256.clone_from(&tls.certificate_sha256);
+            learned.upstream_verified = Some(tls.verified);
         }
     }
 }

@@ -45,6 +45,7 @@ pub(super) struct TlsFacts {
     pub(super) version: &'static str,
     pub(super) cipher: String,
     pub(super) certificate_sha256: Option<String>,
+    pub(super) verified: bool,
 }
 
 pub(super) struct Connector(TlsConnector);
@@ -131,6 +132,7 @@ fn facts(session: &rustls::ClientConnection) -> TlsFacts {
         },
         cipher: session.negotiated_cipher_suite().map_or_else(String::new, |suite| format!("{:?}", suite.suite())),
         certificate_sha256: leaf.map(|leaf| hex(digest::digest(&digest::SHA256, leaf).as_ref())),
+        verified: true,
     }
 }
 

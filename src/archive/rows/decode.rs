@@ -228,6 +228,7 @@ impl<'a> Cells<'a> {
             audit_wait_us: self.int64("audit_wait_us")?,
             outcome: self.need("outcome", self.code("outcome", OutcomeKind::from_code)?)?,
             error: self.text("error")?,
+            upstream_verified: self.boolean("upstream_verified")?,
         })
     }
 }

@@ -50,6 +50,11 @@ impl<'a> Encoder<'a> {
         self.int32(column, |row| value(row).map(i32::from));
     }
 
+    fn boolean(&mut self, column: &'static str, value: impl Fn(&'a Row) -> Option<bool>) {
+        let values: BooleanArray = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
+    }
+
     fn timestamp(&mut self, column: &'static str, value: impl Fn(&'a Row) -> i64) {
         let values = TimestampMicrosecondArray::from_iter_values(self.rows.iter().map(|row| value(row)));
         self.columns.insert(column, Arc::new(values.with_timezone("UTC")));
@@ -120,11 +125,11 @@ fn encode_verdict(batch: &mut Encoder<'_>) {
 fn encode_upstream(batch: &mut Encoder<'_>) {
     batch.text("upstream_ip", |row| row.outcome.upstream_ip.map(|ip| ip.to_string()));
     batch.port("upstream_port", |row| row.outcome.upstream_port);
-    let reused: BooleanArray = batch.rows.iter().map(|row| row.outcome.upstream_reused).collect();
-    batch.columns.insert("upstream_reused", Arc::new(reused));
+    batch.boolean("upstream_reused", |row| row.outcome.upstream_reused);
     batch.text("tls_version", |row| row.outcome.tls_version.as_deref());
     batch.text("tls_cipher", |row| row.outcome.tls_cipher.as_deref());
     batch.text("upstream_cert_sha256", |row| row.outcome.upstream_cert_sha256.as_deref());
+    batch.boolean("upstream_verified", |row| row.outcome.upstream_verified);
 }
 
 fn encode_response(batch: &mut Encoder<'_>) {
