@@ -109,6 +109,14 @@ impl Refusal {
             Self::Upstream(UpstreamError::OwnListener(_)) => {
                 "Correct the connector's URL: it points at the proxy itself."
             }
+            Self::Upstream(UpstreamError::ClientCertificateWanted { .. }) => {
+                "Give Tollgate one to show in client_cert of this host under upstream.hosts, or list the host in \
+                 tunnel_hosts so that the connector shows its own."
+            }
+            Self::Upstream(UpstreamError::ClientCertificateRefused { .. }) => {
+                "Look at client_cert of this host under upstream.hosts: is it the one the destination knows, with its \
+                 intermediates, and still valid?"
+            }
             Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
             Self::NoEvidence(_) => {
                 "Tollgate sends nothing it cannot record; look at its journal directory and log. Retry later."
@@ -152,6 +160,8 @@ const fn upstream_status(error: &UpstreamError) -> StatusCode {
         UpstreamError::Unresolved { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::Tls { .. }
+        | UpstreamError::ClientCertificateRefused { .. }
+        | UpstreamError::ClientCertificateWanted { .. }
         | UpstreamError::Exchange(_)
         | UpstreamError::SwitchedUnasked => StatusCode::BAD_GATEWAY,
     }

@@ -26,7 +26,7 @@ use crate::observe::exchange::now_us;
 use crate::observe::redact::FingerprintKey;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
-use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
+use crate::upstream::{self, ResolverSettings, TlsConfigError, Upstream};
 
 pub use listener::ListenError;
 use signals::Signals;
@@ -192,7 +192,7 @@ fn open_gate(
             cache_entries: outbound.dns_cache_entries,
             in_flight_max: outbound.dns_in_flight_max,
         },
-        tls: TlsSettings { system_roots: outbound.system_roots, ca_files: outbound.ca_files },
+        tls: outbound.tls,
         allow_addresses: outbound.allow_addresses,
         own_listeners,
         dial_timeout: limits.dial_timeout,

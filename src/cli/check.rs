@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::args::CheckArgs;
 use super::banner::{policy_source, rules};
-use crate::config::{Config, Listener, Problem};
+use crate::config::{Config, Listener, Problem, Warning};
 use crate::intercept::authority::Authority;
 
 /// What was found wrong: settings, or the CA they name.
@@ -32,7 +32,8 @@ pub(super) fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliErr
 
 fn checked(args: &CheckArgs) -> Result<Config, Vec<Complaint>> {
     let loaded = Config::load(args.settings.config.as_deref(), &args.settings.overrides());
-    let config = loaded.map_err(|error| error.problems.iter().map(Complaint::from).collect::<Vec<_>>())?;
+    let mut config = loaded.map_err(|error| error.problems.iter().map(Complaint::from).collect::<Vec<_>>())?;
+    config.warnings.extend(Warning::of_client_certificates(&config.upstream.tls, SystemTime::now()));
     let authority = &config.interception.authority;
     match Authority::load_existing(authority, SystemTime::now()) {
         Ok(Some(_) | None) => Ok(config),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::args::SettingsArgs;
 use super::{CliError, banner, log};
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::intercept::authority::Authority;
 use crate::server::{self, Listening};
 
@@ -15,7 +15,8 @@ pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
     let overrides = args.overrides();
     let config = Config::load(file.as_deref(), &overrides)?;
     log::init(&config.log);
-    for warning in &config.warnings {
+    let expiring = Warning::of_client_certificates(&config.upstream.tls, SystemTime::now());
+    for warning in config.warnings.iter().chain(&expiring) {
         tracing::warn!("{warning}");
     }
     let authority = Authority::load_or_create(&config.interception.authority, SystemTime::now())?;

@@ -71,6 +71,8 @@ pub(super) struct InterceptionFile {
 pub(super) struct UpstreamFile {
     pub(super) ca_files: Vec<Setting<PathBuf>>,
     pub(super) system_roots: Option<bool>,
+    pub(super) tls_min: Key<String>,
+    pub(super) hosts: Key<Vec<Setting<UpstreamHostFile>>>,
     pub(super) allow_addresses: Vec<Setting<String>>,
     pub(super) resolve: BTreeMap<String, Setting<String>>,
     pub(super) pool_idle_per_destination_max: Key<u64>,
@@ -79,6 +81,25 @@ pub(super) struct UpstreamFile {
     pub(super) dns_cache_ttl_s: Key<u64>,
     pub(super) dns_cache_entries: Key<u64>,
     pub(super) dns_in_flight_max: Key<u64>,
+}
+
+/// TLS with some hosts. What is not given is as in [`UpstreamFile`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamHostFile {
+    pub(super) hosts: Vec<Setting<String>>,
+    pub(super) ca_files: Key<Vec<Setting<PathBuf>>>,
+    pub(super) system_roots: Key<bool>,
+    pub(super) tls_min: Key<String>,
+    pub(super) client_cert: Key<ClientCertFile>,
+    pub(super) danger_skip_verify: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClientCertFile {
+    pub(super) cert_file: Key<PathBuf>,
+    pub(super) key_file: Key<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

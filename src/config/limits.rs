@@ -26,6 +26,8 @@ pub(super) const LEAF_CACHE_ENTRIES: Bounds = bounds("interception.leaf_cache_en
 pub(super) const LEAF_VALID_DAYS: Bounds =
     bounds("interception.leaf_valid_days", 190, 1, 195, "clients refuse certificates valid for more than 200 days");
 
+/// Host patterns under `upstream.hosts`; each new connection looks through them.
+pub(super) const UPSTREAM_HOSTS_MAX: u64 = 1000;
 pub(super) const POOL_IDLE_PER_DESTINATION_MAX: Bounds =
     bounds("upstream.pool_idle_per_destination_max", 64, 0, 10_000, POOL);
 pub(super) const POOL_IDLE_MAX: Bounds = bounds("upstream.pool_idle_max", 4096, 0, 100_000, POOL);

@@ -2,7 +2,7 @@
 //!
 //! Two stages: `file` holds the YAML as written, [`Config`] is what came of it after every value was checked. All
 //! problems are reported at once, each with its place and its remedy. Nothing here opens a socket, makes a key or reads
-//! the clock; the files read are the configuration, the policy, and password files.
+//! the clock; the files read are the configuration, the policy, password files and client certificates.
 
 mod check;
 mod data_dir;
@@ -36,6 +36,7 @@ use crate::destination::Host;
 use crate::intercept::authority;
 use crate::journal;
 use crate::policy::{HostPattern, Policy};
+use crate::upstream::TlsSettings;
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -95,10 +96,8 @@ pub struct Interception {
 /// How upstreams are resolved, verified and reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// PEM files of CAs trusted beside the system's.
-    pub ca_files: Vec<PathBuf>,
-    /// Whether the system's root certificates are trusted.
-    pub system_roots: bool,
+    /// TLS with all hosts, and with some.
+    pub tls: TlsSettings,
     /// Addresses that may be dialled although their class is refused by default.
     pub allow_addresses: Vec<IpNet>,
     /// Host to the address used instead of asking DNS.

@@ -83,6 +83,20 @@ impl HostPattern {
         }
     }
 
+    /// Whether this pattern names every destination that the other one names.
+    pub fn covers(&self, other: &Self) -> bool {
+        let ports = self.port.is_none() || self.port == other.port;
+        ports
+            && match (&self.host, &other.host) {
+                (_, HostMatch::Exact(host)) => self.matches_host(host),
+                (HostMatch::Exact(_), HostMatch::Suffix(_)) => false,
+                (HostMatch::Suffix(wide), HostMatch::Suffix(narrow)) => narrow
+                    .as_str()
+                    .strip_suffix(wide.as_str())
+                    .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
+            }
+    }
+
     /// The host part.
     pub const fn host(&self) -> &HostMatch {
         &self.host

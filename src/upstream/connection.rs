@@ -18,7 +18,7 @@ use crate::record::Outcome;
 
 use super::UpstreamError;
 use super::socket::{Pulse, Socket};
-use super::tls::{Secured, TlsFacts};
+use super::tls::{Secured, TlsFacts, refused_client_certificate};
 
 /// Limits on response heads.
 #[derive(Clone, Copy)]
@@ -44,6 +44,21 @@ impl Facts {
             learned.tls_cipher = Some(tls.cipher.clone());
             learned.upstream_cert_sha256.clone_from(&tls.certificate_sha256);
             learned.upstream_verified = Some(tls.verified);
+        }
+    }
+
+    /// hyper's own words name the layer, its source names the cause.
+    fn describe(&self, error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
+        let shown = self.tls.as_ref().map(|tls| tls.has_client_certificate);
+        let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        if let Some(refused) = cause.zip(shown).and_then(|(cause, shown)| refused_client_certificate(cause, shown)) {
+            return refused;
+        }
+        let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        if traffic.client_broke.load(Ordering::Acquire) {
+            UpstreamError::ClientBroke(text)
+        } else {
+            UpstreamError::Exchange(text)
         }
     }
 }
@@ -125,18 +140,8 @@ impl Connection {
             };
             return sent.map_err(|mut failed| {
                 let unsent = failed.take_message().map(Box::new);
-                SendError { error: describe(failed.error(), traffic), unsent }
+                SendError { error: self.facts.describe(failed.error(), traffic), unsent }
             });
         }
-    }
-}
-
-/// hyper's own words name the layer, its source names the cause.
-fn describe(error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
-    let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    if traffic.client_broke.load(Ordering::Acquire) {
-        UpstreamError::ClientBroke(text)
-    } else {
-        UpstreamError::Exchange(text)
     }
 }

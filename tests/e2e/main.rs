@@ -18,5 +18,6 @@ mod lifecycle;
 mod streaming;
 mod tunnels;
 mod upgrades;
+mod upstream_tls;
 mod upstreams;
 mod verify;

@@ -7,6 +7,7 @@ mod inline;
 mod listeners;
 mod policy;
 mod upstream;
+mod upstream_tls;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -196,6 +197,8 @@ fn warnings(config: &Config) -> Vec<Warning> {
     }
     let wide = config.upstream.allow_addresses.iter().filter(|network| !is_loopback(network));
     warnings.extend(wide.map(|network| Warning::AllowedAddresses(*network)));
+    let unverified = config.upstream.tls.hosts.iter().filter(|entry| entry.options.danger_skip_verify);
+    warnings.extend(unverified.map(|entry| Warning::Unverified(entry.hosts.clone())));
     if config.audit.journal.durability == Durability::Write {
         warnings.push(Warning::DurabilityWrite);
     }

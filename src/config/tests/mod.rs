@@ -1,10 +1,12 @@
 mod overrides;
 mod problems;
+mod upstream_tls;
 
 use super::*;
 use crate::destination::Destination;
 use crate::journal::Durability;
 use crate::policy::Mode;
+use crate::upstream::TlsVersion;
 
 /// Checks a configuration text as if it were the file `conf/tollgate.yml`.
 fn load(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -44,7 +46,11 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     assert_eq!(config.interception.authority.key_file, Path::new("certs/ca.key"));
     assert_eq!(config.interception.authority.leaf_valid, Duration::from_secs(190 * 86_400));
     assert_eq!(config.tunnel.ports, [25, 465, 587, 2525]);
-    assert!(config.upstream.system_roots && config.upstream.allow_addresses.is_empty());
+    assert!(
+        config.upstream.tls.default.system_roots
+            && config.upstream.tls.hosts.is_empty()
+            && config.upstream.allow_addresses.is_empty()
+    );
     assert_eq!(config.audit.journal, journal::Settings::new("tollgate-data/journal".into()));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
@@ -85,6 +91,8 @@ threads: 3
 interception: { ca_cert_file: a.pem, ca_key_file: /b.key, leaf_cache_entries: 7, leaf_valid_days: 30 }
 upstream:
   system_roots: false
+  tls_min: '1.3'
+  hosts: [{ hosts: [mtls.example.com], system_roots: true, tls_min: '1.2' }]
   allow_addresses: [127.0.0.0/8, 10.1.2.3]
   resolve: { Hooks.Slack.com: 203.0.113.7 }
   pool_idle_per_destination_max: 3
@@ -119,6 +127,9 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert_eq!(config.interception.authority.cert_file, Path::new("conf/a.pem"));
     assert_eq!(config.interception.authority.key_file, Path::new("/b.key"));
     assert_eq!(config.interception.leaf_cache_entries, 7);
+    let (tls, entry) = (&config.upstream.tls.default, &config.upstream.tls.hosts[0]);
+    assert_eq!((tls.system_roots, tls.version_min), (false, TlsVersion::Tls13));
+    assert_eq!((entry.options.system_roots, entry.options.version_min), (true, TlsVersion::Tls12));
     let networks: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "10.1.2.3/32".parse().unwrap()];
     assert_eq!(config.upstream.allow_addresses, networks);
     let pinned = config.upstream.resolve.get(&Host::parse("hooks.slack.com").unwrap());

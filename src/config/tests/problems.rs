@@ -164,7 +164,7 @@ fn files_that_are_named_must_exist_and_are_found_beside_the_configuration() {
     let config = Config::load(Some(&path), &Overrides::default()).unwrap();
     assert_eq!(config.policy_source, PolicySource::File(beside("policy.yml").into()));
     assert_eq!((config.policy.mode(), config.policy.rule_count()), (Mode::Enforce, 1));
-    assert_eq!(config.upstream.ca_files, [directory.path().join("extra.pem")]);
+    assert_eq!(config.upstream.tls.default.ca_files, [directory.path().join("extra.pem")]);
 
     fs::write(beside("policy.yml"), "mode: perhaps\n").unwrap();
     assert_eq!(
