@@ -23,7 +23,6 @@ use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
 use crate::observe::exchange::now_us;
-use crate::observe::redact::FingerprintKey;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, Upstream};
@@ -203,7 +202,7 @@ fn open_gate(
         pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
         pool_idle_max: outbound.pool_idle_max,
     })?;
-    let fingerprint = FingerprintKey::new(&evidence.installation.fingerprint_key);
+    let fingerprint = evidence.installation.fingerprint_key.clone();
     Ok(Gate {
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,

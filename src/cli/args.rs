@@ -50,6 +50,9 @@ pub enum Command {
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Rotate the key of the URL fingerprints
+    #[command(name = "fingerprint-key", subcommand)]
+    FingerprintKey(FingerprintKeyCommand),
     /// Show which connectors are known, which one a URL is of, and their hosts
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
@@ -296,6 +299,33 @@ pub struct CaExportArgs {
     /// Write to this new file instead of stdout
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+const ROTATE_HELP: &str = "\
+The proxy must not be running. The old key stays beside the new one, in url-fingerprint-<id>.key, so
+that URLs recorded with it are still found; delete it when nothing of its time is to be found again.
+
+Examples:
+  tollgate fingerprint-key rotate --config /etc/tollgate/tollgate.yml
+  tollgate fingerprint-key rotate --data-dir /var/lib/tollgate";
+
+/// `tollgate fingerprint-key`
+#[derive(Debug, Subcommand)]
+pub enum FingerprintKeyCommand {
+    /// Make a new key; the old one is kept for looking URLs up
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+/// `tollgate fingerprint-key rotate`
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Configuration file that names the data directory and the key
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the proxy, instead of the configuration's [default: tollgate-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 const CONNECTORS_MATCH_EXAMPLES: &str = "\

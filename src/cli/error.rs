@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
+use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
@@ -38,6 +39,9 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
+    /// The fingerprint key could not be rotated.
+    #[error(transparent)]
+    FingerprintKey(#[from] InstallationError),
     /// The catalogue has no such connector.
     #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
     UnknownConnector(String),
@@ -79,6 +83,7 @@ impl CliError {
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
+            | Self::FingerprintKey(_)
             | Self::Search(_)
             | Self::Incomplete(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,

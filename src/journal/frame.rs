@@ -13,8 +13,7 @@
 //! Checksums are CRC-32C over everything else in the header or frame. A frame's checksum starts from its segment's
 //! header checksum, so a frame left over from another segment, or bytes a client chose, do not pass for a frame here.
 //! Bodies and payloads are postcard, which does not describe itself: a change to the record types needs a new
-//! [`FORMAT_VERSION`]. Segments of older versions stay readable, because an upgrade must not lose what is in the journal:
-//! fields are only added at the end of [`Outcome`], which ends every frame that has one, and only as options.
+//! [`FORMAT_VERSION`].
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,12 +23,6 @@ use crate::record::{Intent, Outcome, Writer};
 
 /// Version of the frame layout and of the record types inside it.
 pub(super) const FORMAT_VERSION: u32 = 2;
-
-/// The oldest version that can be read.
-const FORMAT_VERSION_MIN: u32 = 1;
-
-/// How many fields were added to [`Outcome`] since that version.
-const FIELDS_ADDED: usize = 1;
 
 /// Largest payload a reader accepts, in bytes; above every limit a writer can be set to.
 pub(super) const PAYLOAD_BYTES_CEILING: u32 = 4 << 20;
@@ -236,11 +229,11 @@ impl Checked<'_> {
         Ok(match self.frame_type {
             FrameType::Intent => Frame::Intent(Box::new(decode_all(self.payload)?)),
             FrameType::Outcome => {
-                let (event_id, outcome): (Uuid, Outcome) = decode_outcome(self.payload)?;
+                let (event_id, outcome): (Uuid, Outcome) = decode_all(self.payload)?;
                 Frame::Outcome { seq, event_id, outcome: Box::new(outcome) }
             }
             FrameType::Row => {
-                let (intent, outcome): (Intent, Outcome) = decode_outcome(self.payload)?;
+                let (intent, outcome): (Intent, Outcome) = decode_all(self.payload)?;
                 Frame::Row { seq, intent: Box::new(intent), outcome: Box::new(outcome) }
             }
             FrameType::Close if self.payload.is_empty() => Frame::Close,
@@ -254,23 +247,6 @@ fn decode_all<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameFault> {
     if rest.is_empty() { Ok(value) } else { Err(FrameFault::TrailingBytes(rest.len())) }
 }
 
-/// Decodes what ends in an [`Outcome`], of this or an older version: a zero byte is how postcard writes an absent option, so
-/// each field that an older build did not know is read from one.
-fn decode_outcome<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameFault> {
-    let mut decoded = decode_all(payload);
-    let mut completed = Vec::new();
-    for added in 1..=FIELDS_ADDED {
-        if !matches!(decoded, Err(FrameFault::Payload(postcard::Error::DeserializeUnexpectedEnd))) {
-            break;
-        }
-        completed.clear();
-        completed.extend_from_slice(payload);
-        completed.resize(payload.len() + added, 0);
-        decoded = decode_all(&completed);
-    }
-    decoded
-}
-
 /// Why a file's first bytes are not a segment header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
@@ -278,9 +254,7 @@ pub enum HeaderFault {
     Incomplete,
     #[error("the file does not begin as a journal segment does")]
     Magic,
-    #[error(
-        "the segment has format version {found}; this program reads versions {FORMAT_VERSION_MIN} to {FORMAT_VERSION}"
-    )]
+    #[error("the segment has format version {found}; this program reads version {FORMAT_VERSION}")]
     Version { found: u32 },
     #[error("the header says it has {0} bytes, more than a header may have")]
     TooLarge(u32),
@@ -323,7 +297,7 @@ impl Header {
         let length_bytes = take::<4>(&mut rest).ok_or(HeaderFault::Incomplete)?;
         let checksum = u32::from_le_bytes(take(&mut rest).ok_or(HeaderFault::Incomplete)?);
         let found = u32::from_le_bytes(version);
-        if !(FORMAT_VERSION_MIN..=FORMAT_VERSION).contains(&found) {
+        if found != FORMAT_VERSION {
             return Err(HeaderFault::Version { found });
         }
         let length = u32::from_le_bytes(length_bytes);
@@ -355,37 +329,4 @@ fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = input.split_first_chunk::<N>()?;
     *input = rest;
     Some(*head)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::OutcomeKind;
-
-    #[test]
-    fn an_outcome_of_version_1_is_read_and_one_that_was_cut_is_not() {
-        let mut outcome = Outcome::new(1, OutcomeKind::Completed);
-        outcome.error = Some("text".to_owned());
-        let payload = postcard::to_stdvec(&(Uuid::from_u128(7), &outcome)).unwrap();
-        let of_version_1 = payload.get(..payload.len() - FIELDS_ADDED).unwrap();
-        assert_eq!(decode_outcome(of_version_1), Ok((Uuid::from_u128(7), outcome)));
-        let cut = decode_outcome::<(Uuid, Outcome)>(payload.get(..payload.len() - FIELDS_ADDED - 1).unwrap());
-        assert_eq!(cut, Err(FrameFault::Payload(postcard::Error::DeserializeUnexpectedEnd)));
-    }
-
-    #[test]
-    fn segments_of_version_1_are_read_and_those_of_the_future_are_not() {
-        let writer = Writer { instance_id: "a".to_owned(), boot_id: Uuid::nil(), epoch: 1 };
-        let header = Header { writer, number: 1, first_seq: 1 };
-        let body = postcard::to_stdvec(&header).unwrap();
-        let encoded = |version: u32| {
-            let (version, length) = (version.to_le_bytes(), (body.len() as u32).to_le_bytes());
-            let Seed(checksum) = header_checksum(version, length, &body);
-            [&MAGIC[..], &version, &length, &checksum.to_le_bytes(), &body].concat()
-        };
-        assert_eq!(Header::decode(&encoded(1)).map(|(header, ..)| header), Ok(header.clone()));
-        assert_eq!(Header::decode(&encoded(FORMAT_VERSION)).map(|(header, ..)| header), Ok(header));
-        let future = FORMAT_VERSION + 1;
-        assert_eq!(Header::decode(&encoded(future)), Err(HeaderFault::Version { found: future }));
-    }
 }

@@ -222,6 +222,7 @@ impl Exchange {
         intent.query = request.query().map(redact::redact_query);
         intent.url_fingerprint =
             Some(self.recorder.fingerprint.fingerprint(request.scheme, &request.destination, request.path_and_query()));
+        intent.url_fingerprint_key = Some(self.recorder.fingerprint.id().to_string());
     }
 
     /// A tunnel will be relayed unseen; its destination may still say which connector it is.

@@ -7,7 +7,7 @@
 mod fingerprint;
 mod words;
 
-pub use fingerprint::{FINGERPRINT_KEY_BYTES, FingerprintKey};
+pub use fingerprint::{FINGERPRINT_KEY_BYTES, FingerprintKey, FingerprintKeys, KeyId};
 
 use words::{announces_secret, is_api_word, is_plain_name, is_plain_segment, looks_secret};
 

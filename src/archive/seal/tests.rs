@@ -137,7 +137,7 @@ fn columns_have_field_ids_and_the_footer_describes_the_file() {
     assert_eq!(
         pairs,
         [
-            ("tollgate.schema_version", "1"),
+            ("tollgate.schema_version", "2"),
             ("tollgate.writer_version", env!("CARGO_PKG_VERSION")),
             ("tollgate.rows", "7"),
             ("tollgate.instance_id", "gate-1"),
