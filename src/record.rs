@@ -152,6 +152,8 @@ coded_enum! {
         ShuttingDown = "shutting_down",
         /// The evidence could not be written.
         NoEvidence = "no_evidence",
+        /// An id is claimed by a client that is bound to none, and only bound clients may claim.
+        UnboundClaim = "unbound_claim",
     }
 }
 

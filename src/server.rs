@@ -207,6 +207,7 @@ fn open_gate(
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,
         clients: config.clients,
+        identity: config.identity,
         interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
         upstream,
         recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, wait_max)),

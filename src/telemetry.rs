@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::journal::{Health, Journal};
-use crate::record::{Intent, Outcome};
+use crate::record::{Decision, Intent, Outcome};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ExchangeLabels {
@@ -30,10 +30,16 @@ struct ExchangeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
 /// What is counted.
 #[derive(Default)]
 pub struct Metrics {
     exchanges: Family<ExchangeLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
     request_bytes: Counter,
     response_bytes: Counter,
     audit_wait_us: Counter,
@@ -52,10 +58,13 @@ impl Metrics {
     pub fn settled(&self, intent: &Intent, outcome: &Outcome) {
         let labels = ExchangeLabels {
             kind: intent.kind.code(),
-            decision: intent.decision.map_or("none", crate::record::Decision::code),
+            decision: intent.decision.map_or("none", Decision::code),
             outcome: outcome.outcome.code(),
         };
         self.exchanges.get_or_create(&labels).inc();
+        if let (Some(Decision::Deny), Some(reason)) = (intent.decision, intent.deny_reason) {
+            self.refusals.get_or_create(&RefusalLabels { reason: reason.code() }).inc();
+        }
         self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
         self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
         self.audit_wait_us.inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
@@ -68,6 +77,7 @@ impl Metrics {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tollgate");
         registry.register("exchanges", "Finished exchanges, one per audit row", self.exchanges.clone());
+        registry.register("refusals", "Refused exchanges by deny_reason", self.refusals.clone());
         registry.register("request_bytes", "Request body bytes from clients", self.request_bytes.clone());
         registry.register("response_bytes", "Response body bytes to clients", self.response_bytes.clone());
         registry.register(

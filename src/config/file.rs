@@ -37,6 +37,7 @@ pub(super) struct ConfigFile {
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
     pub(super) connectors_file: Key<PathBuf>,
     pub(super) clients: Vec<Setting<ClientSettings>>,
+    pub(super) identity: IdentityFile,
     pub(super) audit: AuditFile,
     pub(super) limits: LimitsFile,
     pub(super) log: LogFile,
@@ -100,6 +101,13 @@ pub(super) struct UpstreamHostFile {
 pub(super) struct ClientCertFile {
     pub(super) cert_file: Key<PathBuf>,
     pub(super) key_file: Key<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IdentityFile {
+    pub(super) strip_elastic_fragment: Vec<Setting<String>>,
+    pub(super) refuse_unbound_claims: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

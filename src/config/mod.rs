@@ -32,7 +32,7 @@ pub use warning::Warning;
 
 use crate::client::Clients;
 use crate::connectors::Catalogue;
-use crate::destination::Host;
+use crate::destination::{Destination, Host};
 use crate::intercept::authority;
 use crate::journal;
 use crate::policy::{HostPattern, Policy};
@@ -59,6 +59,7 @@ pub struct Config {
     /// Kibana's connector types, and the operator's own.
     pub connectors: Arc<Catalogue>,
     pub clients: Clients,
+    pub identity: Identity,
     pub audit: Audit,
     pub limits: Limits,
     pub log: Log,
@@ -134,6 +135,22 @@ pub struct TunnelRules {
     pub hosts: Vec<HostPattern>,
     /// Ports of protocols in which the server speaks first.
     pub ports: Vec<u16>,
+}
+
+/// What is made of the ids that callers claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Destinations that are not told them: the fragment is taken out of the User-Agent.
+    pub strip_elastic_fragment: Vec<HostPattern>,
+    /// Whether a claim of a client that is bound to no id is refused.
+    pub refuse_unbound_claims: bool,
+}
+
+impl Identity {
+    /// Whether a destination is not told which deployment or project calls.
+    pub fn hides_from(&self, destination: &Destination) -> bool {
+        self.strip_elastic_fragment.iter().any(|pattern| pattern.matches(destination))
+    }
 }
 
 /// How evidence is kept.

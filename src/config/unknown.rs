@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Error;
 
 use super::file::{
-    AuditFile, ClientCertFile, ConfigFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile, LogFile,
-    UpstreamFile, UpstreamHostFile,
+    AuditFile, ClientCertFile, ConfigFile, IdentityFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile,
+    LogFile, UpstreamFile, UpstreamHostFile,
 };
 use super::problem::Problem;
 use super::setting::Place;
@@ -39,6 +39,7 @@ pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
         search.compare::<ClientSettings>(client);
         search.compare::<HeaderSettings>(client.value("header"));
     }
+    search.compare::<IdentityFile>(root.value("identity"));
     search.compare::<AuditFile>(root.value("audit"));
     search.compare::<LimitsFile>(root.value("limits"));
     search.compare::<LogFile>(root.value("log"));
@@ -89,6 +90,7 @@ mod tests {
             keys_of::<ClientCertFile>(),
             keys_of::<ClientSettings>(),
             keys_of::<HeaderSettings>(),
+            keys_of::<IdentityFile>(),
             keys_of::<AuditFile>(),
             keys_of::<LimitsFile>(),
         ] {

@@ -261,6 +261,11 @@ impl Exchange {
         self.intent.deny_reason = Some(reason);
     }
 
+    /// Something the row must say even if nothing goes wrong from here on.
+    pub fn remark(&mut self, text: &'static str) {
+        self.outcome.error = Some(text.to_owned());
+    }
+
     /// Writes the intent and waits until it is durable.
     pub async fn intend(&mut self) -> Result<Evidence, NoEvidence> {
         let asked = Instant::now();
@@ -290,7 +295,9 @@ impl Exchange {
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.settled = true;
         self.outcome.outcome = outcome;
-        self.outcome.error = error.map(|text| redact::redact_text(&text));
+        if let Some(text) = error {
+            self.outcome.error = Some(redact::redact_text(&text));
+        }
         self.outcome.end_time_us = now_us();
         self.outcome.duration_us = micros(self.started);
         self.outcome.request_bytes = self.traffic.request_bytes.load(Ordering::Relaxed) as i64;

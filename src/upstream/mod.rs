@@ -7,6 +7,7 @@ pub mod address;
 mod connection;
 mod dial;
 mod error;
+pub mod identity;
 mod own;
 pub mod headers;
 mod pool;

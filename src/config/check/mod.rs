@@ -51,6 +51,7 @@ pub(super) fn check(
         tunnel: checker.tunnel(&file.tunnel_hosts, file.tunnel_ports.as_ref()),
         connectors: Arc::new(checker.connectors(file.connectors_file.as_ref())),
         clients,
+        identity: checker.identity(&file.identity),
         audit: checker.audit(&file.audit, &data_dir),
         limits: checker.limits(&file.limits),
         log: checker.log(&file.log),

@@ -104,6 +104,7 @@ policy: { mode: enforce }
 tunnel_hosts: ['*.bank.example']
 tunnel_ports: [2525]
 clients: [{ name: kibana, listener: inside, deployments: [d1] }]
+identity: { strip_elastic_fragment: ['*.vendor.example'], refuse_unbound_claims: true }
 audit:
   durability: write
   seal_after_s: 11
@@ -143,6 +144,9 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert!(config.tunnel.hosts[0].matches(&destination("www.bank.example:443")));
     assert_eq!(config.tunnel.ports, [2525]);
     assert!(!config.clients.is_empty());
+    assert!(config.identity.refuse_unbound_claims);
+    let hides_from = |text: &str| config.identity.hides_from(&destination(text));
+    assert_eq!([hides_from("api.vendor.example:443"), hides_from("vendor.example:443")], [true, false]);
 }
 
 #[test]
