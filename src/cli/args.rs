@@ -82,7 +82,8 @@ Examples:
   tollgate records
   tollgate records --deployment 5f2a9c --since 2h
   tollgate records --host '*.slack.com' --decision would_deny --limit 20
-  tollgate records --since 2026-11-01 --json | jq .host";
+  tollgate records --since 2026-11-01 --json | jq .host
+  tollgate records --url-stdin --since 30d < leaked-url.txt";
 
 const VERIFY_EXAMPLES: &str = "\
 Reads audit, manifest and journal; needs neither the proxy nor a private key. A public key from
@@ -217,6 +218,12 @@ pub struct RecordsArgs {
     /// Print one JSON object a line, with every column
     #[arg(long)]
     pub json: bool,
+    /// Calls of the URLs on stdin, one a line; none is printed
+    #[arg(long)]
+    pub url_stdin: bool,
+    /// Key for --url-stdin [default: keys/url-fingerprint.key]
+    #[arg(long, value_name = "FILE", requires = "url_stdin")]
+    pub fingerprint_key: Option<PathBuf>,
 }
 
 /// `tollgate verify`

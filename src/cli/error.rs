@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::destination::DestinationError;
 use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
+use crate::search::sought::SoughtError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
@@ -39,7 +40,7 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
-    /// The fingerprint key could not be rotated.
+    /// The fingerprint key could not be read or rotated.
     #[error(transparent)]
     FingerprintKey(#[from] InstallationError),
     /// The catalogue has no such connector.
@@ -54,6 +55,9 @@ pub enum CliError {
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// There is no URL to look up.
+    #[error(transparent)]
+    Sought(#[from] SoughtError),
     /// A search could not read everything.
     #[error("records may be missing above, not everything could be read:{}", lines(.0))]
     Incomplete(Vec<Problem>),
@@ -80,11 +84,19 @@ impl CliError {
             Self::UnknownConnector(_)
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
+            | Self::Sought(
+                SoughtError::Terminal
+                | SoughtError::Nothing
+                | SoughtError::TooLarge
+                | SoughtError::TooMany
+                | SoughtError::Url { .. },
+            )
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
             | Self::FingerprintKey(_)
             | Self::Search(_)
+            | Self::Sought(SoughtError::Read(_))
             | Self::Incomplete(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(_) | Self::Tampered => EXIT_FAILURE,

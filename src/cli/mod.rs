@@ -9,6 +9,7 @@ mod error;
 mod fingerprint_key;
 mod kibana;
 mod log;
+mod lookup;
 mod records;
 mod run;
 mod verify;

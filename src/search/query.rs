@@ -1,5 +1,6 @@
 //! What is searched for, and whether a row is it. Pure.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::archive::dataset::EventDate;
@@ -12,6 +13,8 @@ pub struct Query {
     pub project: Option<String>,
     pub host: Option<HostFilter>,
     pub decision: Option<Decision>,
+    /// Any of these as `url_fingerprint`.
+    pub fingerprints: Option<BTreeSet<String>>,
     /// First `event_time`, microseconds since the Unix epoch.
     pub since_us: Option<i64>,
     /// The `event_time` to stop before, microseconds since the Unix epoch.
@@ -23,7 +26,16 @@ pub struct Query {
 impl Default for Query {
     /// The newest 100 rows.
     fn default() -> Self {
-        Self { deployment: None, project: None, host: None, decision: None, since_us: None, until_us: None, limit: 100 }
+        Self {
+            deployment: None,
+            project: None,
+            host: None,
+            decision: None,
+            fingerprints: None,
+            since_us: None,
+            until_us: None,
+            limit: 100,
+        }
     }
 }
 
@@ -36,6 +48,9 @@ impl Query {
             && (self.deployment.is_none() || self.deployment == intent.deployment_id)
             && (self.project.is_none() || self.project == intent.project_id)
             && (self.decision.is_none() || self.decision == intent.decision)
+            && self.fingerprints.as_ref().is_none_or(|wanted| {
+                intent.url_fingerprint.as_ref().is_some_and(|fingerprint| wanted.contains(fingerprint))
+            })
             && self.host.as_ref().is_none_or(|filter| intent.host.as_deref().is_some_and(|host| filter.matches(host)))
     }
 
@@ -56,8 +71,8 @@ impl Query {
             && self.until_us.is_none_or(|until_us| date <= EventDate::of(until_us))
     }
 
-    /// Columns that must equal a text, for pruning and filtering.
-    pub(super) fn equalities(&self) -> Vec<(&'static str, &str)> {
+    /// Columns that must be one of some texts, for pruning and filtering.
+    pub(super) fn conditions(&self) -> Vec<OneOf<'_>> {
         let host = match &self.host {
             Some(HostFilter::Exact(host)) => Some(host.as_str()),
             Some(HostFilter::Subdomains(_)) | None => None,
@@ -68,7 +83,24 @@ impl Query {
             ("host", host),
             ("decision", self.decision.map(Decision::code)),
         ];
-        wanted.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
+        let equal = wanted.into_iter().filter_map(|(column, value)| Some(OneOf { column, values: vec![value?] }));
+        let fingerprints = self
+            .fingerprints
+            .iter()
+            .map(|wanted| OneOf { column: "url_fingerprint", values: wanted.iter().map(String::as_str).collect() });
+        equal.chain(fingerprints).collect()
+    }
+}
+
+/// A column and the texts of which it must have one, sorted.
+pub(super) struct OneOf<'a> {
+    pub(super) column: &'static str,
+    pub(super) values: Vec<&'a str>,
+}
+
+impl OneOf<'_> {
+    pub(super) fn admits(&self, cell: Option<&str>) -> bool {
+        cell.is_some_and(|cell| self.values.binary_search(&cell).is_ok())
     }
 }
 

@@ -72,8 +72,10 @@ fn generated_row() -> impl Strategy<Value = (Row, Place)> {
     let decision = proptest::option::of(proptest::sample::select(Decision::ALL));
     // Few distinct times, so that many rows tie.
     let time = (-2..2_i64, 0..6_i64).prop_map(|(day, step)| MIDNIGHT_US + day * 86_400_000_000 + step * 1_000_000);
-    (time, id(), id(), host, decision, place).prop_map(|(time_us, deployment, project, host, decision, place)| {
+    let row = (time, id(), id(), id(), host, decision, place);
+    row.prop_map(|(time_us, deployment, project, fingerprint, host, decision, place)| {
         let mut row = samples::row(0, time_us);
+        row.intent.url_fingerprint = fingerprint.map(str::to_owned);
         row.intent.deployment_id = deployment.map(str::to_owned);
         row.intent.project_id = project.map(str::to_owned);
         row.intent.host = host.map(str::to_owned);
@@ -87,8 +89,11 @@ fn generated_query() -> impl Strategy<Value = Query> {
     let host = proptest::option::weighted(0.4, prop_oneof![Just("x.test"), Just("*.x.test"), Just("*.test")]);
     let decision = proptest::option::weighted(0.3, proptest::sample::select(Decision::ALL));
     let time = || proptest::option::weighted(0.4, -172_800_000_000..172_800_000_000_i64);
-    (id(), id(), host, decision, time(), time(), 0..12_usize).prop_map(
-        |(deployment, project, host, decision, since, until, limit)| Query {
+    let wanted = proptest::sample::subsequence(vec!["a", "b", "never"], 0..3);
+    let fingerprints = proptest::option::weighted(0.3, wanted);
+    (id(), id(), host, decision, fingerprints, time(), time(), 0..12_usize).prop_map(
+        |(deployment, project, host, decision, fingerprints, since, until, limit)| Query {
+            fingerprints: fingerprints.map(|wanted| wanted.into_iter().map(str::to_owned).collect()),
             deployment: deployment.map(str::to_owned),
             project: project.map(str::to_owned),
             host: host.map(|host| host.parse().expect("valid")),
@@ -112,6 +117,10 @@ fn naively_matches(query: &Query, row: &Row) -> bool {
     host_matches
         && query.deployment.iter().all(|id| row.intent.deployment_id.as_ref() == Some(id))
         && query.project.iter().all(|id| row.intent.project_id.as_ref() == Some(id))
+        && query
+            .fingerprints
+            .iter()
+            .all(|wanted| wanted.iter().any(|fingerprint| row.intent.url_fingerprint.as_ref() == Some(fingerprint)))
         && query.decision.iter().all(|decision| row.intent.decision == Some(*decision))
         && query.since_us.iter().all(|since_us| time_us >= *since_us)
         && query.until_us.iter().all(|until_us| time_us < *until_us)

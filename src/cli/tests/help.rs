@@ -53,7 +53,8 @@ fn examples_parse() {
     ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
-            let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+            let command =
+                line.split("   ").next().unwrap_or_default().split(['|', '<']).next().unwrap_or_default().trim_end();
             let words = command.split_whitespace().map(|word| word.trim_matches('\''));
             let parsed = Cli::try_parse_from(words);
             assert!(parsed.is_ok(), "{command}: {parsed:?}");
