@@ -5,8 +5,8 @@
 //! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONTENT_TYPE, HOST};
@@ -87,6 +87,21 @@ pub struct Traffic {
     pub response_bytes: AtomicU64,
     /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
     pub client_broke: AtomicBool,
+    /// When request body bytes were last passed on.
+    uploaded_at: Mutex<Option<Instant>>,
+}
+
+impl Traffic {
+    /// Request body bytes were passed on now.
+    pub fn uploaded(&self, bytes: usize) {
+        self.request_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// When request body bytes were last passed on; `None` before the first.
+    pub fn uploaded_at(&self) -> Option<Instant> {
+        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One exchange, from its first byte to its row.

@@ -11,6 +11,8 @@ pub mod identity;
 mod own;
 pub mod headers;
 mod pool;
+mod received;
+mod replay;
 mod resolve;
 mod socket;
 mod tls;
@@ -129,8 +131,8 @@ impl Upstream {
 
     /// Sends a request whose intent is durable, on a pooled connection if one is alive, and returns the response head.
     ///
-    /// A request is sent again on a new connection only when hyper gave it back unsent: what may have been processed is
-    /// never replayed (RFC 9110 section 9.2.2).
+    /// A request is sent again on a new connection when hyper gave it back unsent, and once when it only reads and a reused
+    /// connection ended without an answer; see `replay`. Nothing else that may have been processed is sent twice.
     pub async fn forward(
         &self,
         route: &Route,
@@ -144,10 +146,16 @@ impl Upstream {
         let mut request = request;
         while let Some(pooled) = self.pool.take(&key) {
             pooled.facts().note(true, learned);
-            match self.send(pooled, &key, request, learned).await {
-                Err(SendError { unsent: Some(returned), .. }) => request = *returned,
-                Err(SendError { error, .. }) => return Err(error),
-                Ok(response) => return Ok(response),
+            let copy = replay::copy_of(&request);
+            match (self.send(pooled, &key, request, learned).await, copy) {
+                (Ok(response), _) => return Ok(response),
+                (Err(SendError { unsent: Some(returned), .. }), _) => request = *returned,
+                (Err(SendError { unanswered: true, .. }), Some(copy)) => {
+                    learned.error = Some(replay::SENT_TWICE.to_owned());
+                    request = copy;
+                    break;
+                }
+                (Err(SendError { error, .. }), _) => return Err(error),
             }
         }
         let fresh = self.connect(route, channel, learned).await?;
