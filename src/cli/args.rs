@@ -32,7 +32,7 @@ Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads the policy
+    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads policy and connectors
     #[command(after_help = RUN_EXAMPLES)]
     Run(SettingsArgs),
     /// Check a configuration: print every problem, or what would run
@@ -345,7 +345,7 @@ pub enum ConnectorsCommand {
     /// Print the connector a URL is of, and its path and query as they are stored
     #[command(after_help = CONNECTORS_MATCH_EXAMPLES)]
     Match(ConnectorsMatchArgs),
-    /// Print the hosts of a connector type, one a line, as a policy takes them
+    /// Print the hosts that a policy's `connectors: [TYPE]` allows, one a line
     Hosts(ConnectorsHostsArgs),
 }
 
@@ -395,4 +395,7 @@ pub struct ConnectorsHostsArgs {
     /// Configuration file that names a `connectors_file`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
