@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Error;
 
 use super::file::{
-    AuditFile, ClientCertFile, ConfigFile, IdentityFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile,
-    LogFile, UpstreamFile, UpstreamHostFile,
+    AuditFile, ClientCertFile, ConfigFile, ExcerptsFile, IdentityFile, InterceptionFile, LimitsFile, ListenerFile,
+    ListenerTlsFile, LogFile, UpstreamFile, UpstreamHostFile,
 };
 use super::problem::Problem;
 use super::setting::Place;
@@ -41,6 +41,7 @@ pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
     }
     search.compare::<IdentityFile>(root.value("identity"));
     search.compare::<AuditFile>(root.value("audit"));
+    search.compare::<ExcerptsFile>(root.value("audit").value("excerpts"));
     search.compare::<LimitsFile>(root.value("limits"));
     search.compare::<LogFile>(root.value("log"));
     search.problems.sort_by(|a, b| a.place.cmp(&b.place));

@@ -16,6 +16,7 @@ mod fronting;
 mod identity;
 mod lifecycle;
 mod lookup;
+mod secrets;
 mod streaming;
 mod tunnels;
 mod upgrades;
