@@ -5,8 +5,11 @@ use std::io;
 use super::kibana::ProxyUrlError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
+use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
 use crate::kibana::ReleasesError;
+use crate::policy::PresetError;
+use crate::search::sought::SoughtError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
@@ -40,9 +43,12 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
-    /// The catalogue has no such connector.
-    #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
-    UnknownConnector(String),
+    /// The fingerprint key could not be read or rotated.
+    #[error(transparent)]
+    FingerprintKey(#[from] InstallationError),
+    /// The catalogue has no such connector, or a policy can name none of its hosts.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
     /// A URL to match is only a path.
     #[error("the URL has no host; write https://hooks.slack.com/services/...")]
     UrlWithoutHost,
@@ -61,6 +67,9 @@ pub enum CliError {
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// There is no URL to look up.
+    #[error(transparent)]
+    Sought(#[from] SoughtError),
     /// A search could not read everything.
     #[error("records may be missing above, not everything could be read:{}", lines(.0))]
     Incomplete(Vec<Problem>),
@@ -76,6 +85,9 @@ pub enum CliError {
     /// `doctor` found something that fails, and has said so already.
     #[error("a check failed")]
     Unwell,
+    /// Memory could not be kept out of core dumps.
+    #[error("core dumps cannot be turned off: {0}; allow setrlimit and prctl, or set `danger_core_dumps: true`")]
+    CoreDumps(io::Error),
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -87,18 +99,27 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::UnknownConnector(_)
+            Self::Preset(_)
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
             | Self::ProxyUrl(_)
             | Self::UnknownClient { .. }
+            | Self::Sought(
+                SoughtError::Terminal
+                | SoughtError::Nothing
+                | SoughtError::TooLarge
+                | SoughtError::TooMany
+                | SoughtError::Url { .. },
+            )
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
+            | Self::FingerprintKey(_)
             | Self::Search(_)
+            | Self::Sought(SoughtError::Read(_))
             | Self::Incomplete(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
-            Self::Run(_) | Self::Tampered | Self::Releases(_) | Self::Unwell => EXIT_FAILURE,
+            Self::Run(_) | Self::CoreDumps(_) | Self::Tampered | Self::Releases(_) | Self::Unwell => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }
