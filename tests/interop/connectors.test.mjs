@@ -14,8 +14,8 @@ import { filesBelow, records, startGate, workDirectory } from './harness/gate.mj
 import { startKibana } from './harness/kibana.mjs';
 import { until } from './harness/process.mjs';
 import { document } from './harness/table-document.mjs';
+import { DEPLOYMENT } from './connectors/entry.mjs';
 import {
-  DEPLOYMENT,
   assertComplete,
   assertDelivered,
   assertNamed,
@@ -107,12 +107,20 @@ describe('delivered, and streamed where the service streams', () => {
       }
       const result = await call.result();
       entry.received = seen.received;
-      if (entry.mail) assert.deepEqual(result.accepted, ['oncall@example.com'], JSON.stringify(result));
+      if (entry.mail) assertMailed(entry, result);
       else assertDelivered(entry, seen.received, result);
       entry.shown.add('delivered');
       if (at % SNAPSHOT_EVERY === 0) inspect(filesBelow(gate.dataDir));
     });
   });
+
+  function assertMailed({ mail, options }, result) {
+    assert.deepEqual(result.accepted, ['oncall@example.com'], JSON.stringify(result));
+    const { logins, messages } = vendors.mail(mail.implicit);
+    assert.deepEqual(logins, [[options.auth.user, options.auth.pass]]);
+    assert.equal(messages.length, 1);
+    assert.ok(messages[0].includes(`Subject: ${options.subject}\r\n`) && messages[0].includes(options.text), messages[0]);
+  }
 
   test('a control: the User-Agent is stored', async () => {
     const url = vendors.at(`https://${CONTROL}/control`);

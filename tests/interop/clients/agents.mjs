@@ -17,10 +17,9 @@ const GENERATIONS = {
   new: async ({ proxyUrl, proxyHeaders, tls }) => {
     const { HttpProxyAgent } = await import('http-proxy-agent');
     const { HttpsProxyAgent } = await import('https-proxy-agent');
-    return {
-      httpAgent: new HttpProxyAgent(proxyUrl),
-      httpsAgent: new HttpsProxyAgent(proxyUrl, { headers: proxyHeaders, ...tls }),
-    };
+    const httpsAgent = new HttpsProxyAgent(proxyUrl, { headers: proxyHeaders });
+    Object.assign(httpsAgent.options, tls);
+    return { httpAgent: new HttpProxyAgent(proxyUrl), httpsAgent };
   },
 };
 

@@ -33,6 +33,7 @@ export default async function perform(call) {
 async function send(session, target, { method, headers, data }) {
   const stream = session.request({
     ':method': method,
+    ':authority': target.host,
     ':path': target.pathname + target.search,
     'accept-encoding': 'gzip',
     'user-agent': 'Go-http-client/2.0',

@@ -42,7 +42,6 @@ const ticketing = [
     headers: { Authorization: basic('kibana', secret('header')) },
     data: { u_short_description: TITLE, u_correlation_id: secret('body'), u_correlation_display: 'Elastic Alerting' },
     status: 201,
-    path: '/api/now/import/x_elas2_inc_int_elastic_incident',
   })),
   classic('.servicenow', 'ITSM: health of the application', (secret) => ({
     method: 'GET',
@@ -64,7 +63,6 @@ const ticketing = [
     headers: { Authorization: basic('kibana', secret('header')) },
     data: { u_short_description: TITLE, u_correlation_id: secret('body'), u_malware_hash: secret('body') },
     status: 201,
-    path: '/api/now/import/x_elas2_sir_int_elastic_si_incident',
   })),
   classic('.servicenow-sir', 'SecOps: get a security incident', (secret) => ({
     method: 'GET',

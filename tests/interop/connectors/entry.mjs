@@ -41,6 +41,10 @@
  * @property {(secret: SecretMaker) => Call} make
  */
 
+export const DEPLOYMENT = '0763c7f3a5cf4fc78981d801d2b8af6a';
+/** The User-Agent of the spec framework. */
+export const FRAGMENT = `axios/1.21.1 elastic (deployment:${DEPLOYMENT})`;
+
 /** @returns {Entry} of a connector with code of its own: plain `axios/x.y.z` */
 export const classic = (connector, what, make, { source = 'host_path', note = '' } = {}) => ({
   connector,

@@ -2,7 +2,7 @@
 
 import { EventStreamCodec } from '@smithy/eventstream-codec';
 import { fromUtf8, toUtf8 } from '@smithy/util-utf8';
-import { classic, JSON_TYPE, spec } from './entry.mjs';
+import { classic, FRAGMENT, JSON_TYPE, spec } from './entry.mjs';
 
 const SSE = 'text/event-stream';
 
@@ -184,7 +184,7 @@ const gemini = [
  * A session of the MCP SDK over streamable HTTP: initialise, event stream by GET, a tool call answered by SSE, DELETE.
  * @param {Record<string, string>} headers of the connector's secrets
  */
-function session(secret, url, headers) {
+function session(secret, url, headers, options) {
   const id = secret('header');
   const [first, second, answer] = [secret('answer'), secret('answer'), secret('answer')];
   const event = (message) => `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`;
@@ -219,13 +219,18 @@ function session(secret, url, headers) {
   const argument = secret('body');
   return {
     client: 'mcp',
-    options: { url, headers, tool: 'search', arguments: { query: argument }, lastNotification: second },
+    options: { ...options, url, headers: { ...headers, ...options?.headers }, tool: 'search', arguments: { query: argument }, lastNotification: second },
     reply,
     exchanges: [of('POST'), of('POST', 202), of('GET'), of('POST'), of('DELETE')],
     streams: true,
     expect: { text: answer },
   };
 }
+
+/** A session of the spec framework: the SDK's fetch is axios. */
+const overAxios = (connector, url, headers) =>
+  spec(connector, 'a session over axios', (secret) =>
+    session(secret, url, headers(secret), { overAxios: true, headers: { 'User-Agent': FRAGMENT } }));
 
 const mcp = [
   classic('.mcp', 'a session: streamable HTTP, GET event stream, DELETE', (secret) =>
@@ -236,12 +241,9 @@ const mcp = [
     session(secret, 'http://mcp.acme.example/mcp', { 'X-Api-Key': secret('header') }),
     { source: 'path_header' },
   ),
-  spec('.tavily_mcp', 'a session', (secret) =>
-    session(secret, 'https://mcp.tavily.com/mcp/', { authorization: `Bearer ${secret('header')}` })),
-  spec('.pagerduty_mcp', 'a session', (secret) =>
-    session(secret, 'https://mcp.pagerduty.com/mcp', { authorization: `Token token=${secret('header')}` })),
-  spec('.dropbox', 'a session', (secret) =>
-    session(secret, 'https://mcp.dropbox.com/mcp', { authorization: `Bearer ${secret('header')}` })),
+  overAxios('.tavily_mcp', 'https://mcp.tavily.com/mcp/', (secret) => ({ authorization: `Bearer ${secret('header')}` })),
+  overAxios('.pagerduty_mcp', 'https://mcp.pagerduty.com/mcp', (secret) => ({ authorization: `Token token=${secret('header')}` })),
+  overAxios('.dropbox', 'https://mcp.dropbox.com/mcp', (secret) => ({ authorization: `Bearer ${secret('header')}` })),
 ];
 
 export default [...openai, ...bedrock, ...gemini, ...mcp];

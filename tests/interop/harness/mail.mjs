@@ -9,15 +9,20 @@ import { SMTPServer } from 'smtp-server';
  * @param {{cert: string, key: string}} options.tls
  * @param {boolean} options.implicit TLS before the banner, as on port 465
  * @param {{host: string, port: number}} [options.listen]
- * @returns {Promise<{port: number, messages: string[], wire: {received: number, sent: number}[], close: () => Promise<void>}>}
+ * @returns {Promise<{port: number, messages: string[], logins: string[][], wire: {received: number, sent: number}[], close: () => Promise<void>}>}
  *   `wire` has one entry per connection that ended, in bytes below TLS.
  */
 export async function startMail({ tls, implicit, listen = { host: '127.0.0.1', port: 0 } }) {
   const messages = [];
+  const logins = [];
   const smtp = new SMTPServer({
     ...tls,
     secure: implicit,
     authOptional: true,
+    onAuth: ({ username, password }, _session, done) => {
+      logins.push([username, password]);
+      done(null, { user: username });
+    },
     disableReverseLookup: true,
     onData(stream, _session, done) {
       const chunks = [];
@@ -36,7 +41,7 @@ export async function startMail({ tls, implicit, listen = { host: '127.0.0.1', p
     counter.server.close();
     await new Promise((resolve) => smtp.close(resolve));
   };
-  return { port: counter.server.address().port, messages, wire: counter.wire, close };
+  return { port: counter.server.address().port, messages, logins, wire: counter.wire, close };
 }
 
 /** A relay in front of the server: the upgrade to TLS takes the server's own sockets out of reach. */

@@ -21,22 +21,29 @@ export async function startVendors({ authority, hosts, asking }) {
   const tls = authority.issue(hosts);
   let inHand;
   const routes = (received) => (response) => answer(inHand, response, received);
-  const secure = await open(443, (port) => startOrigin({ tls, routes, listen: { host: SERVICES, port } }));
-  const plain = await open(80, (port) => startOrigin({ routes, listen: { host: SERVICES, port } }));
   const mutual = { ...tls, ca: authority.cert, requestCert: true, rejectUnauthorized: true };
-  const asks = await open(443, (port) =>
-    startOrigin({ tls: mutual, routes, listen: { host: ASKS_FOR_CERTIFICATE, port } }),
-  );
-  const mail = await Promise.all(
-    [587, 465].map((port) =>
-      open(
-        port,
-        (free) => startMail({ tls, implicit: port === 465, listen: { host: SERVICES, port: free } }),
-        // Ports of mail which need no privilege; what the connector is told from is the port.
-        port === 465 ? 10025 : 2525,
-      ),
-    ),
-  );
+  const [https443, http80, smtp587, smtps465] = [
+    (await mayListen(443)) ? 443 : 0,
+    (await mayListen(80)) ? 80 : 0,
+    // Mail keeps to ports of mail, which is what the connector is told from: 2525 and 10025 need no privilege.
+    (await mayListen(587)) ? 587 : 2525,
+    (await mayListen(465)) ? 465 : 10025,
+  ];
+  const started = await Promise.allSettled([
+    startOrigin({ tls, routes, listen: { host: SERVICES, port: https443 } }),
+    startOrigin({ routes, listen: { host: SERVICES, port: http80 } }),
+    startOrigin({ tls: mutual, routes, listen: { host: ASKS_FOR_CERTIFICATE, port: https443 } }),
+    startMail({ tls, implicit: false, listen: { host: SERVICES, port: smtp587 } }),
+    startMail({ tls, implicit: true, listen: { host: SERVICES, port: smtps465 } }),
+  ]);
+  const origins = started.filter(({ status }) => status === 'fulfilled').map(({ value }) => value);
+  const close = () => Promise.all(origins.map((origin) => origin.close()));
+  const failed = started.find(({ status }) => status === 'rejected');
+  if (failed) {
+    await close(); // Listening servers would keep the failed test running.
+    throw failed.reason;
+  }
+  const [secure, plain, asks, ...mail] = origins;
   const https = (host) => (asking.includes(host) ? asks : secure);
   return {
     /** Names and their addresses, for `upstream.resolve`. */
@@ -59,19 +66,15 @@ export async function startVendors({ authority, hosts, asking }) {
       inHand = { call, received: [], piecesSent: 0, released };
       return Object.assign(inHand, { release });
     },
-    close: () => Promise.all([secure, plain, asks, ...mail].map((origin) => origin.close())),
+    close,
   };
 }
 
-/** Listens on a well-known port, or on another one where that needs a privilege this process lacks. */
-async function open(port, start, otherwise = 0) {
-  return start((await mayListen(port)) ? port : otherwise);
-}
-
+/** Whether this process has the privilege to listen on a port, which depends on the system and the user. */
 async function mayListen(port) {
   const server = net.createServer();
   try {
-    server.listen(port, SERVICES);
+    server.listen(port, address(3));
     await once(server, 'listening');
     return true;
   } catch (error) {
