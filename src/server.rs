@@ -223,3 +223,6 @@ async fn sweep(gate: Arc<Gate>) {
         gate.upstream.sweep();
     }
 }
+
+#[cfg(test)]
+mod tests;

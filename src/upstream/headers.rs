@@ -68,7 +68,7 @@ fn strip(headers: &mut HeaderMap, upgrade: bool) {
 
 /// Removes fields and leaves the others in the order in which they were sent, which `HeaderMap::remove` does not: it
 /// moves the last field into the gap.
-fn remove_all(headers: &mut HeaderMap, gone: impl Fn(&HeaderName) -> bool) {
+pub fn remove_all(headers: &mut HeaderMap, gone: impl Fn(&HeaderName) -> bool) {
     if !headers.keys().any(&gone) {
         return;
     }
