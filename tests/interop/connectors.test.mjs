@@ -119,7 +119,10 @@ describe('delivered, and streamed where the service streams', () => {
     const { logins, messages } = vendors.mail(mail.implicit);
     assert.deepEqual(logins, [[options.auth.user, options.auth.pass]]);
     assert.equal(messages.length, 1);
-    assert.ok(messages[0].includes(`Subject: ${options.subject}\r\n`) && messages[0].includes(options.text), messages[0]);
+    assert.ok(
+      messages[0].includes(`Subject: ${options.subject}\r\n`) && messages[0].includes(options.text),
+      messages[0],
+    );
   }
 
   test('a control: the User-Agent is stored', async () => {
@@ -150,7 +153,9 @@ describe('named, and the row complete', () => {
       const [host] = hostsOf(entry);
       entry.rows = [];
       if (entry.mail || entry.tunnel) {
-        const port = entry.mail ? vendors.mail(entry.mail.implicit).port : Number(new URL(entry.options.url).port || 443);
+        const port = entry.mail
+          ? vendors.mail(entry.mail.implicit).port
+          : Number(new URL(entry.options.url).port || 443);
         const row = taken(`tunnel ${host}`);
         entry.rows.push(row);
         assertTunnel(host, port, row, upstream(host));
@@ -183,7 +188,10 @@ function groupBy(rows, key) {
 
 /** The rows, oldest first, once there is one for every request and tunnel, and that of the control. */
 async function allRows() {
-  const expected = entries.reduce((sum, { mail, tunnel, exchanges }) => sum + (mail || tunnel ? 1 : exchanges.length), 1);
+  const expected = entries.reduce(
+    (sum, { mail, tunnel, exchanges }) => sum + (mail || tunnel ? 1 : exchanges.length),
+    1,
+  );
   let rows = [];
   await until(
     `${expected} rows`,
@@ -219,7 +227,10 @@ describe('secrets', () => {
     inspect([{ path: 'log', bytes: Buffer.from(output()) }]);
     assert.match(output(), /"level":"TRACE"/);
     // For tests/readers, which decompress the sealed files with engines that are not ours.
-    writeFileSync(join(directory, 'secrets.json'), JSON.stringify({ planted, secrets: entries.flatMap((e) => e.secrets) }));
+    writeFileSync(
+      join(directory, 'secrets.json'),
+      JSON.stringify({ planted, secrets: entries.flatMap((e) => e.secrets) }),
+    );
   });
 
   async function inspectRecords(path) {
@@ -240,7 +251,10 @@ describe('secrets', () => {
 
   test('the search finds the secret that is stored on purpose, in the journal and in what is read from sealed files', () => {
     const places = leaks.get(planted) ?? [];
-    assert.ok(places.some((path) => path.includes('/journal/')), `found in ${places}`);
+    assert.ok(
+      places.some((path) => path.includes('/journal/')),
+      `found in ${places}`,
+    );
     assert.ok(places.includes('records of the sealed files --json'), `found in ${places}`);
   });
 

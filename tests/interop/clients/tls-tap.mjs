@@ -49,7 +49,10 @@ function readRequests(bytes) {
 
 function readBody(lines, bytes) {
   const field = (name) =>
-    lines.find((line) => line.toLowerCase().startsWith(`${name}:`))?.slice(name.length + 1).trim();
+    lines
+      .find((line) => line.toLowerCase().startsWith(`${name}:`))
+      ?.slice(name.length + 1)
+      .trim();
   if (field('transfer-encoding') === 'chunked') return unchunk(bytes);
   const length = Number(field('content-length') ?? 0);
   return { body: bytes.subarray(0, length), length };

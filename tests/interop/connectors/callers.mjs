@@ -3,30 +3,40 @@
 import { classic, JSON_TYPE } from './entry.mjs';
 
 const mail = (what, host, implicit) =>
-  classic('.email', what, (secret) => ({
-    client: 'nodemailer',
-    mail: { host, implicit },
-    options: {
-      host,
-      implicit,
-      auth: { user: `alerts-${secret('header')}`, pass: secret('header') },
-      subject: `Alert ${secret('body')}`,
-      text: `CPU is hot ${secret('body')}`,
-    },
-  }), { source: 'port', note: 'tunnel: the server speaks first' });
+  classic(
+    '.email',
+    what,
+    (secret) => ({
+      client: 'nodemailer',
+      mail: { host, implicit },
+      options: {
+        host,
+        implicit,
+        auth: { user: `alerts-${secret('header')}`, pass: secret('header') },
+        subject: `Alert ${secret('body')}`,
+        text: `CPU is hot ${secret('body')}`,
+      },
+    }),
+    { source: 'port', note: 'tunnel: the server speaks first' },
+  );
 
 const go = (what, source, make) =>
-  classic('.baton-elastic', what, (secret) => {
-    const { method = 'GET', url, headers, data, ...more } = make(secret);
-    return {
-      client: 'go-http2',
-      options: { method, url, headers, data },
-      exchanges: [{ method, url, headers, body: data }],
-      expect: { protocol: 'h2' },
-      row: { http_version: 'HTTP/2', user_agent_product: 'Go-http-client/2.0' },
-      ...more,
-    };
-  }, { source, note: 'named by connectors_file; HTTP/2' });
+  classic(
+    '.baton-elastic',
+    what,
+    (secret) => {
+      const { method = 'GET', url, headers, data, ...more } = make(secret);
+      return {
+        client: 'go-http2',
+        options: { method, url, headers, data },
+        exchanges: [{ method, url, headers, body: data }],
+        expect: { protocol: 'h2' },
+        row: { http_version: 'HTTP/2', user_agent_product: 'Go-http-client/2.0' },
+        ...more,
+      };
+    },
+    { source, note: 'named by connectors_file; HTTP/2' },
+  );
 
 export default [
   mail('STARTTLS', 'mail.acme.example', false),

@@ -10,7 +10,9 @@ const ticketing = [
     method: 'POST',
     url: 'https://acme.atlassian.net/rest/api/2/issue',
     headers: jira(secret),
-    data: { fields: { project: { key: 'SEC' }, issuetype: { id: '10002' }, summary: TITLE, description: secret('body') } },
+    data: {
+      fields: { project: { key: 'SEC' }, issuetype: { id: '10002' }, summary: TITLE, description: secret('body') },
+    },
     status: 201,
     path: '/rest/api/2/issue',
   })),
@@ -28,14 +30,19 @@ const ticketing = [
     headers: jira(secret),
     path: '/rest/api/2/search/jql',
   })),
-  classic('.jira', 'Data Center: update an issue', (secret) => ({
-    method: 'PUT',
-    url: 'https://jira.acme.example/rest/api/2/issue/SEC-18',
-    headers: jira(secret),
-    data: { fields: { summary: `${TITLE} ${secret('body')}` } },
-    status: 204,
-    body: '',
-  }), { source: 'path' }),
+  classic(
+    '.jira',
+    'Data Center: update an issue',
+    (secret) => ({
+      method: 'PUT',
+      url: 'https://jira.acme.example/rest/api/2/issue/SEC-18',
+      headers: jira(secret),
+      data: { fields: { summary: `${TITLE} ${secret('body')}` } },
+      status: 204,
+      body: '',
+    }),
+    { source: 'path' },
+  ),
   classic('.servicenow', 'ITSM: import an incident', (secret) => ({
     method: 'POST',
     url: 'https://dev1001.service-now.com/api/now/import/x_elas2_inc_int_elastic_incident',
@@ -80,77 +87,135 @@ const ticketing = [
 ];
 
 const response = [
-  classic('.swimlane', 'create a record', (secret) => ({
-    method: 'POST',
-    url: `https://swimlane.acme.example/api/app/${secret('path')}/record`,
-    headers: { ...JSON_TYPE, 'Private-Token': secret('header') },
-    data: { applicationId: '123', values: { a: secret('body') } },
-    path: '/api/app/{app}/record',
-  }), { source: 'path_header' }),
-  classic('.swimlane', 'comment on a record', (secret) => ({
-    method: 'POST',
-    url: `https://swimlane.acme.example/api/app/${secret('path')}/record/${secret('path')}/${secret('path')}/comment`,
-    headers: { ...JSON_TYPE, 'Private-Token': secret('header') },
-    data: { createdDate: '2026-11-22', fieldId: 'f1', isRichText: true, message: secret('body') },
-  }), { source: 'path_header' }),
-  classic('.d3security', 'create events', (secret) => ({
-    method: 'POST',
-    url: `https://d3.acme.example/elasticsearch/VSOC/${secret('path')}/CreateEvents`,
-    headers: { d3key: secret('header') },
-    data: { alert: TITLE, id: secret('body'), severity: 'High' },
-  }), { source: 'path_header' }),
-  classic('.resilient', 'create an incident', (secret) => ({
-    method: 'POST',
-    url: 'https://soar.acme.example/rest/orgs/201/incidents?text_content_output_format=objects_convert',
-    headers: { Authorization: basic(secret('header'), secret('header')) },
-    data: { name: TITLE, discovered_date: 1_795_000_000_000, description: { format: 'html', content: secret('body') } },
-    path: '/rest/orgs/{org}/incidents',
-  }), { source: 'path' }),
-  classic('.resilient', 'update an incident', (secret) => ({
-    method: 'PATCH',
-    url: 'https://soar.acme.example/rest/orgs/201/incidents/2095',
-    headers: { Authorization: basic(secret('header'), secret('header')) },
-    data: { changes: [{ field: { name: 'name' }, new_value: { text: secret('body') } }] },
-  }), { source: 'path' }),
-  classic('.resilient', 'comment on an incident', (secret) => ({
-    method: 'POST',
-    url: 'https://soar.acme.example/rest/orgs/201/incidents/2095/comments',
-    headers: { Authorization: basic(secret('header'), secret('header')) },
-    data: { text: { format: 'text', content: secret('body') } },
-  }), { source: 'path' }),
-  classic('.thehive', 'create a case', (secret) => ({
-    method: 'POST',
-    url: 'https://thehive.acme.example/api/v1/case',
-    headers: { Authorization: `Bearer ${secret('header')}`, 'X-Organisation': 'soc' },
-    data: { title: TITLE, description: secret('body'), severity: 2 },
-    status: 201,
-  }), { source: 'path_header' }),
-  classic('.thehive', 'update a case', (secret) => ({
-    method: 'PATCH',
-    url: `https://thehive.acme.example/api/v1/case/~${secret('path')}`,
-    headers: { Authorization: `Bearer ${secret('header')}`, 'X-Organisation': 'soc' },
-    data: { title: TITLE, description: secret('body') },
-    status: 204,
-    body: '',
-  }), { source: 'path_header' }),
-  classic('.xsoar', 'create an incident, cloud', (secret) => ({
-    method: 'POST',
-    url: 'https://api-acme.xdr.eu.paloaltonetworks.com/xsoar/public/v1/incident',
-    headers: { Authorization: secret('header'), 'x-xdr-auth-id': secret('header') },
-    data: { name: TITLE, playbookId: 'p1', details: secret('body') },
-  }), { source: 'path_header' }),
-  classic('.xsoar', 'list playbooks, cloud', (secret) => ({
-    method: 'POST',
-    url: 'https://api-acme.xdr.eu.paloaltonetworks.com/xsoar/public/v1/playbook/search',
-    headers: { Authorization: secret('header'), 'x-xdr-auth-id': secret('header') },
-    data: {},
-  }), { source: 'path_header' }),
+  classic(
+    '.swimlane',
+    'create a record',
+    (secret) => ({
+      method: 'POST',
+      url: `https://swimlane.acme.example/api/app/${secret('path')}/record`,
+      headers: { ...JSON_TYPE, 'Private-Token': secret('header') },
+      data: { applicationId: '123', values: { a: secret('body') } },
+      path: '/api/app/{app}/record',
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.swimlane',
+    'comment on a record',
+    (secret) => ({
+      method: 'POST',
+      url: `https://swimlane.acme.example/api/app/${secret('path')}/record/${secret('path')}/${secret('path')}/comment`,
+      headers: { ...JSON_TYPE, 'Private-Token': secret('header') },
+      data: { createdDate: '2026-11-22', fieldId: 'f1', isRichText: true, message: secret('body') },
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.d3security',
+    'create events',
+    (secret) => ({
+      method: 'POST',
+      url: `https://d3.acme.example/elasticsearch/VSOC/${secret('path')}/CreateEvents`,
+      headers: { d3key: secret('header') },
+      data: { alert: TITLE, id: secret('body'), severity: 'High' },
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.resilient',
+    'create an incident',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://soar.acme.example/rest/orgs/201/incidents?text_content_output_format=objects_convert',
+      headers: { Authorization: basic(secret('header'), secret('header')) },
+      data: {
+        name: TITLE,
+        discovered_date: 1_795_000_000_000,
+        description: { format: 'html', content: secret('body') },
+      },
+      path: '/rest/orgs/{org}/incidents',
+    }),
+    { source: 'path' },
+  ),
+  classic(
+    '.resilient',
+    'update an incident',
+    (secret) => ({
+      method: 'PATCH',
+      url: 'https://soar.acme.example/rest/orgs/201/incidents/2095',
+      headers: { Authorization: basic(secret('header'), secret('header')) },
+      data: { changes: [{ field: { name: 'name' }, new_value: { text: secret('body') } }] },
+    }),
+    { source: 'path' },
+  ),
+  classic(
+    '.resilient',
+    'comment on an incident',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://soar.acme.example/rest/orgs/201/incidents/2095/comments',
+      headers: { Authorization: basic(secret('header'), secret('header')) },
+      data: { text: { format: 'text', content: secret('body') } },
+    }),
+    { source: 'path' },
+  ),
+  classic(
+    '.thehive',
+    'create a case',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://thehive.acme.example/api/v1/case',
+      headers: { Authorization: `Bearer ${secret('header')}`, 'X-Organisation': 'soc' },
+      data: { title: TITLE, description: secret('body'), severity: 2 },
+      status: 201,
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.thehive',
+    'update a case',
+    (secret) => ({
+      method: 'PATCH',
+      url: `https://thehive.acme.example/api/v1/case/~${secret('path')}`,
+      headers: { Authorization: `Bearer ${secret('header')}`, 'X-Organisation': 'soc' },
+      data: { title: TITLE, description: secret('body') },
+      status: 204,
+      body: '',
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.xsoar',
+    'create an incident, cloud',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://api-acme.xdr.eu.paloaltonetworks.com/xsoar/public/v1/incident',
+      headers: { Authorization: secret('header'), 'x-xdr-auth-id': secret('header') },
+      data: { name: TITLE, playbookId: 'p1', details: secret('body') },
+    }),
+    { source: 'path_header' },
+  ),
+  classic(
+    '.xsoar',
+    'list playbooks, cloud',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://api-acme.xdr.eu.paloaltonetworks.com/xsoar/public/v1/playbook/search',
+      headers: { Authorization: secret('header'), 'x-xdr-auth-id': secret('header') },
+      data: {},
+    }),
+    { source: 'path_header' },
+  ),
 ];
 
 const S1 = 'https://usea1-acme.sentinelone.net/web/api/v2.1';
 const CROWDSTRIKE = 'https://api.us-2.crowdstrike.com';
 const DEFENDER = 'https://api.securitycenter.microsoft.com/api';
-const zip = (secret) => [Buffer.from('PK\u0003\u0004'), Buffer.from([0, 255, 13, 10, 26]), Buffer.from(secret('answer'))];
+const zip = (secret) => [
+  Buffer.from('PK\u0003\u0004'),
+  Buffer.from([0, 255, 13, 10, 26]),
+  Buffer.from(secret('answer')),
+];
 const endpoint = [
   classic('.sentinelone', 'find agents, token in the query', (secret) => ({
     method: 'GET',
@@ -206,13 +271,18 @@ const endpoint = [
     status: 201,
     path: '/real-time-response/combined/{command}/v1',
   })),
-  classic('.microsoft_defender_endpoint', 'OAuth token', (secret) => ({
-    ...tokenRequest(
-      `https://login.microsoftonline.com/${secret('path')}/oauth2/v2.0/token`,
-      secret,
-      'https://securitycenter.onmicrosoft.com/windowsatpservice/.default',
-    ),
-  }), { source: 'shared', note: 'every Microsoft connector fetches its token there' }),
+  classic(
+    '.microsoft_defender_endpoint',
+    'OAuth token',
+    (secret) => ({
+      ...tokenRequest(
+        `https://login.microsoftonline.com/${secret('path')}/oauth2/v2.0/token`,
+        secret,
+        'https://securitycenter.onmicrosoft.com/windowsatpservice/.default',
+      ),
+    }),
+    { source: 'shared', note: 'every Microsoft connector fetches its token there' },
+  ),
   classic('.microsoft_defender_endpoint', 'list machines, OData', (secret) => ({
     method: 'GET',
     url: `${DEFENDER}/machines?$count=true&$top=20&$filter=id+eq+%27${secret('query')}%27`,

@@ -57,14 +57,19 @@ const openai = [
     headers: { 'api-key': secret('header'), 'content-type': 'application/json' },
     data: JSON.stringify({ messages: [{ role: 'user', content: secret('body') }] }),
   })),
-  classic('.gen-ai', 'another provider, self-hosted', (secret) => ({
-    method: 'POST',
-    url: 'https://llm.acme.example/v1/chat/completions',
-    headers: { Authorization: `Bearer ${secret('header')}`, 'content-type': 'application/json' },
-    data: JSON.stringify({ model: 'mistral', stream: true, messages: [{ role: 'user', content: secret('body') }] }),
-    type: SSE,
-    pieces: [delta(secret('answer')), `${delta(secret('answer'))}data: [DONE]\n\n`],
-  }), { source: 'path' }),
+  classic(
+    '.gen-ai',
+    'another provider, self-hosted',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://llm.acme.example/v1/chat/completions',
+      headers: { Authorization: `Bearer ${secret('header')}`, 'content-type': 'application/json' },
+      data: JSON.stringify({ model: 'mistral', stream: true, messages: [{ role: 'user', content: secret('body') }] }),
+      type: SSE,
+      pieces: [delta(secret('answer')), `${delta(secret('answer'))}data: [DONE]\n\n`],
+    }),
+    { source: 'path' },
+  ),
 ];
 
 const MODEL = 'us.anthropic.claude-3-5-sonnet-20240620-v1:0';
@@ -148,11 +153,13 @@ export function signed(secret, { service, region, ...call }) {
   return { ...call, options: { service, region, credentials }, aws: { signature: credentials.secretAccessKey } };
 }
 
-const VERTEX = 'https://us-central1-aiplatform.googleapis.com/v1/projects/acme-soc/locations/us-central1/publishers/google/models/gemini-2.5-pro';
-const question = (text) => JSON.stringify({
-  contents: [{ role: 'user', parts: [{ text }] }],
-  generation_config: { temperature: 0 },
-});
+const VERTEX =
+  'https://us-central1-aiplatform.googleapis.com/v1/projects/acme-soc/locations/us-central1/publishers/google/models/gemini-2.5-pro';
+const question = (text) =>
+  JSON.stringify({
+    contents: [{ role: 'user', parts: [{ text }] }],
+    generation_config: { temperature: 0 },
+  });
 const candidate = (text) => `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] } }] })}\r\n\r\n`;
 const gemini = [
   classic('.gemini', 'generateContent', (secret) => ({
@@ -170,14 +177,19 @@ const gemini = [
     type: SSE,
     pieces: [candidate(secret('answer')), candidate(secret('answer'))],
   })),
-  classic('.gemini', 'OAuth token for a signed JWT', (secret) => ({
-    method: 'POST',
-    url: 'https://oauth2.googleapis.com/token',
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    data: `grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=${secret('body')}`,
-    body: JSON.stringify({ access_token: secret('answer'), expires_in: 3599, token_type: 'Bearer' }),
-    path: '/token',
-  }), { note: 'Kibana sends it only if HTTPS_PROXY is set' }),
+  classic(
+    '.gemini',
+    'OAuth token for a signed JWT',
+    (secret) => ({
+      method: 'POST',
+      url: 'https://oauth2.googleapis.com/token',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      data: `grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=${secret('body')}`,
+      body: JSON.stringify({ access_token: secret('answer'), expires_in: 3599, token_type: 'Bearer' }),
+      path: '/token',
+    }),
+    { note: 'Kibana sends it only if HTTPS_PROXY is set' },
+  ),
 ];
 
 /**
@@ -219,7 +231,14 @@ function session(secret, url, headers, options) {
   const argument = secret('body');
   return {
     client: 'mcp',
-    options: { ...options, url, headers: { ...headers, ...options?.headers }, tool: 'search', arguments: { query: argument }, lastNotification: second },
+    options: {
+      ...options,
+      url,
+      headers: { ...headers, ...options?.headers },
+      tool: 'search',
+      arguments: { query: argument },
+      lastNotification: second,
+    },
     reply,
     exchanges: [of('POST'), of('POST', 202), of('GET'), of('POST'), of('DELETE')],
     streams: true,
@@ -230,19 +249,28 @@ function session(secret, url, headers, options) {
 /** A session of the spec framework: the SDK's fetch is axios. */
 const overAxios = (connector, url, headers) =>
   spec(connector, 'a session over axios', (secret) =>
-    session(secret, url, headers(secret), { overAxios: true, headers: { 'User-Agent': FRAGMENT } }));
+    session(secret, url, headers(secret), { overAxios: true, headers: { 'User-Agent': FRAGMENT } }),
+  );
 
 const mcp = [
-  classic('.mcp', 'a session: streamable HTTP, GET event stream, DELETE', (secret) =>
-    session(secret, 'https://mcp.acme.example/mcp', { Authorization: `Bearer ${secret('header')}` }),
+  classic(
+    '.mcp',
+    'a session: streamable HTTP, GET event stream, DELETE',
+    (secret) => session(secret, 'https://mcp.acme.example/mcp', { Authorization: `Bearer ${secret('header')}` }),
     { source: 'path_header' },
   ),
-  classic('.mcp', 'plain HTTP inside CONNECT', (secret) =>
-    session(secret, 'http://mcp.acme.example/mcp', { 'X-Api-Key': secret('header') }),
+  classic(
+    '.mcp',
+    'plain HTTP inside CONNECT',
+    (secret) => session(secret, 'http://mcp.acme.example/mcp', { 'X-Api-Key': secret('header') }),
     { source: 'path_header' },
   ),
-  overAxios('.tavily_mcp', 'https://mcp.tavily.com/mcp/', (secret) => ({ authorization: `Bearer ${secret('header')}` })),
-  overAxios('.pagerduty_mcp', 'https://mcp.pagerduty.com/mcp', (secret) => ({ authorization: `Token token=${secret('header')}` })),
+  overAxios('.tavily_mcp', 'https://mcp.tavily.com/mcp/', (secret) => ({
+    authorization: `Bearer ${secret('header')}`,
+  })),
+  overAxios('.pagerduty_mcp', 'https://mcp.pagerduty.com/mcp', (secret) => ({
+    authorization: `Token token=${secret('header')}`,
+  })),
   overAxios('.dropbox', 'https://mcp.dropbox.com/mcp', (secret) => ({ authorization: `Bearer ${secret('header')}` })),
 ];
 

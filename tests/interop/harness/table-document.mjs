@@ -48,6 +48,8 @@ export function document(entries, silent) {
     ];
     return `| ${cells.join(' | ')} |`;
   });
-  const without = Object.entries(silent).map(([connector, why]) => `| \`${connector}\` | - | - | - | - | - | - | - | ${why} |`);
+  const without = Object.entries(silent).map(
+    ([connector, why]) => `| \`${connector}\` | - | - | - | - | - | - | - | ${why} |`,
+  );
   return `${HEAD}${[...rows, ...without].join('\n')}\n`;
 }

@@ -50,7 +50,8 @@ export function prepare(entry) {
 }
 
 /** The host of an entry, and of every other request it makes. */
-export const hostsOf = ({ mail, exchanges }) => (mail ? [mail.host] : exchanges.map(({ url }) => new URL(url).hostname));
+export const hostsOf = ({ mail, exchanges }) =>
+  mail ? [mail.host] : exchanges.map(({ url }) => new URL(url).hostname);
 
 /**
  * Column "delivered": the origin received the bytes the client wrote, which are those the connector sends, and the client
@@ -112,7 +113,10 @@ const targetOf = (url) => new URL(url).pathname + new URL(url).search;
 /** The fingerprints of an installation, computed as docs/schema.md says. */
 export function fingerprints(dataDir) {
   const key = readFileSync(join(dataDir, 'keys/url-fingerprint.key'));
-  return (url) => createHmac('sha256', key).update(new URL(url).origin + targetOf(url)).digest('hex');
+  return (url) =>
+    createHmac('sha256', key)
+      .update(new URL(url).origin + targetOf(url))
+      .digest('hex');
 }
 
 /** Column "named". */

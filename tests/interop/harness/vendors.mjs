@@ -47,9 +47,7 @@ export async function startVendors({ authority, hosts, asking }) {
   const https = (host) => (asking.includes(host) ? asks : secure);
   return {
     /** Names and their addresses, for `upstream.resolve`. */
-    resolve: Object.fromEntries(
-      hosts.map((host) => [host, asking.includes(host) ? ASKS_FOR_CERTIFICATE : SERVICES]),
-    ),
+    resolve: Object.fromEntries(hosts.map((host) => [host, asking.includes(host) ? ASKS_FOR_CERTIFICATE : SERVICES])),
     mailPorts: mail.map(({ port }) => port),
     mail: (implicit) => mail[implicit ? 1 : 0],
     /** The URL with the port its service has here: none where well-known ports could be taken. */
@@ -86,8 +84,13 @@ async function mayListen(port) {
 }
 
 async function answer(inHand, response, received) {
-  const { status = 200, type = 'application/json', headers, body, pieces } =
-    inHand.call.reply?.(received) ?? inHand.call;
+  const {
+    status = 200,
+    type = 'application/json',
+    headers,
+    body,
+    pieces,
+  } = inHand.call.reply?.(received) ?? inHand.call;
   inHand.received.push(Object.assign(received, { status, sentBytes: 0 }));
   const write = (bytes) => {
     received.sentBytes += Buffer.byteLength(bytes);
