@@ -196,7 +196,7 @@ impl Exchange {
                 self.intent.port = Some(named.port);
             }
             RequestError::HostDisagrees { authority, .. } => self.intent.host_raw = Some(authority.clone()),
-            RequestError::NotAbsolute(_)
+            RequestError::NotAbsolute
             | RequestError::HttpsWithoutConnect
             | RequestError::UnknownScheme(_)
             | RequestError::SchemeDisagrees { .. }

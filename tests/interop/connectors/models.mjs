@@ -188,7 +188,7 @@ const gemini = [
       body: JSON.stringify({ access_token: secret('answer'), expires_in: 3599, token_type: 'Bearer' }),
       path: '/token',
     }),
-    { note: 'Kibana sends it only if HTTPS_PROXY is set' },
+    { source: 'shared', note: 'Kibana sends it only if HTTPS_PROXY is set; every Google connector fetches its token there' },
   ),
 ];
 
