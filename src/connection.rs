@@ -15,7 +15,7 @@ use crate::client_stream::ClientStream;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
 use crate::record::{Kind, OutcomeKind};
 use crate::relay::relay;
-use crate::request::{ProxyRequest, lossy};
+use crate::request::ProxyRequest;
 use crate::respond::{self, Addressee, Refusal};
 use crate::scope::Scope;
 use crate::speak::speak_http1;
@@ -143,10 +143,7 @@ struct Relayed {
 impl Relayed {
     fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
         let Self { mut response, client_side } = self;
-        let outcome = exchange.outcome_mut();
-        outcome.status = Some(response.status().as_u16());
-        outcome.response_content_type =
-            response.headers().get(http::header::CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+        exchange.saw_response(response.status(), response.headers());
         let idle_timeout = scope.gate.limits.idle_timeout;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::strip_response(response.headers_mut(), switched);

@@ -33,6 +33,7 @@ pub mod archive;
 pub mod search;
 pub mod verify;
 
+mod core_dumps;
 mod yaml;
 pub mod installation;
 pub mod telemetry;

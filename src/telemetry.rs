@@ -30,10 +30,21 @@ struct ExchangeLabels {
     outcome: &'static str,
 }
 
+/// The connector is a type id of the catalogue or [`NOT_KNOWN`], so the catalogue bounds the number of series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectorLabels {
+    connector: String,
+    decision: &'static str,
+}
+
+/// The connector of calls that the catalogue does not know.
+const NOT_KNOWN: &str = "unknown";
+
 /// What is counted.
 #[derive(Default)]
 pub struct Metrics {
     exchanges: Family<ExchangeLabels, Counter>,
+    connector_exchanges: Family<ConnectorLabels, Counter>,
     request_bytes: Counter,
     response_bytes: Counter,
     audit_wait_us: Counter,
@@ -49,11 +60,10 @@ pub struct Metrics {
 impl Metrics {
     /// An exchange has its row.
     pub fn settled(&self, intent: &Intent, outcome: &Outcome) {
-        let labels = ExchangeLabels {
-            kind: intent.kind.code(),
-            decision: intent.decision.map_or("none", crate::record::Decision::code),
-            outcome: outcome.outcome.code(),
-        };
+        let decision = intent.decision.map_or("none", crate::record::Decision::code);
+        let connector = intent.connector_type.as_deref().unwrap_or(NOT_KNOWN).to_owned();
+        self.connector_exchanges.get_or_create(&ConnectorLabels { connector, decision }).inc();
+        let labels = ExchangeLabels { kind: intent.kind.code(), decision, outcome: outcome.outcome.code() };
         self.exchanges.get_or_create(&labels).inc();
         self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
         self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
@@ -64,6 +74,11 @@ impl Metrics {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tollgate");
         registry.register("exchanges", "Finished exchanges, one per audit row", self.exchanges.clone());
+        registry.register(
+            "connector_exchanges",
+            "Finished exchanges by connector type",
+            self.connector_exchanges.clone(),
+        );
         registry.register("request_bytes", "Request body bytes from clients", self.request_bytes.clone());
         registry.register("response_bytes", "Response body bytes to clients", self.response_bytes.clone());
         registry.register(

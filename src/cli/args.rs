@@ -32,7 +32,7 @@ Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads the policy
+    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads policy and connectors
     #[command(after_help = RUN_EXAMPLES)]
     Run(SettingsArgs),
     /// Check a configuration: print every problem, or what would run
@@ -50,6 +50,9 @@ pub enum Command {
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Rotate the key of the URL fingerprints
+    #[command(name = "fingerprint-key", subcommand)]
+    FingerprintKey(FingerprintKeyCommand),
     /// Show which connectors are known, which one a URL is of, and their hosts
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
@@ -298,6 +301,33 @@ pub struct CaExportArgs {
     pub out: Option<PathBuf>,
 }
 
+const ROTATE_HELP: &str = "\
+The proxy must not be running. The old key stays beside the new one, in url-fingerprint-<id>.key, so
+that URLs recorded with it are still found; delete it when nothing of its time is to be found again.
+
+Examples:
+  tollgate fingerprint-key rotate --config /etc/tollgate/tollgate.yml
+  tollgate fingerprint-key rotate --data-dir /var/lib/tollgate";
+
+/// `tollgate fingerprint-key`
+#[derive(Debug, Subcommand)]
+pub enum FingerprintKeyCommand {
+    /// Make a new key; the old one is kept for looking URLs up
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+/// `tollgate fingerprint-key rotate`
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Configuration file that names the data directory and the key
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the proxy, instead of the configuration's [default: tollgate-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
 const CONNECTORS_MATCH_EXAMPLES: &str = "\
 Nothing is called. A URL on the command line can be seen by other users of the machine and stays in
 the shell's history: replace its secret by any other text, the result is the same.
@@ -315,7 +345,7 @@ pub enum ConnectorsCommand {
     /// Print the connector a URL is of, and its path and query as they are stored
     #[command(after_help = CONNECTORS_MATCH_EXAMPLES)]
     Match(ConnectorsMatchArgs),
-    /// Print the hosts of a connector type, one a line, as a policy takes them
+    /// Print the hosts that a policy's `connectors: [TYPE]` allows, one a line
     Hosts(ConnectorsHostsArgs),
 }
 
@@ -365,4 +395,7 @@ pub struct ConnectorsHostsArgs {
     /// Configuration file that names a `connectors_file`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -4,7 +4,9 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
+use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
+use crate::policy::PresetError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
@@ -38,9 +40,12 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
-    /// The catalogue has no such connector.
-    #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
-    UnknownConnector(String),
+    /// The fingerprint key could not be rotated.
+    #[error(transparent)]
+    FingerprintKey(#[from] InstallationError),
+    /// The catalogue has no such connector, or a policy can name none of its hosts.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
     /// A URL to match is only a path.
     #[error("the URL has no host; write https://hooks.slack.com/services/...")]
     UrlWithoutHost,
@@ -62,6 +67,9 @@ pub enum CliError {
     /// `verify` found that records were lost, and has said so already.
     #[error("the evidence is incomplete")]
     EvidenceIncomplete,
+    /// Memory could not be kept out of core dumps.
+    #[error("core dumps cannot be turned off: {0}; allow setrlimit and prctl, or set `danger_core_dumps: true`")]
+    CoreDumps(io::Error),
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -73,16 +81,16 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::UnknownConnector(_)
-            | Self::UrlWithoutHost
-            | Self::UrlHost(_)
-            | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
+            Self::Preset(_) | Self::UrlWithoutHost | Self::UrlHost(_) | Self::Verify(VerifyError::NoDataDir(_)) => {
+                EXIT_USAGE
+            }
             Self::Output(_)
             | Self::OutputExists(_)
+            | Self::FingerprintKey(_)
             | Self::Search(_)
             | Self::Incomplete(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
-            Self::Run(_) | Self::Tampered => EXIT_FAILURE,
+            Self::Run(_) | Self::CoreDumps(_) | Self::Tampered => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }

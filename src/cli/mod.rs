@@ -6,6 +6,7 @@ mod ca;
 mod check;
 mod connectors;
 mod error;
+mod fingerprint_key;
 mod kibana;
 mod log;
 mod records;
@@ -30,6 +31,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
+        Command::FingerprintKey(command) => fingerprint_key::fingerprint_key(&command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct ConfigFile {
     pub(super) admin: Key<String>,
     pub(super) data_dir: Key<PathBuf>,
     pub(super) threads: Key<u64>,
+    pub(super) danger_core_dumps: bool,
     pub(super) interception: InterceptionFile,
     pub(super) upstream: UpstreamFile,
     pub(super) policy_file: Key<PathBuf>,
@@ -92,6 +93,14 @@ pub(super) struct AuditFile {
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
+    pub(super) excerpts: ExcerptsFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExcerptsFile {
+    pub(super) request_bytes: Key<u64>,
+    pub(super) response_bytes: Key<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

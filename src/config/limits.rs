@@ -71,6 +71,11 @@ pub(super) const FREE_BYTES_MIN: Bounds = bounds(
     "sealing needs room to write Parquet beside the journal",
 );
 
+const EXCERPT: &str =
+    "each call under way holds this much memory, and each row grows by what is left of it; 0 keeps none";
+pub(super) const EXCERPT_REQUEST_BYTES: Bounds = bounds("audit.excerpts.request_bytes", 0, 0, 65_536, EXCERPT);
+pub(super) const EXCERPT_RESPONSE_BYTES: Bounds = bounds("audit.excerpts.response_bytes", 0, 0, 65_536, EXCERPT);
+
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");
 pub(super) const HEADER_FIELDS_MAX: Bounds =

@@ -48,6 +48,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// Worker threads.
     pub threads: NonZeroUsize,
+    /// Whether the process may leave core dumps, which hold keys and secrets.
+    pub danger_core_dumps: bool,
     pub interception: Interception,
     pub upstream: Upstream,
     /// The policy as it was when the configuration was loaded.
@@ -143,6 +145,16 @@ pub struct Audit {
     pub journal: journal::Settings,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
+    pub excerpts: Excerpts,
+}
+
+/// How much of bodies is kept, redacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excerpts {
+    /// Of each request body, in octets; 0 for none.
+    pub request_bytes_max: usize,
+    /// Of each response body, in octets; 0 for none.
+    pub response_bytes_max: usize,
 }
 
 /// Limits on what one client, or all of them, can make the process hold or wait for.
@@ -194,7 +206,7 @@ pub enum LogFormat {
 
 impl Config {
     /// Reads the configuration file, if one is named, applies the flags over it and checks the result. Loading again is
-    /// how a policy is reloaded: take `policy` of the new value.
+    /// how policy and connectors are reloaded: take them from the new value.
     ///
     /// # Errors
     /// Every problem found, in one [`ConfigError`].

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Error;
 
 use super::file::{
-    AuditFile, ConfigFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile, LogFile, UpstreamFile,
+    AuditFile, ConfigFile, ExcerptsFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile, LogFile,
+    UpstreamFile,
 };
 use super::problem::Problem;
 use super::setting::Place;
@@ -35,6 +36,7 @@ pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
         search.compare::<HeaderSettings>(client.value("header"));
     }
     search.compare::<AuditFile>(root.value("audit"));
+    search.compare::<ExcerptsFile>(root.value("audit").value("excerpts"));
     search.compare::<LimitsFile>(root.value("limits"));
     search.compare::<LogFile>(root.value("log"));
     search.problems.sort_by(|a, b| a.place.cmp(&b.place));

@@ -20,6 +20,9 @@ pub enum Warning {
     /// Evidence is not synced.
     #[error("audit.durability is `write`: a power failure can lose evidence of calls already made; set it to `fsync`")]
     DurabilityWrite,
+    /// A crash writes the process's memory to disk.
+    #[error("danger_core_dumps: a crash writes keys, credentials and bodies to disk; remove the key after debugging")]
+    CoreDumps,
     /// Anybody who reaches the listener can use it.
     #[error(
         "listener {0} is not on loopback and no clients are configured: whoever reaches it can use it; configure `clients`"

@@ -41,7 +41,7 @@ impl Body for CountedRequest {
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.traffic.request_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.traffic.saw_request(data);
                 }
             }
             Some(Err(_)) => self.traffic.client_broke.store(true, Ordering::Release),
@@ -95,7 +95,7 @@ impl RelayedResponse {
 
     fn saw(&mut self, frame: &Frame<Bytes>) {
         if let (Some(data), Some(exchange)) = (frame.data_ref(), &self.exchange) {
-            exchange.traffic().response_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            exchange.traffic().saw_response(data);
         }
         if let Some(idle) = &mut self.idle {
             idle.as_mut().reset(Instant::now() + self.idle_timeout);

@@ -93,6 +93,12 @@ impl HostPattern {
         self.port
     }
 
+    /// The same host on this port, whatever port it had.
+    #[must_use]
+    pub fn on_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port: Some(port) }
+    }
+
     fn read(written: &str) -> Result<Self, HostPatternError> {
         let invalid = |error| HostPatternError::Invalid { written: written.to_owned(), error };
         if let Ok(address) = written.parse::<Ipv6Addr>() {

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::gate::Gate;
 
-use super::Reload;
+use super::{Reload, Reloaded};
 
 /// The signals of this process, from now on handled here.
 pub(super) struct Signals {
@@ -29,24 +29,25 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy and goes on; a policy that does not load changes nothing.
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load, neither changes.
     pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_policy(gate, reload),
+                _ = self.hang_up.recv() => reload_all(gate, reload),
             }
         }
     }
 }
 
-fn reload_policy(gate: &Gate, reload: &Reload) {
+fn reload_all(gate: &Gate, reload: &Reload) {
     match reload() {
-        Ok(policy) => {
+        Ok(Reloaded { policy, connectors }) => {
+            gate.recorder.replace_connectors(connectors);
             let old = gate.policy.swap(Arc::clone(&policy));
-            tracing::info!(old = %old.hash(), new = %policy.hash(), "policy reloaded");
+            tracing::info!(old = %old.hash(), new = %policy.hash(), "policy reloaded, and the connectors");
         }
-        Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
+        Err(error) => tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay"),
     }
 }

@@ -15,6 +15,7 @@ mod exchange;
 mod fronting;
 mod identity;
 mod lifecycle;
+mod secrets;
 mod streaming;
 mod tunnels;
 mod upgrades;

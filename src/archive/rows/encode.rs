@@ -105,6 +105,7 @@ fn encode_request(batch: &mut Encoder<'_>) {
     batch.text("path", |row| row.intent.path.as_deref());
     batch.text("query", |row| row.intent.query.as_deref());
     batch.text("url_fingerprint", |row| row.intent.url_fingerprint.as_deref());
+    batch.text("url_fingerprint_key", |row| row.intent.url_fingerprint_key.as_deref());
     batch.text("http_version", |row| row.intent.http_version.as_deref());
     batch.text("request_content_type", |row| row.intent.request_content_type.as_deref());
     batch.int64("request_bytes", |row| Some(row.outcome.request_bytes));
@@ -138,4 +139,6 @@ fn encode_response(batch: &mut Encoder<'_>) {
     batch.int64("audit_wait_us", |row| row.outcome.audit_wait_us);
     batch.text("outcome", |row| Some(row.outcome.outcome.code()));
     batch.text("error", |row| row.outcome.error.as_deref());
+    batch.text("request_excerpt", |row| row.outcome.request_excerpt.as_deref());
+    batch.text("response_excerpt", |row| row.outcome.response_excerpt.as_deref());
 }

@@ -26,6 +26,8 @@ fn help_texts_are_the_golden_ones() {
         (&["ca"], include_str!("../golden/ca.txt")),
         (&["ca", "show"], include_str!("../golden/ca-show.txt")),
         (&["ca", "export"], include_str!("../golden/ca-export.txt")),
+        (&["fingerprint-key"], include_str!("../golden/fingerprint-key.txt")),
+        (&["fingerprint-key", "rotate"], include_str!("../golden/fingerprint-key-rotate.txt")),
         (&["connectors"], include_str!("../golden/connectors.txt")),
         (&["connectors", "list"], include_str!("../golden/connectors-list.txt")),
         (&["connectors", "match"], include_str!("../golden/connectors-match.txt")),
@@ -39,8 +41,16 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"], &["connectors", "match"]]
-    {
+    for path in [
+        &[][..],
+        &["run"],
+        &["check"],
+        &["records"],
+        &["verify"],
+        &["kibana-config"],
+        &["connectors", "match"],
+        &["fingerprint-key", "rotate"],
+    ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();

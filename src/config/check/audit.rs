@@ -6,7 +6,7 @@ use super::{Checker, count};
 use crate::config::file::{AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
-use crate::config::{Audit, DataDir, Limits, ProblemKind, defaults};
+use crate::config::{Audit, DataDir, Excerpts, Limits, ProblemKind, defaults};
 use crate::journal::{self, Durability};
 
 impl Checker<'_> {
@@ -23,7 +23,11 @@ impl Checker<'_> {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit { journal, url_fingerprint_key_file }
+        let excerpts = Excerpts {
+            request_bytes_max: self.count(file.excerpts.request_bytes.as_ref(), limits::EXCERPT_REQUEST_BYTES),
+            response_bytes_max: self.count(file.excerpts.response_bytes.as_ref(), limits::EXCERPT_RESPONSE_BYTES),
+        };
+        Audit { journal, url_fingerprint_key_file, excerpts }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>) -> Durability {

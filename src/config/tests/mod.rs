@@ -92,6 +92,7 @@ upstream:
   pool_idle_timeout_s: 5
   dns_cache_ttl_s: 0
   dns_cache_entries: 6
+danger_core_dumps: true
 policy: { mode: enforce }
 tunnel_hosts: ['*.bank.example']
 tunnel_ports: [2525]
@@ -105,6 +106,7 @@ audit:
   backlog_frames_max: 1400
   free_bytes_min: 1500000
   url_fingerprint_key_file: f.key
+  excerpts: { request_bytes: 100, response_bytes: 65536 }
 limits: { connections_max: 100, drain_timeout_s: 0 }
 log: { format: json, level: 'warn,tollgate=debug' }
 ";
@@ -149,9 +151,13 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
     };
     assert_eq!(config.audit.journal, journal);
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
+    assert_eq!(config.audit.excerpts, Excerpts { request_bytes_max: 100, response_bytes_max: 65_536 });
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
-    assert_eq!(config.warnings, [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite]);
+    assert_eq!(
+        config.warnings,
+        [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite, Warning::CoreDumps]
+    );
 }
 
 #[test]
