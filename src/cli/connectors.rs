@@ -9,7 +9,7 @@ use super::CliError;
 use super::args::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 use crate::config::{Config, Overrides};
 use crate::connectors::{
-    Catalogue, Connector, Identified, Preset, Request, Sighting, document, stored_path, stored_query,
+    AvoidInterception, Catalogue, Connector, Identified, Preset, Request, Sighting, document, stored_path, stored_query,
 };
 use crate::destination::Destination;
 use crate::policy::{HostPattern, Presets as _};
@@ -77,8 +77,7 @@ fn connector_json(connector: &Connector) -> Value {
         "endpoints": connector.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "secrets": connector.secrets(),
         "streaming": connector.streaming,
-        "avoid_interception": connector.avoid_interception,
-        "client_certificate": connector.client_certificate,
+        "avoid_interception": connector.avoid_interception.map(AvoidInterception::as_str),
         "bypasses_proxy": connector.bypasses_proxy,
         "hosts_source": connector.hosts_source.as_str(),
         "docs": connector.docs,

@@ -9,7 +9,7 @@ use super::connector::{PORT, SHAPE_LITERALS_MIN};
 use super::file::RawConnector;
 use super::problem::{CatalogueProblem, Problem, located};
 use super::template::PathTemplate;
-use super::{Connector, Endpoint, HostsSource, SelfHosted};
+use super::{AvoidInterception, Connector, Endpoint, HostsSource, SelfHosted};
 use crate::policy::HostPattern;
 
 /// Longest connector type id, in octets; it is stored in every row.
@@ -56,8 +56,7 @@ impl Checker {
             self_hosted: self.self_hosted(raw.self_hosted, raw.shape_literals_min),
             tunnel_ports: self.ports(raw.tunnel_ports),
             streaming: raw.streaming,
-            avoid_interception: raw.avoid_interception,
-            client_certificate: raw.client_certificate,
+            avoid_interception: raw.avoid_interception.and_then(|reason| self.avoid_interception(reason)),
             bypasses_proxy: raw.bypasses_proxy,
             hosts_source: self.hosts_source(raw.hosts_source),
             docs: raw.docs,
@@ -194,6 +193,15 @@ impl Checker {
                 None
             }
         }
+    }
+
+    fn avoid_interception(&mut self, written: Spanned<String>) -> Option<AvoidInterception> {
+        let all = [AvoidInterception::ClientCertificate, AvoidInterception::OwnCa];
+        let found = all.into_iter().find(|reason| reason.as_str() == written.value);
+        if found.is_none() {
+            self.report(written.referenced, Problem::AvoidInterception(written.value));
+        }
+        found
     }
 
     fn hosts_source(&mut self, written: Option<Spanned<String>>) -> HostsSource {

@@ -33,10 +33,8 @@ pub struct Connector {
     pub self_hosted: Option<SelfHosted>,
     pub tunnel_ports: Vec<u16>,
     pub streaming: bool,
-    /// It may present a client certificate, or need a CA of its own.
-    pub avoid_interception: bool,
-    /// It may present a client certificate.
-    pub client_certificate: bool,
+    /// Why its host may have to be tunnelled.
+    pub avoid_interception: Option<AvoidInterception>,
     /// Its traffic is not HTTP, and passes the proxy by.
     pub bypasses_proxy: bool,
     pub hosts_source: HostsSource,
@@ -64,6 +62,25 @@ pub enum SelfHosted {
         literals_min: usize,
     },
     PathAndHeader,
+}
+
+/// Why interception may not work for a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AvoidInterception {
+    /// It may present a client certificate.
+    ClientCertificate,
+    /// It may trust only a CA of the service's own.
+    OwnCa,
+}
+
+impl AvoidInterception {
+    /// As it is written in a catalogue.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "client-certificate",
+            Self::OwnCa => "own-ca",
+        }
+    }
 }
 
 /// Where hosts and paths of an entry are from, so that nobody takes a guess for a fact.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Catalogue, Connector, Endpoint, PlaceholderKind, SelfHosted};
+use super::{AvoidInterception, Catalogue, Connector, Endpoint, PlaceholderKind, SelfHosted};
 
 /// Hosts that are written out; the others are counted.
 const HOSTS_SHOWN: usize = 3;
@@ -41,7 +41,7 @@ pub fn markdown(catalogue: &Catalogue) -> String {
             calls.join("<br>"),
             connector.secrets().join(", "),
             yes(connector.streaming),
-            yes(connector.client_certificate),
+            yes(connector.avoid_interception == Some(AvoidInterception::ClientCertificate)),
             connector.remarks().join("; ")
         );
     }
@@ -100,7 +100,7 @@ impl Connector {
         };
         say(matches!(self.self_hosted, Some(SelfHosted::Path { .. })), "on other hosts told by its path");
         say(self.self_hosted == Some(SelfHosted::PathAndHeader), "on other hosts told by its path and a header");
-        say(self.avoid_interception, "may have to be in `tunnel_hosts`");
+        say(self.avoid_interception.is_some(), "may have to be in `tunnel_hosts`");
         say(self.bypasses_proxy, "bypasses the proxy");
         if !self.tunnel_ports.is_empty() {
             let ports: Vec<String> = self.tunnel_ports.iter().map(ToString::to_string).collect();
@@ -144,8 +144,7 @@ connectors:
     secret_query: [sig]
     secret_headers: [X-Key]
     streaming: true
-    avoid_interception: true
-    client_certificate: true
+    avoid_interception: client-certificate
     docs: https://d.test/x
     note: odd
 ";

@@ -15,7 +15,7 @@ use crate::yaml::{self, Node};
 /// The keys of a [`RawFile`].
 const FILE_KEYS: [&str; 2] = ["sets", "connectors"];
 /// The keys of a [`RawConnector`].
-const CONNECTOR_KEYS: [&str; 20] = [
+const CONNECTOR_KEYS: [&str; 19] = [
     "id",
     "hosts",
     "ports",
@@ -31,7 +31,6 @@ const CONNECTOR_KEYS: [&str; 20] = [
     "tunnel_ports",
     "streaming",
     "avoid_interception",
-    "client_certificate",
     "bypasses_proxy",
     "hosts_source",
     "docs",
@@ -72,10 +71,7 @@ pub(super) struct RawConnector {
     pub(super) tunnel_ports: Vec<Spanned<u16>>,
     #[serde(default)]
     pub(super) streaming: bool,
-    #[serde(default)]
-    pub(super) avoid_interception: bool,
-    #[serde(default)]
-    pub(super) client_certificate: bool,
+    pub(super) avoid_interception: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) bypasses_proxy: bool,
     pub(super) hosts_source: Option<Spanned<String>>,

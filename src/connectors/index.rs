@@ -12,6 +12,9 @@ use crate::policy::{HostMatch, HostPattern};
 /// A connector by its position in the catalogue.
 pub(super) type Position = usize;
 
+/// The first two segments of a path; the second is empty where it is a placeholder.
+type PathBeginning = (Box<str>, Box<str>);
+
 /// What a host stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -35,8 +38,8 @@ pub(super) struct Site {
 pub(super) struct Index {
     exact: HashMap<Host, Vec<Site>>,
     suffix: HashMap<HostName, Vec<Site>>,
-    /// By the first path segment and, where it is literal, the second: connector and endpoint.
-    shapes: HashMap<(Box<str>, Box<str>), Vec<(Position, usize)>>,
+    /// By the beginning of the path: connector and endpoint.
+    shapes: HashMap<PathBeginning, Vec<(Position, usize)>>,
     tunnel_ports: HashMap<u16, Position>,
 }
 

@@ -16,7 +16,7 @@ mod template;
 
 use http::{HeaderMap, Method};
 
-pub use connector::{Connector, Endpoint, HostsSource, SelfHosted};
+pub use connector::{AvoidInterception, Connector, Endpoint, HostsSource, SelfHosted};
 pub use load::{CatalogueError, load};
 pub use preset::Preset;
 pub use problem::{CatalogueProblem, Problem};

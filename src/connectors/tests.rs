@@ -178,7 +178,6 @@ fn entries_are_complete() {
         let told = !connector.hosts.is_empty() || !connector.endpoints.is_empty() || !connector.tunnel_ports.is_empty();
         assert!(told || connector.note.is_some(), "{id}");
         assert_eq!(told, connector.hosts_source != HostsSource::Operator, "{id}");
-        assert!(!connector.client_certificate || connector.avoid_interception, "{id}");
         assert!(!(connector.bypasses_proxy && told), "{id}");
     }
 }

@@ -1,7 +1,6 @@
 //! What a client can put into any place of a request must not reach disk or log, and what stands in for it can be looked up.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
