@@ -238,7 +238,8 @@ fn the_first_call_of_an_mcp_session_is_told_by_what_it_accepts() {
 /// A template that names all segments goes before one that leaves the rest open.
 #[test]
 fn the_closer_template_decides_what_is_stored() {
-    let Recorded(_, _, path, _) = recorded(embedded(), "GET platform.sublime.security/v0/message-groups/~ authorization");
+    let Recorded(_, _, path, _) =
+        recorded(embedded(), "GET platform.sublime.security/v0/message-groups/~ authorization");
     assert_eq!(path, "/v0/message-groups/{group}");
 }
 
