@@ -11,7 +11,7 @@ use crate::record::Decision;
 use crate::search::HostFilter;
 use crate::search::time::{self, TimeError};
 
-pub use connectors::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
+pub(super) use connectors::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 
 /// Outbound proxy for Kibana connectors: judges every call and keeps evidence of it in Parquet.
 #[derive(Debug, Parser)]
