@@ -109,9 +109,7 @@ fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgra
     parts.uri = proxied.target.clone();
     headers::strip_request(&mut parts.headers, upgrade);
     // Inside a tunnel too: what names a client to Tollgate is a secret between the two, wherever it is sent.
-    for name in scope.gate.clients.credential_headers() {
-        parts.headers.remove(name);
-    }
+    headers::remove_all(&mut parts.headers, |name| scope.gate.clients.credential_headers().contains(name));
     headers::name_host(&mut parts.headers, &proxied.host_raw);
     if parts.version == Version::HTTP_2 {
         headers::from_http2(&mut parts.headers);

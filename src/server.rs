@@ -230,3 +230,6 @@ async fn sweep(gate: Arc<Gate>) {
         gate.upstream.sweep();
     }
 }
+
+#[cfg(test)]
+mod tests;

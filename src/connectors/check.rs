@@ -52,6 +52,7 @@ impl Checker {
             keep_query: raw.keep_query,
             secret_headers: self.headers(raw.secret_headers),
             hint_headers: self.headers(raw.hint_headers),
+            hint_accept: raw.hint_accept,
             self_hosted: self.self_hosted(raw.self_hosted, raw.shape_literals_min),
             tunnel_ports: self.ports(raw.tunnel_ports),
             streaming: raw.streaming,

@@ -1,5 +1,6 @@
 //! One connector type of the catalogue: where it calls, how, and what of it is secret. Data, and questions to it; no matching.
 
+use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, Method};
 
 use super::template::PathTemplate;
@@ -26,6 +27,8 @@ pub struct Connector {
     pub keep_query: Vec<String>,
     pub secret_headers: Vec<HeaderName>,
     pub hint_headers: Vec<HeaderName>,
+    /// A media type that its Accept field lists.
+    pub hint_accept: Option<String>,
     /// How it is recognised on hosts that are not listed.
     pub self_hosted: Option<SelfHosted>,
     pub tunnel_ports: Vec<u16>,
@@ -121,7 +124,8 @@ impl Connector {
 
     /// `Authorization` is everybody's, so it hints at nobody.
     pub(super) fn sent(&self, headers: &HeaderMap) -> bool {
-        self.headers().any(|name| *name != http::header::AUTHORIZATION && headers.contains_key(name))
+        self.headers().any(|name| *name != AUTHORIZATION && headers.contains_key(name))
+            || self.hint_accept.as_deref().is_some_and(|media_type| accepts(headers, media_type))
     }
 
     /// What a call of this shape to an unknown host tells, when it tells anything.
@@ -139,4 +143,13 @@ impl Endpoint {
     pub(super) fn is_called_by(&self, request: &Request<'_>) -> bool {
         (self.methods.is_empty() || self.methods.contains(request.method)) && self.template.matches(request.path)
     }
+}
+
+/// Whether the Accept field lists a media type (RFC 9110 section 12.5.1), with whatever parameters.
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case(media_type))
 }

@@ -15,7 +15,7 @@ use crate::yaml::{self, Node};
 /// The keys of a [`RawFile`].
 const FILE_KEYS: [&str; 2] = ["sets", "connectors"];
 /// The keys of a [`RawConnector`].
-const CONNECTOR_KEYS: [&str; 18] = [
+const CONNECTOR_KEYS: [&str; 19] = [
     "id",
     "hosts",
     "ports",
@@ -25,6 +25,7 @@ const CONNECTOR_KEYS: [&str; 18] = [
     "keep_query",
     "secret_headers",
     "hint_headers",
+    "hint_accept",
     "self_hosted",
     "shape_literals_min",
     "tunnel_ports",
@@ -63,6 +64,7 @@ pub(super) struct RawConnector {
     pub(super) secret_headers: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) hint_headers: Vec<Spanned<String>>,
+    pub(super) hint_accept: Option<String>,
     pub(super) self_hosted: Option<Spanned<String>>,
     pub(super) shape_literals_min: Option<Spanned<usize>>,
     #[serde(default)]

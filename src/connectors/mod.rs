@@ -1,7 +1,7 @@
 //! Kibana's connectors as data: which connector made a call, and which parts of its path are harmless.
 //!
 //! [`Catalogue::identify`] is pure. It names a connector for the evidence; it permits nothing, and policy does not ask it.
-//! Neither header values nor bodies are looked at. The data is `catalogue.yml`, embedded, and an operator's own file
+//! Of header values only the media types of Accept are looked at, and never bodies. The data is `catalogue.yml`, embedded, and an operator's own file
 //! of the same format, whose entries replace those of the same id and come before the others.
 
 mod check;
@@ -43,7 +43,7 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// As received, without its query.
     pub path: &'a str,
-    /// Only names are looked at.
+    /// Only names are looked at, and the media types of Accept.
     pub headers: &'a HeaderMap,
 }
 
@@ -231,7 +231,7 @@ impl Catalogue {
                 .iter()
                 .filter(own)
                 .filter(called)
-                .max_by_key(|endpoint| endpoint.template.literals()),
+                .max_by_key(|endpoint| (endpoint.template.literals(), !endpoint.template.is_open())),
             Reach::Endpoint(number) => Some(connector.endpoints.get(number).filter(called)?),
         };
         let rank = Rank {

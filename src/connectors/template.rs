@@ -117,6 +117,11 @@ impl PathTemplate {
         self.segments.iter().filter(|segment| matches!(segment, Segment::Literal(text) if !text.is_empty())).count()
     }
 
+    /// Whether any further segments may follow.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// The first segment, when it is literal.
     pub fn first_literal(&self) -> Option<&str> {
         match self.segments.first() {

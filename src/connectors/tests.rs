@@ -43,7 +43,7 @@ fn recorded(catalogue: &Catalogue, call: &str) -> Recorded {
 }
 
 /// Connector, what it was told from, and a call with the header fields it sends. `~` is the secret.
-const CALLS: [(&str, &str, &str); 69] = [
+const CALLS: [(&str, &str, &str); 72] = [
     (".slack", "host_path", "POST hooks.slack.com/services/T024BE7LD/B024BE7LD/~"),
     (".slack_api", "host_path", "POST slack.com/api/chat.postMessage authorization"),
     (".slack_api", "host_path", "GET slack.com/api/conversations.info?channel=~ authorization"),
@@ -58,6 +58,12 @@ const CALLS: [(&str, &str, &str); 69] = [
     (".servicenow", "host_path", "PATCH acme.service-now.com/api/now/v2/table/incident/~ authorization"),
     (".servicenow", "host_path", "POST acme.service-now.com/oauth_token.do"),
     (".servicenow-sir", "host_path", "POST acme.service-now.com/api/now/v2/table/sn_si_incident authorization"),
+    (
+        ".servicenow-sir",
+        "host_path",
+        "POST acme.service-now.com/api/now/import/x_elas2_sir_int_elastic_si_incident authorization",
+    ),
+    (".servicenow", "host_path", "GET acme.service-now.com/api/now/table/sys_choice?sysparm_query=~ authorization"),
     (".servicenow-itom", "host_path", "POST acme.service-now.com/api/global/em/jsonv2 authorization"),
     ("", "", "PUT hub.nybble.test/conn/elastic/~?x=~ authorization"),
     (".xmatters", "host_path", "POST acme.xmatters.com/api/integration/1/functions/~/triggers?apiKey=~"),
@@ -68,6 +74,7 @@ const CALLS: [(&str, &str, &str); 69] = [
     (".swimlane", "path_header", "PATCH swim.corp.test/api/app/~/record/~ private-token"),
     (".d3security", "path_header", "POST d3.corp.test/elasticsearch/~/CreateEvents d3key"),
     (".resilient", "path", "POST soar.corp.test/rest/orgs/~/incidents authorization"),
+    (".resilient", "path", "POST soar.corp.test/rest/orgs/~/incidents/~/comments authorization"),
     (".thehive", "path_header", "POST hive.corp.test/api/v1/case/~/comment authorization x-organisation"),
     (".xsoar", "path_header", "POST xsoar.corp.test/incident authorization x-xdr-auth-id"),
     (".crowdstrike", "host_path", "POST api.us-2.crowdstrike.com/devices/entities/devices-actions/v2?action_name=~"),
@@ -209,6 +216,31 @@ fn a_known_path_keeps_its_shape() {
     ] {
         assert_eq!(recorded(catalogue, call).2, path, "{call}");
     }
+}
+
+/// What the MCP SDK sends first has neither a session nor a protocol version.
+#[test]
+fn the_first_call_of_an_mcp_session_is_told_by_what_it_accepts() {
+    let destination = Destination::from_connect("mcp.corp.test:443").unwrap();
+    let told = |accept: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ACCEPT, accept.parse().unwrap());
+        let request = Some(Request { method: &Method::POST, path: "/mcp", headers: &headers });
+        let found = embedded().identify(&Sighting { destination: &destination, request });
+        found.map(|found| (found.connector.id.as_str(), found.source))
+    };
+    assert_eq!(told("application/json, text/event-stream"), Some((".mcp", Source::PathHeader)));
+    assert_eq!(told("application/json, Text/Event-Stream;q=0.9"), Some((".mcp", Source::PathHeader)));
+    assert_eq!(told("application/json"), None);
+    assert_eq!(told("text/event-streams"), None);
+}
+
+/// A template that names all segments goes before one that leaves the rest open.
+#[test]
+fn the_closer_template_decides_what_is_stored() {
+    let Recorded(_, _, path, _) =
+        recorded(embedded(), "GET platform.sublime.security/v0/message-groups/~ authorization");
+    assert_eq!(path, "/v0/message-groups/{group}");
 }
 
 #[test]

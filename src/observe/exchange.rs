@@ -222,7 +222,7 @@ impl Exchange {
         intent.method = Some(redact::stored_method(parts.method.as_str()).to_owned());
         intent.http_version = Some(version_code(parts.version).to_owned());
         intent.user_agent = user_agent(&parts.headers).map(|value| redact::printable_user_agent(&value));
-        intent.host_header = parts.headers.get(HOST).map(|value| redact::stored_authority(&lossy(value.as_bytes())));
+        intent.host_header = named_host(parts).map(|name| redact::stored_authority(&name));
         intent.request_content_type =
             parts.headers.get(CONTENT_TYPE).map(|value| redact::stored_media_type(value.as_bytes()));
     }
@@ -255,7 +255,7 @@ impl Exchange {
             RequestError::HostDisagrees { authority, .. } => {
                 self.intent.host_raw = Some(redact::stored_authority(authority));
             }
-            RequestError::NotAbsolute(_)
+            RequestError::NotAbsolute
             | RequestError::HttpsWithoutConnect
             | RequestError::UnknownScheme(_)
             | RequestError::SchemeDisagrees { .. }
@@ -394,6 +394,13 @@ impl Drop for Exchange {
         };
         drop(self.write(outcome, Some(error.to_owned())));
     }
+}
+
+/// The Host field or, where HTTP/2 has `:authority` in its place (RFC 9113 section 8.3.1), that.
+fn named_host(parts: &http::request::Parts) -> Option<String> {
+    let field = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
+    let authority = parts.uri.authority().filter(|_| parts.version == http::Version::HTTP_2);
+    field.or_else(|| authority.map(|name| name.as_str().to_owned()))
 }
 
 fn identified_as(intent: &mut Intent, identified: Option<&Identified<'_>>) {
