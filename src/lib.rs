@@ -25,6 +25,7 @@ pub mod respond;
 pub mod relay;
 mod client_stream;
 mod rewound;
+mod tls;
 
 pub mod observe;
 pub mod record;

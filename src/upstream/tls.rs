@@ -61,7 +61,7 @@ impl Connector {
     pub(super) fn new(settings: &TlsSettings) -> Result<Self, TlsConfigError> {
         let own = own_roots(settings)?;
         let roots = Arc::new(roots(settings, &own)?);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = crate::tls::provider();
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|_| TlsConfigError::NoRoots)?;
