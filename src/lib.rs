@@ -26,6 +26,7 @@ pub mod respond;
 pub mod relay;
 mod client_stream;
 mod rewound;
+mod tls;
 
 pub mod observe;
 pub mod record;
