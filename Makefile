@@ -52,6 +52,10 @@ test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars and both verifiers 
 bench: prerequisites-run ## Benchmarks, end to end included
 	$(CARGO) bench --locked
 
+.PHONY: bench-peers
+bench-peers: prerequisites-run ## Next to other proxies, as far as they are installed (ARGS='compare --help')
+	$(CARGO) bench --locked --bench peers -- $(or $(ARGS),compare)
+
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
 	$(CARGO) fmt --all --check
