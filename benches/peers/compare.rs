@@ -4,6 +4,7 @@
 //! anyone's disadvantage.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -52,7 +53,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn prepare(common: &Common) -> Result<Self> {
         let cpus = Cpus::choose(common.load_cpus.clone(), common.proxy_cpus.clone())?;
-        let dir = tempfile::Builder::new().prefix("peers-").tempdir_in(&common.work_dir)?;
+        let dir = directory("peers-", &common.work_dir)?;
         let ca_file = dir.path().join("origin-ca.pem");
         let settings = origin::Settings { cpus: cpus.load.clone(), ca_file, tickets: !common.no_origin_tickets };
         Ok(Self { common: common.clone(), cpus, origin: Origin::start(&settings)?, dir })
@@ -102,6 +103,12 @@ impl Stage {
     }
 }
 
+/// A new directory, readable for proxies that run as another user.
+pub(crate) fn directory(prefix: &str, parent: &Path) -> Result<tempfile::TempDir> {
+    let permissions = std::fs::Permissions::from_mode(0o755);
+    Ok(tempfile::Builder::new().prefix(prefix).permissions(permissions).tempdir_in(parent)?)
+}
+
 /// Runs all rounds; what happens is told on stderr.
 pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<Rounds> {
     let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
@@ -123,7 +130,7 @@ pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<R
 }
 
 fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -> Result<Measured> {
-    let dir = tempfile::Builder::new().prefix(peer.kind.name).tempdir_in(stage.dir.path())?;
+    let dir = directory(peer.kind.name, stage.dir.path())?;
     let origin_port = stage.origin_port(scenario.way());
     let running = stage.start(peer, scenario.handling(), origin_port, dir.path())?;
     let flow = Flow {

@@ -48,18 +48,11 @@ impl Caller {
     }
 
     async fn exchange(&mut self, number: u64) -> Result<()> {
-        let mut stream = match self.kept.take() {
-            Some(stream) => stream,
-            None => self.connect().await?,
-        };
         match self.flow.call {
             Call::Post => post(&self.target, number, &mut self.request),
             Call::Bulk => bulk_request(&self.target, &mut self.request),
         }
-        stream.write_all(&self.request).await?;
-        stream.flush().await?;
-        self.received.clear();
-        let head = self.answer_head(&mut stream).await?;
+        let (mut stream, head) = self.answered().await?;
         match self.flow.call {
             Call::Post => self.expect_answer(&mut stream, &head, number).await?,
             Call::Bulk => self.expect_bulk(&mut stream, &head).await?,
@@ -68,6 +61,28 @@ impl Caller {
             self.kept = Some(stream);
         }
         Ok(())
+    }
+
+    /// Sends the request and reads the answer's head. On a kept connection that turns out to be closed the request is sent
+    /// again on a new one, as every HTTP client does (RFC 9112 section 9.3.1): some proxies close without saying so.
+    async fn answered(&mut self) -> Result<(Box<dyn Stream>, Head)> {
+        if let Some(mut stream) = self.kept.take() {
+            match self.send(&mut stream).await {
+                Ok(head) => return Ok((stream, head)),
+                Err(error) if !self.received.is_empty() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let mut stream = self.connect().await?;
+        let head = self.send(&mut stream).await?;
+        Ok((stream, head))
+    }
+
+    async fn send(&mut self, stream: &mut Box<dyn Stream>) -> Result<Head> {
+        self.received.clear();
+        stream.write_all(&self.request).await?;
+        stream.flush().await?;
+        self.answer_head(stream).await
     }
 
     async fn connect(&mut self) -> Result<Box<dyn Stream>> {

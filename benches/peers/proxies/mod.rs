@@ -3,8 +3,17 @@
 //! Every peer gets a plain configuration in the spirit of its documentation: access log on, one host allowed, as many
 //! worker threads as it has CPUs. A module a proxy; nothing here measures.
 
+mod authority;
+mod g3proxy;
 mod haproxy;
+mod mitmproxy;
+mod privoxy;
+mod smokescreen;
+mod squid;
+mod tinyproxy;
 mod tollgate;
+mod trafficserver;
+mod unprivileged;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -42,7 +51,18 @@ pub(crate) struct Kind {
 }
 
 /// In the order of tables.
-pub(crate) const KINDS: [&Kind; 3] = [&tollgate::KIND, &tollgate::WITHOUT_REUSE, &haproxy::KIND];
+pub(crate) const KINDS: [&Kind; 10] = [
+    &tollgate::KIND,
+    &tollgate::WITHOUT_REUSE,
+    &haproxy::KIND,
+    &g3proxy::KIND,
+    &squid::KIND,
+    &smokescreen::KIND,
+    &tinyproxy::KIND,
+    &privoxy::KIND,
+    &trafficserver::KIND,
+    &mitmproxy::KIND,
+];
 
 /// What one run asks of a proxy.
 #[derive(Debug)]
