@@ -53,7 +53,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn prepare(common: &Common) -> Result<Self> {
         let cpus = Cpus::choose(common.load_cpus.clone(), common.proxy_cpus.clone())?;
-        let dir = directory("peers-", &common.work_dir)?;
+        let dir = directory("peers-", &common.output.work_dir)?;
         let ca_file = dir.path().join("origin-ca.pem");
         let settings = origin::Settings { cpus: cpus.load.clone(), ca_file, tickets: !common.no_origin_tickets };
         Ok(Self { common: common.clone(), cpus, origin: Origin::start(&settings)?, dir })
@@ -119,8 +119,16 @@ pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<R
             let (first, rest) = able.split_at(round % able.len().max(1));
             for peer in rest.iter().chain(first) {
                 let name = peer.kind.name;
-                let measured = measure(stage, args, peer, *scenario);
-                let measured = measured.with_context(|| format!("{name}, {}", scenario.title()))?;
+                let measured = match measure(stage, args, peer, *scenario) {
+                    Ok(measured) => measured,
+                    Err(error) if peer.kind.is_ours() => {
+                        return Err(error.context(format!("{name}, {}", scenario.title())));
+                    }
+                    Err(error) => {
+                        eprintln!("{name}, {}: not measured: {error:#}", scenario.title());
+                        continue;
+                    }
+                };
                 eprintln!("round {}/{}: {:<32}{name:<20}{}", round + 1, args.rounds, scenario.title(), measured.line());
                 rounds.entry((*scenario, name.to_owned())).or_default().push(measured);
             }
@@ -152,7 +160,7 @@ fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -
     let before = running.tree.cpu()?;
     load.begin()?;
     let done = load.finish(|_, _| Ok(()))?;
-    let cpu_s = (running.tree.cpu()? - before).as_secs_f64();
+    let cpu_s = running.tree.cpu()?.saturating_sub(before).as_secs_f64();
     let held = running.tree.held()?;
     drop(load);
     let status = running.tree.stop()?;
@@ -167,7 +175,7 @@ fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -
         None
     };
     let calls = (done.totals.calls - warm.calls) as f64;
-    let latencies = done.latencies;
+    let (latencies, failures) = (done.latencies, done.totals.failures - warm.failures);
     Ok(Measured {
         cpu_us: cpu_s * 1e6 / calls,
         requests_per_s: latencies.count as f64 / done.elapsed_s,
@@ -176,15 +184,15 @@ fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -
         busy: cpu_s / done.elapsed_s / stage.cpus.proxy.len() as f64,
         calls_per_connection: done.totals.calls as f64 / done.totals.connections.max(1) as f64,
         held,
-        failures: done.totals.failures,
-        first_failure: done.totals.first_failure,
+        failures,
+        first_failure: done.totals.first_failure.filter(|_| failures > 0),
         rows,
     })
 }
 
 impl Measured {
     /// For the terminal, while it runs.
-    pub(crate) fn line(&self) -> String {
+    fn line(&self) -> String {
         let failure =
             self.first_failure.as_ref().map_or(String::new(), |text| format!("; {} failed: {text}", self.failures));
         format!(

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ impl Cpus {
     }
 }
 
-fn available() -> Result<Vec<usize>> {
+pub(crate) fn available() -> Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }
@@ -37,7 +37,9 @@ fn available() -> Result<Vec<usize>> {
 /// Keeps the calling thread, and what it starts from now on, on these CPUs.
 pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    cpus.iter().for_each(|cpu| set.set(*cpu));
+    for cpu in cpus {
+        set.set(*cpu);
+    }
     sched_setaffinity(None, &set).with_context(|| format!("cannot use CPUs {cpus:?}"))
 }
 
@@ -49,12 +51,19 @@ pub(crate) fn pinned<T: Send>(cpus: &[usize], start: impl FnOnce() -> Result<T> 
     })
 }
 
-/// Raises the soft limit on descriptors to the hard one; processes started later inherit it. The limit.
+/// Descriptors that the largest run needs, on either side.
+const DESCRIPTORS: u64 = 65_536;
+
+/// Raises the limit on descriptors, as far as it may; processes started later inherit it. The limit.
 pub(crate) fn raise_descriptor_limit() -> Result<u64> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit)?;
-    Ok(limit.current.unwrap_or(u64::MAX))
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let wanted = Rlimit { current: Some(hard.max(DESCRIPTORS)), maximum: Some(hard.max(DESCRIPTORS)) };
+    // Only root can go beyond the hard limit.
+    if setrlimit(Resource::Nofile, wanted).is_err() {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    }
+    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
 
 /// What a reader needs to know about where figures come from.

@@ -8,24 +8,36 @@
     clippy::disallowed_methods,
     reason = "the load comes from outside the program: its clients open their own connections"
 )]
+#![expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52, and figures are for people")]
+#![expect(clippy::similar_names, reason = "p99 and p999, cpu_s and cpu_us are what these figures are called")]
 
 mod args;
 mod compare;
+mod delay;
+mod idle;
+mod latency;
 mod load;
 mod machine;
 mod origin;
 mod process;
 mod proxies;
+mod report;
+mod results;
 mod roles;
+mod scale;
 mod scenario;
+mod soak;
 mod wire;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
-use args::{Cli, CompareArgs, Mode};
-use compare::{Measured, Stage};
+use args::{Cli, CompareArgs, IdleArgs, LatencyArgs, Mode, ReportArgs, ScaleArgs, SoakArgs};
+use compare::Stage;
+use machine::Machine;
 use proxies::{KINDS, Peer};
+use report::Results;
+use results::Run;
 
 fn main() -> Result<()> {
     // Cargo adds --bench.
@@ -33,22 +45,80 @@ fn main() -> Result<()> {
     match (args.get(1).map(String::as_str), args.get(2)) {
         (Some(load::ROLE), Some(job)) => return load::run(serde_json::from_str(job)?),
         (Some(origin::ROLE), Some(settings)) => return origin::run(&serde_json::from_str(settings)?),
+        (Some(delay::ROLE), Some(settings)) => return delay::run(&serde_json::from_str(settings)?),
         _ => {}
     }
     machine::raise_descriptor_limit()?;
-    match Cli::parse_from(args).mode {
-        Mode::Compare(args) => run_compare(&args),
+    let mode = Cli::parse_from(args).mode;
+    match &mode {
+        Mode::Compare(args) => compare(args),
+        Mode::Latency(args) => latency(args),
+        Mode::Idle(args) => idle(args),
+        Mode::Scale(args) => scale(args),
+        Mode::Soak(args) => soak(args),
+        Mode::Report(args) => show(args),
     }
 }
 
-fn run_compare(args: &CompareArgs) -> Result<()> {
-    let peers = find(&args.peer)?;
+fn compare(args: &CompareArgs) -> Result<()> {
+    let (peers, machine) = (find(&args.peer)?, Machine::describe()?);
     let stage = Stage::prepare(&args.common)?;
-    let rounds = compare::run(&stage, args, &peers)?;
-    for ((scenario, peer), measured) in &rounds {
-        println!("{:<32}{peer:<20}{}", scenario.title(), Measured::median(measured)?.line());
+    let entries = results::medians(&compare::run(&stage, args, &peers)?)?;
+    let run = Run::of(&stage, machine, &peers, entries);
+    run.keep(&args.common, "compare")?;
+    report::print(&stage, &run, &report::comparison_markdown(&run.results))?;
+    write_docs(&args.common.output)
+}
+
+fn latency(args: &LatencyArgs) -> Result<()> {
+    let machine = Machine::describe()?;
+    let stage = Stage::prepare(&args.common)?;
+    let run = Run::of(&stage, machine, &[], latency::run(&stage, args)?);
+    run.keep(&args.common, "latency")?;
+    report::print(&stage, &run, &run.results.markdown())?;
+    write_docs(&args.common.output)
+}
+
+fn idle(args: &IdleArgs) -> Result<()> {
+    let (peers, machine) = (find(&args.peer)?, Machine::describe()?);
+    let stage = Stage::prepare(&args.common)?;
+    let run = Run::of(&stage, machine, &peers, idle::run(&stage, args, &peers)?);
+    run.keep(&args.common, "idle")?;
+    report::print(&stage, &run, &idle::markdown(&run.results))?;
+    write_docs(&args.common.output)
+}
+
+fn scale(args: &ScaleArgs) -> Result<()> {
+    let machine = Machine::describe()?;
+    let stage = Stage::prepare(&args.common)?;
+    let run = Run::of(&stage, machine, &[], scale::run(&stage, args)?);
+    run.keep(&args.common, "scale")?;
+    report::print(&stage, &run, &run.results.markdown())?;
+    write_docs(&args.common.output)
+}
+
+fn soak(args: &SoakArgs) -> Result<()> {
+    let machine = Machine::describe()?;
+    let stage = Stage::prepare(&args.common)?;
+    let run = Run::of(&stage, machine, &[], soak::run(&stage, args)?);
+    run.keep(&args.common, "soak")?;
+    report::print(&stage, &run, &run.results.markdown())?;
+    write_docs(&args.common.output)
+}
+
+fn show(args: &ReportArgs) -> Result<()> {
+    let results = Results::last(&args.work_dir)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&results)?);
+    } else {
+        results.sections().iter().for_each(|(title, section)| println!("## {title}\n\n{section}"));
     }
-    Ok(())
+    write_docs(args)
+}
+
+/// If asked for.
+fn write_docs(args: &ReportArgs) -> Result<()> {
+    if args.write_docs { report::write_docs(&Results::last(&args.work_dir)?) } else { Ok(()) }
 }
 
 /// The proxies asked for, or all; those that are not installed are named.

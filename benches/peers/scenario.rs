@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::load::{Call, Way};
+use crate::proxies::KINDS;
 
 /// One line of the comparison. Names are a contract: results are kept under them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Deserialize, Serialize)]
@@ -96,6 +97,11 @@ impl Scenario {
             | Self::InterceptedNew
             | Self::TunnelNew => false,
         }
+    }
+
+    /// Whether the proxy of this name can do it at all.
+    pub(crate) fn is_for(self, peer: &str) -> bool {
+        KINDS.iter().any(|kind| kind.name == peer && kind.handles(self.handling()))
     }
 
     /// Clients that call at once.

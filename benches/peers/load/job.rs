@@ -98,7 +98,7 @@ pub(crate) enum Report {
     /// A window has passed.
     Window { at_s: f64, latencies: Latencies },
     /// All calls are answered. When connections are held, the next line on standard input ends it.
-    Done { elapsed_s: f64, latencies: Latencies, totals: Totals },
+    Done { elapsed_s: f64, latencies: Latencies, totals: Totals, answered_by_flow: Vec<u64> },
 }
 
 /// Counts since the start, warm-up included.

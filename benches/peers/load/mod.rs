@@ -17,7 +17,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 use tokio_rustls::TlsConnector;
 
 use crate::machine::pin;
@@ -31,6 +31,8 @@ pub(crate) use remote::Load;
 /// Argument by which the bench runs itself as the load.
 pub(crate) const ROLE: &str = "role:load";
 
+const WARMING_MAX: usize = 64;
+
 /// What all clients share.
 struct Shared {
     job: Job,
@@ -42,6 +44,8 @@ struct Shared {
     window: Mutex<Vec<u64>>,
     /// All clients and the reporter: reached after the warm-up, and again when the measurement begins.
     phase: Barrier,
+    /// Calls of the warm-up at once: thousands of idle connections come about one after the other.
+    warming: Semaphore,
 }
 
 impl Shared {
@@ -78,15 +82,16 @@ async fn drive(job: Job) -> Result<()> {
         first_failure: Mutex::new(None),
         window: Mutex::new(Vec::new()),
         phase: Barrier::new(clients + 1),
+        warming: Semaphore::new(WARMING_MAX),
         job,
     });
     let mut running = Vec::with_capacity(clients);
-    for flow in shared.job.flows.clone() {
+    for (index, flow) in shared.job.flows.iter().cloned().enumerate() {
         let (flow, due) = (Arc::new(flow), Arc::new(AtomicU64::new(0)));
         for _ in 0..flow.clients {
             let caller = Caller::new(Arc::clone(&flow), tls.clone(), Arc::clone(&block));
             let client = client(Arc::clone(&shared), caller, Arc::clone(&flow), Arc::clone(&due));
-            running.push(tokio::spawn(client));
+            running.push((index, tokio::spawn(client)));
         }
     }
     shared.phase.wait().await;
@@ -96,14 +101,19 @@ async fn drive(job: Job) -> Result<()> {
     let started = Instant::now();
     let windows = tokio::spawn(report_windows(Arc::clone(&shared), started));
     let (mut latencies, mut kept) = (Vec::new(), Vec::new());
-    for client in running {
+    let mut answered_by_flow = vec![0; shared.job.flows.len()];
+    for (flow, client) in running {
         let (caller, all_ns) = client.await?;
+        if let Some(answered) = answered_by_flow.get_mut(flow) {
+            *answered += all_ns.len() as u64;
+        }
         latencies.extend(all_ns);
         kept.push(caller);
     }
     windows.abort();
     let elapsed_s = started.elapsed().as_secs_f64();
-    print(&Report::Done { elapsed_s, latencies: Latencies::of(latencies), totals: shared.totals() })?;
+    let (latencies, totals) = (Latencies::of(latencies), shared.totals());
+    print(&Report::Done { elapsed_s, latencies, totals, answered_by_flow })?;
     if shared.job.hold { wait_for_line() } else { Ok(()) }
 }
 
@@ -131,6 +141,8 @@ fn client_config(job: &Job) -> Result<ClientConfig> {
 /// One client's life: warm-up, then calls until time or requests are used up. Its latencies in nanoseconds.
 async fn client(shared: Arc<Shared>, mut caller: Caller, flow: Arc<Flow>, due: Arc<AtomicU64>) -> (Caller, Vec<u64>) {
     for _ in 0..shared.job.warm_up {
+        // Never closed.
+        let _permit = shared.warming.acquire().await;
         call(&shared, &mut caller).await;
     }
     shared.phase.wait().await;

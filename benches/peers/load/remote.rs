@@ -21,6 +21,8 @@ pub(crate) struct Finished {
     pub(crate) elapsed_s: f64,
     pub(crate) latencies: Latencies,
     pub(crate) totals: Totals,
+    /// Calls answered in the measurement, in the order of the job's flows.
+    pub(crate) answered_by_flow: Vec<u64>,
 }
 
 impl Load {
@@ -57,8 +59,8 @@ impl Load {
             match self.next()? {
                 Report::Warm(_) => bail!("the load began again"),
                 Report::Window { at_s, latencies } => window(at_s, latencies)?,
-                Report::Done { elapsed_s, latencies, totals } => {
-                    return Ok(Finished { elapsed_s, latencies, totals });
+                Report::Done { elapsed_s, latencies, totals, answered_by_flow } => {
+                    return Ok(Finished { elapsed_s, latencies, totals, answered_by_flow });
                 }
             }
         }

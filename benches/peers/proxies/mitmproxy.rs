@@ -31,7 +31,9 @@ fn launch(setup: &Setup) -> Result<Launch> {
         "stream_large_bodies=1m".to_owned(),
         "flow_detail=1".to_owned(),
     ];
-    sets.iter().for_each(|set| drop(command.args(["--set", set])));
+    for set in &sets {
+        command.args(["--set", set]);
+    }
     if setup.handling == Handling::Tunnel {
         command.args(["--ignore-hosts", ".*"]);
     }

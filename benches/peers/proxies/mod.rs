@@ -28,7 +28,7 @@ use crate::machine::pinned;
 use crate::process::{Tree, version};
 use crate::scenario::Handling;
 
-pub(crate) use tollgate::count_rows;
+pub(crate) use tollgate::{KIND as WARM, Rules, WITHOUT_REUSE, count_rows, verify};
 
 const START_WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -169,8 +169,13 @@ impl Peer {
     }
 }
 
+/// Starts Tollgate with other rules than the comparison's.
+pub(crate) fn start_with(setup: &Setup, rules: &Rules, cpus: &[usize]) -> Result<Running> {
+    start(tollgate::launch(setup, rules)?, setup, cpus)
+}
+
 /// Starts a configured proxy; what it prints goes to `output.log` in its directory.
-pub(crate) fn start(mut launch: Launch, setup: &Setup, cpus: &[usize]) -> Result<Running> {
+fn start(mut launch: Launch, setup: &Setup, cpus: &[usize]) -> Result<Running> {
     let log = setup.path("output.log");
     let output = File::create(&log)?;
     launch.command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).current_dir(setup.dir);

@@ -53,7 +53,7 @@ impl Default for Rules {
     }
 }
 
-fn launch(setup: &Setup, rules: &Rules) -> Result<Launch> {
+pub(super) fn launch(setup: &Setup, rules: &Rules) -> Result<Launch> {
     let config = config_of(setup, rules)?;
     let mut command = Command::new(setup.program);
     command.arg("run").arg("--config").arg(config);
@@ -61,7 +61,7 @@ fn launch(setup: &Setup, rules: &Rules) -> Result<Launch> {
 }
 
 /// Writes configuration and policy; the path of the former.
-pub(crate) fn config_of(setup: &Setup, rules: &Rules) -> Result<std::path::PathBuf> {
+fn config_of(setup: &Setup, rules: &Rules) -> Result<std::path::PathBuf> {
     setup.write("policy.yml", &policy(rules.policy_hosts))?;
     let mut tunnels = rules.tunnels.clone();
     if setup.handling == Handling::Tunnel {
@@ -117,4 +117,11 @@ pub(crate) fn count_rows(program: &Path, dir: &Path) -> Result<u64> {
     let status = child.wait()?;
     ensure!(status.success(), "`records` ended with {status}");
     Ok(rows)
+}
+
+/// Whether the evidence of a stopped gate is complete and as it was signed.
+pub(crate) fn verify(program: &Path, dir: &Path) -> Result<()> {
+    let verified = Command::new(program).arg("verify").arg("--data-dir").arg(dir.join("data")).output()?;
+    ensure!(verified.status.success(), "`verify`: {}", String::from_utf8_lossy(&verified.stdout));
+    Ok(())
 }
