@@ -28,7 +28,8 @@ pub(crate) struct Idle {
 
 pub(crate) fn run(stage: &Stage, args: &IdleArgs, peers: &[Peer]) -> Result<Vec<Idle>> {
     let mut measured = Vec::new();
-    for peer in peers {
+    let tunnels = peers.iter().filter(|peer| peer.kind.handles(Handling::Tunnel));
+    for peer in tunnels {
         let mut idle = Idle {
             peer: peer.kind.name.to_owned(),
             connections: args.connections,

@@ -105,6 +105,8 @@ fn server_config(settings: &Settings) -> Result<ServerConfig> {
     let issuer = Issuer::new(params, ca_key);
     let mut params = CertificateParams::new(vec![HOST.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, HOST);
+    // As public CAs write it; proxies that copy the certificate expect it.
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.signed_by(&key, &issuer)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

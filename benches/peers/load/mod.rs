@@ -196,7 +196,7 @@ async fn report_windows(shared: Arc<Shared>, started: Instant) {
     let Some(window_s) = shared.job.window_s else {
         return;
     };
-    loop {
+    while started.elapsed().as_secs_f64() + window_s <= shared.job.seconds {
         tokio::time::sleep(Duration::from_secs_f64(window_s)).await;
         let all_ns = std::mem::take(&mut *shared.window.lock().unwrap_or_else(PoisonError::into_inner));
         let at_s = started.elapsed().as_secs_f64();

@@ -30,7 +30,8 @@ use crate::scenario::Handling;
 
 pub(crate) use tollgate::{KIND as WARM, Rules, WITHOUT_REUSE, count_rows, verify};
 
-const START_WAIT: Duration = Duration::from_secs(30);
+/// Reading a policy of a million hosts takes a while.
+const START_WAIT: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 
 /// A proxy this bench knows how to configure.
