@@ -27,7 +27,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let sealed = || {
             let (dir, settings) = dataset();
             seal::seal(&settings, &rows).expect("sealed");
-            let signer = Signer::load_or_create(&dir.path().join("keys")).expect("a key");
+            let keys = dir.path().join("keys");
+            std::fs::create_dir(&keys).expect("a directory");
+            let signer = Signer::load_or_create(&keys).expect("a key");
             let chain = Chain::open(settings.manifest_dir.clone(), signer).expect("a chain");
             (dir, settings, chain)
         };
