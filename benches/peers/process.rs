@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Tree {
     child: Child,
+    /// The last that was seen of it: when the first process ends by itself, its children have another parent.
+    seen: Vec<Stat>,
 }
 
 /// Memory and descriptors of a tree at one moment.
@@ -36,11 +38,15 @@ pub(crate) struct Held {
 
 impl Tree {
     pub(crate) fn new(child: Child) -> Self {
-        Self { child }
+        Self { child, seen: Vec::new() }
     }
 
     /// The end of the first process, if it has ended by itself.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let seen = descendants(self.child.id())?;
+        if seen.len() >= self.seen.len() {
+            self.seen = seen;
+        }
         Ok(self.child.try_wait()?)
     }
 
@@ -88,6 +94,7 @@ impl Drop for Tree {
         let _ = self.child.kill();
         let _ = self.child.wait();
         kill_all(&rest);
+        kill_all(&self.seen);
     }
 }
 
