@@ -30,7 +30,10 @@ pub(crate) struct Run<T> {
 
 impl<T: Serialize + DeserializeOwned> Run<T> {
     pub(crate) fn of(stage: &Stage, machine: Machine, peers: &[Peer], results: T) -> Self {
-        let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+        // Where files were kept says nothing about a result, and is nobody's business.
+        let work_dir = stage.common.output.work_dir.display().to_string();
+        let place = ["--bench", "--work-dir", &work_dir];
+        let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| !place.contains(&arg.as_str())).collect();
         Self {
             machine,
             command: arguments.join(" "),

@@ -62,7 +62,7 @@ pub(super) fn svg(entries: &[Entry]) -> String {
     }
     let heading = "CPU time a call, as a multiple of Tollgate's (logarithmic): right of the line Tollgate is cheaper";
     format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {:.0}' role='img' aria-label='{heading}'>\n{STYLE}\
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {:.0}' role='img' aria-label=\"{heading}\">\n{STYLE}\
          <text x='8' y='18'>{heading}</text>\n{}{body}</svg>\n",
         top + 8.0,
         grid(top)
