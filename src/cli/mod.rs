@@ -5,6 +5,7 @@ mod banner;
 mod ca;
 mod check;
 mod connectors;
+mod doctor;
 mod error;
 mod kibana;
 mod log;
@@ -28,6 +29,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
+        Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),

@@ -21,6 +21,7 @@ fn help_texts_are_the_golden_ones() {
         (&["run"], include_str!("../golden/run.txt")),
         (&["check"], include_str!("../golden/check.txt")),
         (&["records"], include_str!("../golden/records.txt")),
+        (&["doctor"], include_str!("../golden/doctor.txt")),
         (&["verify"], include_str!("../golden/verify.txt")),
         (&["kibana-config"], include_str!("../golden/kibana-config.txt")),
         (&["ca"], include_str!("../golden/ca.txt")),
@@ -39,8 +40,16 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"], &["connectors", "match"]]
-    {
+    for path in [
+        &[][..],
+        &["run"],
+        &["check"],
+        &["records"],
+        &["verify"],
+        &["doctor"],
+        &["kibana-config"],
+        &["connectors", "match"],
+    ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
