@@ -33,6 +33,9 @@ pub mod archive;
 pub mod search;
 pub mod verify;
 
+mod clock;
+mod faults;
+pub mod storage;
 mod yaml;
 pub mod installation;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::archive::{self, Sealer, Signer};
+use crate::clock::now_us;
 use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
@@ -22,7 +23,6 @@ use crate::intercept::Interceptor;
 use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
-use crate::observe::exchange::now_us;
 use crate::observe::redact::FingerprintKey;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
@@ -59,6 +59,9 @@ pub enum RunError {
     Runtime(std::io::Error),
     #[error(transparent)]
     Close(#[from] journal::CloseError),
+    /// `audit.on_failure: shutdown`, and it did.
+    #[error("stopped because evidence could not be written (audit.on_failure: shutdown): {0}")]
+    EvidenceFailed(String),
     #[error("{0} journal segments could not be sealed before the deadline; they are sealed at the next start")]
     Unsealed(usize),
 }
@@ -90,7 +93,23 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.and(evidence.close())
+    let closed = evidence.close();
+    match served? {
+        StopCause::Signal => closed,
+        StopCause::EvidenceFailed(trouble) => {
+            if let Err(error) = closed {
+                tracing::error!(%error, "evidence was not closed cleanly; the next start recovers it");
+            }
+            Err(RunError::EvidenceFailed(trouble))
+        }
+    }
+}
+
+/// Why a running proxy stops.
+enum StopCause {
+    Signal,
+    /// The journal's trouble, when `audit.on_failure` is `shutdown`.
+    EvidenceFailed(String),
 }
 
 /// Journal, sealer and installation: open before traffic, closed after it.
@@ -137,7 +156,7 @@ async fn serve(
     reload: Reload,
     evidence: &Evidence,
     started: impl FnOnce(&Listening),
-) -> Result<(), RunError> {
+) -> Result<StopCause, RunError> {
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
@@ -164,13 +183,16 @@ async fn serve(
     let accepting = accept::Accepting::start(&gate, bound, metrics);
     started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
-    signals.until_told_to_stop(&gate, &reload).await;
+    let cause = tokio::select! {
+        () = signals.until_told_to_stop(&gate, &reload) => StopCause::Signal,
+        trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
+    };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
     sweeper.abort();
-    Ok(())
+    Ok(cause)
 }
 
 fn open_gate(

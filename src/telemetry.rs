@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -20,7 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::journal::{Health, Journal};
+use crate::journal::Journal;
 use crate::record::{Intent, Outcome};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +45,7 @@ pub struct Metrics {
     journal_commits: Gauge,
     journal_failures: Gauge,
     journal_lost: Gauge,
+    unrecorded_exchanges: Counter,
 }
 
 impl Metrics {
@@ -77,6 +79,11 @@ impl Metrics {
         registry.register("journal_commits", "Group commits since start", self.journal_commits.clone());
         registry.register("journal_failures", "Storage failures since start", self.journal_failures.clone());
         registry.register("journal_lost", "Records that could not be kept, since start", self.journal_lost.clone());
+        registry.register(
+            "unrecorded_exchanges",
+            "Exchanges that went on without durable evidence (audit.on_failure: continue)",
+            self.unrecorded_exchanges.clone(),
+        );
         registry
     }
 
@@ -87,6 +94,7 @@ impl Metrics {
         self.journal_commits.set(counters.commits as i64);
         self.journal_failures.set(counters.failures as i64);
         self.journal_lost.set(counters.lost as i64);
+        self.unrecorded_exchanges.inner().store(counters.waived, Ordering::Relaxed);
     }
 }
 
@@ -144,10 +152,11 @@ impl Admin {
         if *self.stopping.borrow() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
         }
-        match self.journal.health() {
-            Health::Writable => plain(StatusCode::OK, "ready\n".to_owned()),
-            Health::Failed { reason } => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {reason}\n"))
+        match (self.journal.health().trouble(), self.journal.admits()) {
+            (None, _) => plain(StatusCode::OK, "ready\n".to_owned()),
+            (Some(trouble), Ok(())) => plain(StatusCode::OK, format!("ready, WITHOUT evidence: {trouble}\n")),
+            (Some(trouble), Err(_)) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {trouble}\n"))
             }
         }
     }

@@ -20,6 +20,7 @@ use super::seal::Settings;
 use super::sealed::SealedError;
 use super::signer::{KeyError, Signer};
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Rows encoded at a time.
 const BATCH_ROWS: usize = 1024;
@@ -181,14 +182,15 @@ impl Chain {
     fn write(&self, settings: &Settings, index: u64, bytes: &[u8]) -> Result<(), FileError> {
         let name = manifest::file_name(index);
         let staged = settings.staging_dir.join(&name);
-        let write = || -> io::Result<()> {
+        let write = || {
             let mut file = File::create(&staged)?;
             file.write_all(bytes)?;
-            file.sync_all()
+            Ok(file)
         };
-        write().map_err(FileError::io("writing", &staged))?;
+        let written = storage::step(Site::ManifestWrite, write);
+        written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged)).map_err(FileError::io("writing", &staged))?;
         let path = self.dir.join(&name);
-        fs::rename(&staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
+        storage::rename(Site::ManifestRename, &staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
         file::sync_dir(&self.dir)
     }
 }

@@ -17,6 +17,7 @@ use super::properties::writer_properties;
 use super::rows;
 use super::schema::arrow_schema;
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Rows encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text column.
 const BATCH_ROWS: usize = 1024;
@@ -69,18 +70,19 @@ pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &s
     // Also when the directory was there already: an earlier process may have died before syncing its parent.
     sync_dir(audit_dir)?;
     let path = partition_dir.join(name);
-    fs::rename(staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
+    storage::rename(Site::ParquetRename, staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
     sync_dir(&partition_dir)?;
     Ok(path)
 }
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::io("syncing directory", dir))
+    storage::sync_dir(Site::ArchiveDirSync, dir).map_err(FileError::io("syncing directory", dir))
 }
 
 fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), FileError> {
-    let file = File::create(path).map_err(FileError::io("creating", path))?;
+    let created = storage::step(Site::ParquetWrite, || File::create(path));
+    let file = created.map_err(FileError::io("creating", path))?;
     let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -91,7 +93,7 @@ fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), File
         writer.write(&batch).map_err(FileError::parquet(path))?;
     }
     let file = writer.into_inner().map_err(FileError::parquet(path))?;
-    file.sync_all().map_err(FileError::io("syncing", path))
+    storage::sync(Site::ParquetSync, &file, path).map_err(FileError::io("syncing", path))
 }
 
 fn check(path: &Path, expected: usize) -> Result<u64, FileError> {

@@ -6,7 +6,6 @@
 //! Nothing here stops the proxy: evidence that cannot be sealed is still evidence in the journal.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -19,6 +18,7 @@ use super::file::{self, FileError};
 use super::seal::{self, SealError, Sealed, Settings};
 use super::signer::Signer;
 use crate::journal::segment::{self, Contents, ReadError};
+use crate::storage::{self, Site};
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -225,7 +225,7 @@ impl Work {
         }
         self.count(&seal::seal(&self.settings, &contents.rows)?);
         self.chain.cover(&self.settings, &contents.rows)?;
-        fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
+        storage::remove(Site::SealedRemove, segment).map_err(FileError::io("removing", segment))?;
         if let Some(dir) = segment.parent() {
             file::sync_dir(dir)?;
         }

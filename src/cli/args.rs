@@ -142,8 +142,8 @@ pub struct SettingsArgs {
     /// Use this address for a name instead of asking DNS; repeatable
     #[arg(long, value_name = "HOST=ADDR")]
     resolve: Vec<String>,
-    /// Evidence survives power loss, or only a crash [default: fsync]
-    #[arg(long, value_name = "fsync|write")]
+    /// `fsync`: evidence survives power loss; `interval`: most; `write`: only a crash [default: fsync]
+    #[arg(long, value_name = "LEVEL")]
     durability: Option<String>,
     /// Worker threads [default: number of CPUs]
     #[arg(long, value_name = "N")]

@@ -85,6 +85,8 @@ pub(super) struct UpstreamFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AuditFile {
     pub(super) durability: Key<String>,
+    pub(super) sync_interval_ms: Key<u64>,
+    pub(super) on_failure: Key<String>,
     pub(super) seal_after_s: Key<u64>,
     pub(super) segment_bytes_max: Key<u64>,
     pub(super) commit_gap_us: Key<u64>,

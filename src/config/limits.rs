@@ -52,6 +52,13 @@ pub(super) const SEGMENT_BYTES_MAX: Bounds = bounds(
     256 * MIB,
     "smaller makes many tiny files, larger needs as much memory to be sealed",
 );
+pub(super) const SYNC_INTERVAL_MS: Bounds = bounds(
+    "audit.sync_interval_ms",
+    1000,
+    10,
+    60_000,
+    "shorter costs as much as syncing every commit, longer loses more to a power failure",
+);
 pub(super) const COMMIT_GAP_US: Bounds =
     bounds("audit.commit_gap_us", 1000, 0, 100_000, "every call waits up to this long before it leaves");
 pub(super) const WAIT_MAX_MS: Bounds =

@@ -1,6 +1,7 @@
 //! Settings that are allowed but weaken what Tollgate guarantees.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -20,6 +21,16 @@ pub enum Warning {
     /// Evidence is not synced.
     #[error("audit.durability is `write`: a power failure can lose evidence of calls already made; set it to `fsync`")]
     DurabilityWrite,
+    /// Evidence is synced only now and then.
+    #[error(
+        "audit.durability is `interval`: a power failure can lose evidence of the calls of the last {sync_interval:?}; set it to `fsync`"
+    )]
+    DurabilityInterval { sync_interval: Duration },
+    /// Calls go on without evidence.
+    #[error(
+        "DANGER: audit.on_failure is `continue`: while the journal cannot be written, calls are made WITHOUT evidence; set it to `refuse`"
+    )]
+    OnFailureContinue,
     /// Anybody who reaches the listener can use it.
     #[error(
         "listener {0} is not on loopback and no clients are configured: whoever reaches it can use it; configure `clients`"

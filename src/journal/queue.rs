@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::frame::{FrameType, Payload};
+use super::watchdog::{Beat, Pulse};
 use super::{NoEvidence, Settings};
 
 /// One frame to be written and whom to tell.
@@ -35,6 +36,23 @@ pub enum Health {
     Failed {
         reason: String,
     },
+    /// Storage has not answered the writer for this long, and intents are refused until it does.
+    Stalled {
+        silence: Duration,
+    },
+}
+
+impl Health {
+    /// Why intents are refused; `None` while they are not.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Writable => None,
+            Self::Failed { reason } => Some(reason.clone()),
+            Self::Stalled { silence } => {
+                Some(format!("storage has not answered for {} ms (audit.wait_max_ms)", silence.as_millis()))
+            }
+        }
+    }
 }
 
 /// Totals since the journal was opened, except `backlog_frames`.
@@ -50,6 +68,8 @@ pub struct Counters {
     pub failures: u64,
     /// Outcomes and rows that never reached storage; a `gap` row says so.
     pub lost: u64,
+    /// Exchanges that went on without durable evidence.
+    pub waived: u64,
     /// Outcomes refused because no intent with their event id is open.
     pub unmatched: u64,
     /// Frames waiting now.
@@ -84,6 +104,9 @@ pub(super) struct Queue {
     settle_linger: Duration,
     /// `health`, for those who ask on every call.
     writable: AtomicBool,
+    pulse: Pulse,
+    /// Becomes true, and stays so, when storage fails or stalls for the first time.
+    troubled: watch::Sender<bool>,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -96,6 +119,8 @@ struct State {
     lost: Option<Lost>,
     health: Health,
     stopping: bool,
+    /// The writer thread is gone.
+    ended: bool,
     /// Somebody waits for an entry to be durable: an intent always, a row when its commit is waited for.
     urgent: bool,
     /// When entries that nobody waits for are written at the latest.
@@ -138,12 +163,15 @@ impl Queue {
             bytes_max: settings.backlog_bytes_max,
             settle_linger: settings.settle_linger,
             writable: AtomicBool::new(true),
+            pulse: Pulse::new(settings.wait_max),
+            troubled: watch::Sender::new(false),
             state: Mutex::new(State {
                 entries: Vec::new(),
                 bytes: 0,
                 lost: None,
                 health: Health::Writable,
                 stopping: false,
+                ended: false,
                 urgent: false,
                 linger_until: None,
                 writer_waits: false,
@@ -163,7 +191,7 @@ impl Queue {
         if state.stopping {
             return Err(NoEvidence::Closed);
         }
-        if state.health != Health::Writable {
+        if state.health != Health::Writable || self.is_stalled() {
             return Err(NoEvidence::Failed);
         }
         if state.is_full(self, 2) {
@@ -293,6 +321,7 @@ impl Queue {
         }
         state.health = Health::Failed { reason };
         self.writable.store(false, Ordering::Release);
+        self.troubled.send_replace(true);
         let (intents, settled): (Vec<_>, Vec<_>) = std::mem::take(&mut state.entries)
             .into_iter()
             .partition(|entry| entry.payload.frame_type() == FrameType::Intent);
@@ -314,6 +343,7 @@ impl Queue {
     pub(super) fn end(&self) {
         let mut state = self.state();
         state.stopping = true;
+        state.ended = true;
         self.writable.store(false, Ordering::Release);
         if state.health == Health::Writable {
             state.health = Health::Failed { reason: NoEvidence::Closed.to_string() };
@@ -336,12 +366,51 @@ impl Queue {
         self.state().counters.unmatched += 1;
     }
 
+    pub(super) fn count_waived(&self) {
+        self.state().counters.waived += 1;
+    }
+
+    /// The writer turns to storage, for as long as the answer lives.
+    pub(super) fn at_storage(&self) -> Beat<'_> {
+        self.pulse.begin()
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.pulse.is_stalled()
+    }
+
+    /// Whether a stop is not to wait for storage any longer.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.pulse.is_given_up()
+    }
+
+    /// Storage has been found stalled.
+    pub(super) fn stalled(&self) {
+        self.state().counters.failures += 1;
+        self.troubled.send_replace(true);
+        tracing::error!(silence_ms = self.pulse.silence().as_millis() as u64, "the audit journal's storage does not answer");
+    }
+
+    /// Resolves once storage has failed or stalled.
+    pub(super) async fn trouble(&self) {
+        // The sender is in `self`, so that waiting cannot fail.
+        let _ = self.troubled.subscribe().wait_for(|troubled| *troubled).await;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().ended
+    }
+
     pub(super) fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Acquire)
+        self.writable.load(Ordering::Acquire) && !self.is_stalled()
     }
 
     pub(super) fn health(&self) -> Health {
-        self.state().health.clone()
+        let health = self.state().health.clone();
+        match health {
+            Health::Writable if self.is_stalled() => Health::Stalled { silence: self.pulse.silence() },
+            Health::Writable | Health::Failed { .. } | Health::Stalled { .. } => health,
+        }
     }
 
     pub(super) fn counters(&self) -> Counters {

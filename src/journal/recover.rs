@@ -16,6 +16,7 @@ use super::frame::HeaderFault;
 use super::gap;
 use super::segment::{self, Contents, Damage, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::{Intent, Outcome, OutcomeKind, Row};
+use crate::storage::{self, Site};
 
 /// Subdirectory that keeps the damaged originals of repaired segments.
 const QUARANTINE: &str = "quarantine";
@@ -106,7 +107,7 @@ fn remove_temporaries(dir: &Path) -> Result<(), RecoverError> {
         let is_temporary = path.extension().is_some_and(|extension| extension == TEMPORARY_EXTENSION)
             && SegmentId::from_path(&path.with_extension("")).is_some();
         if is_temporary {
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            storage::remove(Site::SegmentRemove, &path).map_err(io_error("remove", &path))?;
         }
     }
     Ok(())
@@ -146,7 +147,7 @@ impl Run<'_> {
         };
         match fault {
             HeaderFault::Incomplete => {
-                fs::remove_file(path).map_err(io_error("remove", path))?;
+                storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
                 self.recovery.repairs.push(Repair::RemovedIncomplete { path: path.to_owned() });
             }
             HeaderFault::Version { found } => {
@@ -158,7 +159,7 @@ impl Run<'_> {
             | HeaderFault::FirstSeq(_)
             | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
-                fs::rename(path, &to).map_err(io_error("move to quarantine", path))?;
+                storage::rename(Site::QuarantineRename, path, &to).map_err(io_error("move to quarantine", path))?;
                 self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
@@ -216,7 +217,7 @@ impl Run<'_> {
             self.recovery.segments.push(path.to_owned());
             return Ok(());
         }
-        fs::remove_file(path).map_err(io_error("remove", path))?;
+        storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
         self.recovery.repairs.push(Repair::RemovedEmpty { path: path.to_owned() });
         Ok(())
     }

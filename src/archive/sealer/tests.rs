@@ -2,6 +2,8 @@
 
 use std::sync::mpsc::{Sender, channel};
 
+use std::fs;
+
 use super::*;
 use crate::archive::dataset;
 use crate::archive::samples::{self, MIDNIGHT_US};

@@ -22,7 +22,7 @@ use super::file::{ConfigFile, LogFile};
 use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
 use super::{Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Warning, defaults};
-use crate::journal::Durability;
+use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
 
 /// Longer secrets are cut, and then match nothing.
@@ -196,8 +196,13 @@ fn warnings(config: &Config) -> Vec<Warning> {
     }
     let wide = config.upstream.allow_addresses.iter().filter(|network| !is_loopback(network));
     warnings.extend(wide.map(|network| Warning::AllowedAddresses(*network)));
-    if config.audit.journal.durability == Durability::Write {
-        warnings.push(Warning::DurabilityWrite);
+    match config.audit.journal.durability {
+        Durability::Fsync => {}
+        Durability::Interval { sync_interval } => warnings.push(Warning::DurabilityInterval { sync_interval }),
+        Durability::Write => warnings.push(Warning::DurabilityWrite),
+    }
+    if config.audit.journal.on_failure == OnFailure::Continue {
+        warnings.push(Warning::OnFailureContinue);
     }
     let open = config.listeners.iter().filter(|listener| !listener.address.ip().is_loopback());
     if config.clients.is_empty() {

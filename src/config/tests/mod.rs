@@ -3,7 +3,7 @@ mod problems;
 
 use super::*;
 use crate::destination::Destination;
-use crate::journal::Durability;
+use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
 
 /// Checks a configuration text as if it were the file `conf/tollgate.yml`.
@@ -97,7 +97,9 @@ tunnel_hosts: ['*.bank.example']
 tunnel_ports: [2525]
 clients: [{ name: kibana, listener: inside, deployments: [d1] }]
 audit:
-  durability: write
+  durability: interval
+  sync_interval_ms: 15
+  on_failure: continue
   seal_after_s: 11
   segment_bytes_max: 2097152
   commit_gap_us: 12
@@ -138,7 +140,8 @@ fn every_key_about_traffic_reaches_its_setting() {
 fn every_key_about_evidence_and_limits_reaches_its_setting() {
     let config = accepted(EVERY_KEY);
     let journal = journal::Settings {
-        durability: Durability::Write,
+        durability: Durability::Interval { sync_interval: Duration::from_millis(15) },
+        on_failure: OnFailure::Continue,
         seal_after: Duration::from_secs(11),
         segment_bytes_max: 2_097_152,
         commit_gap: Duration::from_micros(12),
@@ -151,7 +154,14 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
-    assert_eq!(config.warnings, [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite]);
+    assert_eq!(
+        config.warnings,
+        [
+            Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()),
+            Warning::DurabilityInterval { sync_interval: Duration::from_millis(15) },
+            Warning::OnFailureContinue,
+        ]
+    );
 }
 
 #[test]

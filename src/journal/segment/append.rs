@@ -4,13 +4,14 @@
 //! to sync one and what to do after an error is `log`'s to decide.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::super::frame::{EncodeError, Header, PAYLOAD_BYTES_CEILING, Payload, Seed};
 use super::{Contents, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Why a segment cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +63,8 @@ impl Segment {
 
     /// Appends whole frames in one write. After an error the segment must not be written again.
     pub(in super::super) fn append(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
-        self.file.write_all(frames).map_err(SegmentError::io("append to", &self.path))?;
+        let appended = storage::append(Site::JournalAppend, &self.file, &self.path, frames);
+        appended.map_err(SegmentError::io("append to", &self.path))?;
         self.length += frames.len() as u64;
         Ok(())
     }
@@ -161,22 +163,17 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
     temporary.push(".");
     temporary.push(TEMPORARY_EXTENSION);
     let temporary = PathBuf::from(temporary);
-    match fs::remove_file(&temporary) {
+    match storage::remove(Site::SegmentRemove, &temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(SegmentError::io("remove", &temporary)(error));
         }
         Ok(()) | Err(_) => {}
     }
     // In append mode, a file that somebody cut short stays too short, which the check after each commit notices.
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .open(&temporary)
-        .map_err(SegmentError::io("create", &temporary))?;
-    file.write_all(bytes).map_err(SegmentError::io("write", &temporary))?;
-    file.sync_all().map_err(SegmentError::io("sync", &temporary))?;
-    fs::rename(&temporary, path).map_err(SegmentError::io("rename to", path))?;
+    let file = storage::create_new(Site::SegmentWrite, &temporary).map_err(SegmentError::io("create", &temporary))?;
+    storage::append(Site::SegmentWrite, &file, &temporary, bytes).map_err(SegmentError::io("write", &temporary))?;
+    storage::sync(Site::SegmentSync, &file, &temporary).map_err(SegmentError::io("sync", &temporary))?;
+    storage::rename(Site::SegmentRename, &temporary, path).map_err(SegmentError::io("rename to", path))?;
     if let Some(dir) = path.parent() {
         sync_dir(dir)?;
     }
@@ -185,5 +182,5 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
 
 /// Makes the directory's entries durable.
 pub(in super::super) fn sync_dir(dir: &Path) -> Result<(), SegmentError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(SegmentError::io("sync directory", dir))
+    storage::sync_dir(Site::SegmentDirSync, dir).map_err(SegmentError::io("sync directory", dir))
 }
