@@ -12,6 +12,9 @@ mod certificates;
 mod connectors;
 mod evidence;
 mod exchange;
+// Storage fails by order only in builds with debug assertions.
+#[cfg(debug_assertions)]
+mod faults;
 mod fronting;
 mod identity;
 mod lifecycle;

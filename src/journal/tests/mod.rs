@@ -2,8 +2,10 @@
 
 mod failure;
 mod frames;
+mod power;
 mod recovery;
 mod segments;
+mod stalled;
 mod writing;
 
 use std::fs::File;
@@ -14,7 +16,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
