@@ -52,6 +52,10 @@ test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars and both verifiers 
 bench: prerequisites-run ## Benchmarks, end to end included
 	$(CARGO) bench --locked
 
+.PHONY: bench-evidence
+bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row, and calls with fsync, write and off
+	$(CARGO) bench --locked --bench evidence
+
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
 	$(CARGO) fmt --all --check
