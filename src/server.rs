@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::archive::{self, Sealer, Signer};
+use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
+use crate::archive::{self, Opening, Sealer, Signer, Start};
 use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
@@ -35,6 +36,8 @@ use signals::Signals;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How long sealing may take when the process stops; what is left is sealed at the next start.
 const SEAL_DEADLINE: Duration = Duration::from_secs(60);
+/// What happens when evidence cannot be written, as the chain says it.
+const ON_FAILURE: &str = "refuse";
 
 /// Why the proxy did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +49,7 @@ pub enum RunError {
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
     #[error(transparent)]
-    Archive(#[from] archive::FileError),
+    Archive(#[from] archive::StartError),
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
     #[error("TLS could not be set up: {0}")]
@@ -90,7 +93,8 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.and(evidence.close())
+    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, |reason| *reason));
+    served.and(closed)
 }
 
 /// Journal, sealer and installation: open before traffic, closed after it.
@@ -109,20 +113,22 @@ impl Evidence {
             tracing::warn!(%repair, "the journal of an earlier run was repaired");
         }
         let (closed, segments) = mpsc::channel();
+        let recovered = recovery.summary();
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
         let archive_settings = archive::Settings::new(config.data_dir.root());
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
-        let sealer = Sealer::start(archive_settings, signer, segments)?;
+        let opening = opening(config, &installation, recovered);
+        let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         Ok(Self { installation, journal, thread, sealer })
     }
 
-    fn close(self) -> Result<(), RunError> {
-        drop(self.journal);
+    fn close(self, reason: StopReason) -> Result<(), RunError> {
         let closed = self.thread.close();
-        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE);
+        let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
+        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
         closed?;
         match unsealed.segments.len() {
             0 => Ok(()),
@@ -131,13 +137,28 @@ impl Evidence {
     }
 }
 
+/// What the chain says of this start before it accepts anything.
+fn opening(config: &Config, installation: &Installation, recovery: RecoverySummary) -> Opening {
+    let writer = &installation.writer;
+    let statement = StartStatement {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash: config.policy.hash().to_string(),
+        config_sha256: config.file_sha256,
+        catalogue_sha256: config.connectors.sha256(),
+        durability: config.audit.journal.durability.code().to_owned(),
+        on_failure: ON_FAILURE.to_owned(),
+        recovery,
+    };
+    Opening { start: Start { instance_id: writer.instance_id.clone(), epoch: writer.epoch }, statement }
+}
+
 async fn serve(
     config: Config,
     authority: Authority,
     reload: Reload,
     evidence: &Evidence,
     started: impl FnOnce(&Listening),
-) -> Result<(), RunError> {
+) -> Result<StopReason, RunError> {
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
@@ -164,13 +185,14 @@ async fn serve(
     let accepting = accept::Accepting::start(&gate, bound, metrics);
     started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
-    signals.until_told_to_stop(&gate, &reload).await;
+    let notes = evidence.sealer.notes();
+    let reason = signals.until_told_to_stop(&gate, &reload, &notes).await;
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
     sweeper.abort();
-    Ok(())
+    Ok(reason)
 }
 
 fn open_gate(

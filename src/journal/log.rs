@@ -89,7 +89,7 @@ pub(super) struct Log<P> {
     pub(super) settling: Vec<(Uuid, Payload)>,
     pub(super) pending: Vec<Pending>,
     next_number: u64,
-    next_seq: u64,
+    pub(super) next_seq: u64,
     last_commit: Option<Instant>,
     space_checked: Option<Instant>,
     buffer: Vec<u8>,
@@ -269,7 +269,7 @@ impl<P: Platform> Log<P> {
         if let Some(tail) = self.tail.as_mut() {
             tail.add_durable(rows, now_us);
         }
-        self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64);
+        self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64, self.next_seq - 1);
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         for pending in self.pending.drain(..) {
             pending.answer(Ok(()));

@@ -16,6 +16,17 @@ pub enum Durability {
     Write,
 }
 
+impl Durability {
+    /// As in the configuration.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// Limits and timing of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
