@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tollgate::archive::chain::Chain;
+use tollgate::archive::cover::cover;
 use tollgate::archive::{Settings, Signer, canonical, rows as columns, seal};
 use tollgate::journal::{self, Durability, Journal};
 use tollgate::record::Row;
@@ -106,13 +107,13 @@ fn seal_all(rows: &[Row]) -> Result<()> {
     let keys = dir.path().join("keys");
     std::fs::create_dir_all(&keys)?;
     seal::prepare(&settings)?;
-    let mut chain = Chain::open(settings.manifest_dir.clone(), Signer::load_or_create(&keys)?)?;
+    let mut chain = Chain::open(settings.clone(), Signer::load_or_create(&keys)?)?;
     let (written, files) = measure(rows, || Ok(seal::seal(&settings, rows)?))?;
     written.print("Parquet, written and checked");
-    let (signed, ()) = measure(rows, || Ok(chain.cover(&settings, rows)?))?;
+    let (signed, ()) = measure(rows, || Ok(cover(&mut chain, rows, &files, rows::START_US)?))?;
     signed.print("manifest, signed");
     Measured { rows: rows.len(), elapsed: written.elapsed + signed.elapsed }.print("sealing, both");
-    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    let bytes: u64 = files.iter().map(|file| file.bytes()).sum();
     println!("\n{:.1} bytes/row in Parquet", bytes as f64 / rows.len() as f64);
     Ok(())
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::archive::{self, Sealer, Signer};
+use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
+use crate::archive::{self, Opening, Sealer, Signer, Start};
 use crate::clock::now_us;
 use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
@@ -46,7 +47,7 @@ pub enum RunError {
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
     #[error(transparent)]
-    Archive(#[from] archive::FileError),
+    Archive(#[from] archive::StartError),
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
     #[error("TLS could not be set up: {0}")]
@@ -93,9 +94,9 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let closed = evidence.close();
+    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, StopCause::reason));
     match served? {
-        StopCause::Signal => closed,
+        StopCause::Signal(_) => closed,
         StopCause::EvidenceFailed(trouble) => {
             if let Err(error) = closed {
                 tracing::error!(%error, "evidence was not closed cleanly; the next start recovers it");
@@ -107,9 +108,19 @@ pub fn run(
 
 /// Why a running proxy stops.
 enum StopCause {
-    Signal,
+    Signal(StopReason),
     /// The journal's trouble, when `audit.on_failure` is `shutdown`.
     EvidenceFailed(String),
+}
+
+impl StopCause {
+    /// As the chain says it.
+    const fn reason(&self) -> StopReason {
+        match self {
+            Self::Signal(reason) => *reason,
+            Self::EvidenceFailed(_) => StopReason::EvidenceFailed,
+        }
+    }
 }
 
 /// Journal, sealer and installation: open before traffic, closed after it.
@@ -128,26 +139,43 @@ impl Evidence {
             tracing::warn!(%repair, "the journal of an earlier run was repaired");
         }
         let (closed, segments) = mpsc::channel();
+        let recovered = recovery.summary();
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
         let archive_settings = archive::Settings::new(config.data_dir.root());
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
-        let sealer = Sealer::start(archive_settings, signer, segments)?;
+        let opening = opening(config, &installation, recovered);
+        let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         Ok(Self { installation, journal, thread, sealer })
     }
 
-    fn close(self) -> Result<(), RunError> {
-        drop(self.journal);
+    fn close(self, reason: StopReason) -> Result<(), RunError> {
         let closed = self.thread.close();
-        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE);
+        let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
+        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
         closed?;
         match unsealed.segments.len() {
             0 => Ok(()),
             left => Err(RunError::Unsealed(left)),
         }
     }
+}
+
+/// What the chain says of this start before it accepts anything.
+fn opening(config: &Config, installation: &Installation, recovery: RecoverySummary) -> Opening {
+    let writer = &installation.writer;
+    let statement = StartStatement {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash: config.policy.hash().to_string(),
+        config_sha256: config.file_sha256,
+        catalogue_sha256: config.connectors.sha256(),
+        durability: config.audit.journal.durability.code().to_owned(),
+        on_failure: config.audit.journal.on_failure.code().to_owned(),
+        recovery,
+    };
+    Opening { start: Start { instance_id: writer.instance_id.clone(), epoch: writer.epoch }, statement }
 }
 
 async fn serve(
@@ -183,8 +211,9 @@ async fn serve(
     let accepting = accept::Accepting::start(&gate, bound, metrics);
     started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
+    let notes = evidence.sealer.notes();
     let cause = tokio::select! {
-        () = signals.until_told_to_stop(&gate, &reload) => StopCause::Signal,
+        reason = signals.until_told_to_stop(&gate, &reload, &notes) => StopCause::Signal(reason),
         trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
     };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");

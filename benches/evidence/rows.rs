@@ -8,7 +8,7 @@ use tollgate::record::{Decision, IdAssurance, Intent, Kind, Outcome, OutcomeKind
 use uuid::Uuid;
 
 /// 2026-11-22T08:00:00Z.
-const START_US: i64 = 1_795_334_400_000_000;
+pub(crate) const START_US: i64 = 1_795_334_400_000_000;
 
 const CONNECTORS: [(&str, &str, &str); 6] = [
     (".slack", "hooks.slack.com", "/services/{team}/{bot}/{secret}"),

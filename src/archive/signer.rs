@@ -54,8 +54,20 @@ impl PublicKey {
         let pem = fs::read(path).map_err(at(path))?;
         let refused = || KeyError::NotAPublicKey(path.to_owned());
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| refused())?;
-        UnparsedPublicKey::new(&ED25519, spki.as_ref()).parse().map_err(|_| refused())?;
-        Ok(Self { spki: spki.as_ref().to_vec() })
+        Self::from_spki(spki.as_ref().to_vec()).ok_or_else(refused)
+    }
+
+    /// From DER, SubjectPublicKeyInfo; `None` if it is not an Ed25519 key.
+    #[must_use]
+    pub fn from_spki(spki: Vec<u8>) -> Option<Self> {
+        UnparsedPublicKey::new(&ED25519, &spki).parse().ok()?;
+        Some(Self { spki })
+    }
+
+    /// DER, SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
     }
 
     /// SHA-256 of the DER form.

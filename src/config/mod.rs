@@ -30,6 +30,7 @@ pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
+use crate::archive::digest::Sha256;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
 use crate::destination::Host;
@@ -61,6 +62,8 @@ pub struct Config {
     pub audit: Audit,
     pub limits: Limits,
     pub log: Log,
+    /// Of the text of the configuration file; `None` without one.
+    pub file_sha256: Option<Sha256>,
     /// What weakens safety in these settings; to be logged at start.
     pub warnings: Vec<Warning>,
 }

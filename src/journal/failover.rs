@@ -76,7 +76,7 @@ impl<P: Platform> Log<P> {
     fn resume(&mut self, mut tail: Tail, rescues: Vec<Rescue>) {
         let now_us = self.platform.now_us();
         tail.add_durable(self.pending.len() as u64, now_us);
-        self.queue.count_commit(self.pending.len() as u64, tail.segment.length());
+        self.queue.count_commit(self.pending.len() as u64, tail.segment.length(), self.next_seq - 1);
         self.tail = Some(tail);
 
         for (retired, rescue) in std::mem::take(&mut self.retired).iter().zip(rescues) {

@@ -255,7 +255,7 @@ impl<P: Platform> Log<P> {
         if let Some(tail) = self.tail.as_mut() {
             tail.add_durable(rows, now_us);
         }
-        self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64);
+        self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64, self.next_seq - 1);
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         for pending in self.pending.drain(..) {
             pending.answer(Ok(()));

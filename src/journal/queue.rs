@@ -74,6 +74,8 @@ pub struct Counters {
     pub unmatched: u64,
     /// Frames waiting now.
     pub backlog_frames: u64,
+    /// Largest `seq` made durable; 0 before the first row.
+    pub last_seq: u64,
 }
 
 /// Records that were dropped since the last gap row.
@@ -355,11 +357,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn count_commit(&self, frames: u64, bytes: u64) {
+    /// A commit is durable, and with it every row up to `last_seq`.
+    pub(super) fn count_commit(&self, frames: u64, bytes: u64, last_seq: u64) {
         let mut state = self.state();
         state.counters.commits += 1;
         state.counters.frames += frames;
         state.counters.bytes += bytes;
+        state.counters.last_seq = last_seq;
     }
 
     pub(super) fn count_unmatched(&self) {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::frame::HeaderFault;
 use super::gap;
 use super::segment::{self, Contents, Damage, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
+use crate::archive::statement::RecoverySummary;
 use crate::record::{Intent, Outcome, OutcomeKind, Row};
 use crate::storage::{self, Site};
 
@@ -29,8 +30,26 @@ const UNREADABLE_EXTENSION: &str = "unreadable";
 pub struct Recovery {
     /// Segments to seal, oldest first; all closed, all with rows.
     pub segments: Vec<PathBuf>,
+    /// Rows in those segments.
+    pub rows: u64,
     /// In the order done.
     pub repairs: Vec<Repair>,
+}
+
+impl Recovery {
+    /// What of it the chain says.
+    #[must_use]
+    pub fn summary(&self) -> RecoverySummary {
+        let mut summary = RecoverySummary { rows: self.rows, ..RecoverySummary::default() };
+        for repair in &self.repairs {
+            match repair {
+                Repair::Interrupted { rows, .. } => summary.interrupted += rows,
+                Repair::Unreadable { .. } | Repair::LeftOutDamage { .. } => summary.quarantined += 1,
+                Repair::RemovedIncomplete { .. } | Repair::RemovedEmpty { .. } | Repair::CutTail { .. } => {}
+            }
+        }
+        summary
+    }
 }
 
 /// One thing recovery did to one segment.
@@ -215,6 +234,7 @@ impl Run<'_> {
     fn keep_or_remove(&mut self, path: &Path, rows: usize) -> Result<(), RecoverError> {
         if rows > 0 {
             self.recovery.segments.push(path.to_owned());
+            self.recovery.rows += rows as u64;
             return Ok(());
         }
         storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;

@@ -18,6 +18,18 @@ pub enum Durability {
     Write,
 }
 
+impl Durability {
+    /// As in the configuration.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Interval { .. } => "interval",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// What becomes of calls while evidence cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
@@ -28,6 +40,18 @@ pub enum OnFailure {
     Shutdown,
     /// They are served without durable evidence.
     Continue,
+}
+
+impl OnFailure {
+    /// As in the configuration.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Shutdown => "shutdown",
+            Self::Continue => "continue",
+        }
+    }
 }
 
 /// Limits and timing of the journal.

@@ -1,10 +1,11 @@
 //! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
 
 use std::io;
-use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::archive::Notes;
+use crate::archive::statement::{PolicyStatement, RefusedReloadStatement, Statement, StopReason};
 use crate::gate::Gate;
 
 use super::Reload;
@@ -30,23 +31,32 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy and goes on; a policy that does not load changes nothing.
-    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload) {
+    /// Either is noted for the chain.
+    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_policy(gate, reload),
+                _ = self.terminate.recv() => return StopReason::Terminated,
+                _ = self.interrupt.recv() => return StopReason::Interrupted,
+                _ = self.hang_up.recv() => reload_policy(gate, reload, notes),
             }
         }
     }
 }
 
-fn reload_policy(gate: &Gate, reload: &Reload) {
+fn reload_policy(gate: &Gate, reload: &Reload, notes: &Notes) {
+    let before = gate.policy.load().hash().to_string();
     match reload() {
         Ok(policy) => {
-            let old = gate.policy.swap(Arc::clone(&policy));
-            tracing::info!(old = %old.hash(), new = %policy.hash(), "policy reloaded");
+            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded");
+            // Noted before it is in force, so that the chain says so before it states rows it applied to.
+            let after = policy.hash().to_string();
+            notes.send(Statement::Policy(PolicyStatement { before, after }));
+            gate.policy.store(policy);
         }
-        Err(error) => tracing::error!(%error, "policy not reloaded; the one in force stays"),
+        Err(error) => {
+            tracing::error!(%error, "policy not reloaded; the one in force stays");
+            let problems = error.problems.len() as u64;
+            notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: before, problems }));
+        }
     }
 }

@@ -22,6 +22,7 @@ use super::file::{ConfigFile, LogFile};
 use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
 use super::{Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Warning, defaults};
+use crate::archive::digest::Sha256;
 use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
 
@@ -53,6 +54,7 @@ pub(super) fn check(
         audit: checker.audit(&file.audit, &data_dir),
         limits: checker.limits(&file.limits),
         log: checker.log(&file.log),
+        file_sha256: path.map(|_| Sha256::of(text.as_bytes())),
         warnings: Vec::new(),
         listeners,
         admin,

@@ -33,7 +33,7 @@ fn recover_twice(dir: &Path) -> Vec<Repair> {
     let before = files(dir);
     assert_eq!(first.segments, before.keys().cloned().collect::<Vec<_>>());
     let second = recover(dir, NOW_US + 1).unwrap();
-    assert_eq!(second, Recovery { segments: first.segments, repairs: Vec::new() });
+    assert_eq!(second, Recovery { segments: first.segments, rows: first.rows, repairs: Vec::new() });
     assert_eq!(files(dir), before);
     first.repairs
 }
