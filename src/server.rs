@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
-use crate::archive::{self, Opening, Sealer, Signer, Start};
+use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
 use crate::clock::now_us;
 use crate::config::{Config, ConfigError};
 use crate::gate::Gate;
@@ -56,6 +56,8 @@ pub enum RunError {
     UpstreamTls(#[from] TlsConfigError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("the thread that watches the evidence could not be started: {0}")]
+    Watch(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -129,6 +131,7 @@ struct Evidence {
     journal: Journal,
     thread: JournalThread,
     sealer: Sealer,
+    watch: Watch,
 }
 
 impl Evidence {
@@ -144,11 +147,12 @@ impl Evidence {
             let _ = closed.send(segment);
         }
         let archive_settings = archive::Settings::new(config.data_dir.root());
+        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
-        Ok(Self { installation, journal, thread, sealer })
+        Ok(Self { installation, journal, thread, sealer, watch })
     }
 
     fn close(self, reason: StopReason) -> Result<(), RunError> {
@@ -201,6 +205,7 @@ async fn serve(
             registry: metrics.registry(),
             metrics: Arc::clone(&metrics),
             journal: evidence.journal.clone(),
+            watch: evidence.watch.clone(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));

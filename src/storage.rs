@@ -24,6 +24,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use rustix::fs::FallocateFlags;
+
 use crate::faults;
 
 macro_rules! sites {
@@ -48,6 +50,8 @@ macro_rules! sites {
 }
 
 sites! {
+    /// Space for the segment being written, ahead of what is written.
+    JournalReserve = "journal.reserve",
     /// Frames of a commit to the segment being written.
     JournalAppend = "journal.append",
     /// The sync of a commit, or of a segment that is closed.
@@ -94,6 +98,11 @@ pub(crate) fn append(site: Site, mut file: &File, path: &Path, bytes: &[u8]) -> 
     step(site, || file.write_all(bytes))?;
     recorder::appended(path, bytes);
     Ok(())
+}
+
+/// Allocates `bytes` from `offset` on, without changing the file's size.
+pub(crate) fn reserve(site: Site, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    step(site, || Ok(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, bytes)?))
 }
 
 /// Makes the contents of `file`, which is the one at `path`, durable.

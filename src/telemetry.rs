@@ -21,6 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use crate::archive::{Watch, Watched};
 use crate::journal::Journal;
 use crate::record::{Intent, Outcome};
 
@@ -46,6 +47,7 @@ pub struct Metrics {
     journal_failures: Gauge,
     journal_lost: Gauge,
     unrecorded_exchanges: Counter,
+    evidence_disturbed: Counter,
 }
 
 impl Metrics {
@@ -84,6 +86,11 @@ impl Metrics {
             "Exchanges that went on without durable evidence (audit.on_failure: continue)",
             self.unrecorded_exchanges.clone(),
         );
+        registry.register(
+            "evidence_disturbed",
+            "Sealed files and files of the chain that somebody else removed or changed, since start",
+            self.evidence_disturbed.clone(),
+        );
         registry
     }
 
@@ -103,6 +110,7 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub journal: Journal,
+    pub watch: Watch,
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -136,16 +144,35 @@ impl Admin {
         match path {
             "/metrics" => {
                 self.metrics.observe_journal(&self.journal);
+                self.metrics.evidence_disturbed.inner().store(self.watch.watched().disturbed, Ordering::Relaxed);
                 let mut text = String::new();
                 match encode(&mut text, &self.registry) {
                     Ok(()) => plain(StatusCode::OK, text),
                     Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be rendered\n".to_owned()),
                 }
             }
-            "/healthz" => plain(StatusCode::OK, "running\n".to_owned()),
+            "/healthz" => self.health(),
             "/readyz" => self.readiness(),
             _ => plain(StatusCode::NOT_FOUND, "here are /metrics, /healthz and /readyz\n".to_owned()),
         }
+    }
+
+    /// That the process runs, and what is wrong with evidence, as JSON.
+    fn health(&self) -> Response<Full<Bytes>> {
+        let Watched { files, disturbed, last } = self.watch.watched();
+        let health = serde_json::json!({
+            "status": "running",
+            "journal": { "trouble": self.journal.health().trouble() },
+            "evidence": {
+                "files_watched": files,
+                "disturbed": disturbed,
+                "last_disturbance": last.map(|disturbance| disturbance.to_string()),
+            },
+        });
+        let mut response = plain(StatusCode::OK, format!("{health}\n"));
+        let kind = http::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {

@@ -26,6 +26,7 @@ pub mod sealed;
 pub mod sealer;
 pub mod signer;
 pub mod statement;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -36,3 +37,4 @@ pub use notes::{Notes, NotesError};
 pub use seal::{SealError, Sealed, Settings};
 pub use sealer::{Opening, Sealer, StartError, Status, Unsealed};
 pub use signer::{KeyError, Signer};
+pub use watch::{Disturbance, Watch, Watched};

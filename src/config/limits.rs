@@ -78,6 +78,9 @@ pub(super) const FREE_BYTES_MIN: Bounds = bounds(
     "sealing needs room to write Parquet beside the journal",
 );
 
+pub(super) const WATCH_S: Bounds =
+    bounds("audit.watch_s", 60, 1, 86_400, "shorter keeps the disk busy, longer notices removed evidence late");
+
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");
 pub(super) const HEADER_FIELDS_MAX: Bounds =

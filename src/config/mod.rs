@@ -144,6 +144,8 @@ pub struct TunnelRules {
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub journal: journal::Settings,
+    /// How often sealed files are looked at.
+    pub watch: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
 }

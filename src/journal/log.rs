@@ -21,7 +21,7 @@ use super::{CloseError, Durability, NoEvidence, OpenError, Settings};
 use crate::record::Writer;
 
 /// Least time between two looks at the free space.
-const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
+pub(super) const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
 
 /// Memory of the commit buffer kept from one commit to the next.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
@@ -76,7 +76,7 @@ pub(super) struct Log<P> {
     pub(super) next_number: u64,
     pub(super) next_seq: u64,
     last_commit: Option<Instant>,
-    space_checked: Option<Instant>,
+    pub(super) space_checked: Option<Instant>,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -163,7 +163,8 @@ impl<P: Platform> Log<P> {
                 let (entries, lost) = self.queue.drain();
                 self.commit(entries, lost)
             }
-            Wake::Due | Wake::Stop => self.sync_if_due(),
+            Wake::Due => self.check_space(Instant::now()).and_then(|()| self.sync_if_due()),
+            Wake::Stop => Ok(()),
         }
     }
 
@@ -185,6 +186,12 @@ impl<P: Platform> Log<P> {
         let (dir, min) = (&self.settings.dir, self.settings.free_bytes_min);
         let free = self.platform.free_bytes(dir).map_err(|source| Failure::Space { dir: dir.clone(), source })?;
         if free < min {
+            return Err(Failure::Full { dir: dir.clone(), free, min });
+        }
+        // What is journaled must fit there later. That it cannot be reached now is no reason not to journal.
+        let dataset = self.settings.dataset_dir.as_ref();
+        let room = dataset.and_then(|dir| Some((dir, self.platform.free_bytes(dir).ok()?)));
+        if let Some((dir, free)) = room.filter(|(_, free)| *free < min) {
             return Err(Failure::Full { dir: dir.clone(), free, min });
         }
         // Only a good answer is good for a while: a full disk is looked at again at every retry.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::frame::{Header, Payload};
-use super::log::{Failure, Log, Pending};
+use super::log::{Failure, Log, Pending, SPACE_CHECK_GAP};
 use super::platform::Platform;
 use super::segment::{self, Segment};
 use super::Durability;
@@ -57,7 +57,9 @@ impl<P: Platform> Log<P> {
 
     /// When there is something to do although nothing is queued.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        [self.roll_at(), self.sync_at()].into_iter().flatten().min()
+        // Also without calls: readiness is to say that space runs out before a call does.
+        let space_at = self.space_checked.and_then(|checked| checked.checked_add(SPACE_CHECK_GAP));
+        [self.roll_at(), self.sync_at(), space_at].into_iter().flatten().min()
     }
 
     /// When what was written has to be synced, with a durability that allows a while.
@@ -121,6 +123,7 @@ impl<P: Platform> Log<P> {
         let closed = old
             .segment
             .append(&self.buffer)
+            .and_then(|()| old.segment.release_reserve())
             .map_err(Failure::from)
             .and_then(|()| sync(&self.platform, &old.segment))
             .and_then(|()| Ok(old.segment.check_identity()?));

@@ -82,6 +82,8 @@ pub struct Settings {
     pub frame_bytes_max: u32,
     /// Journaling stops while the file system has less free space than this.
     pub free_bytes_min: u64,
+    /// Where rows go from here: journaling stops for its file system, too, as long as it can be looked at.
+    pub dataset_dir: Option<PathBuf>,
 }
 
 /// Which setting has a value the journal cannot work with.
@@ -124,6 +126,7 @@ impl Settings {
             backlog_bytes_max: 128 << 20,
             frame_bytes_max: 1 << 20,
             free_bytes_min: 64 << 20,
+            dataset_dir: None,
         }
     }
 

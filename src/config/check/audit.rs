@@ -20,11 +20,13 @@ impl Checker<'_> {
         journal.wait_max = Duration::from_millis(self.number(file.wait_max_ms.as_ref(), limits::WAIT_MAX_MS));
         journal.backlog_frames_max = self.count(file.backlog_frames_max.as_ref(), limits::BACKLOG_FRAMES_MAX);
         journal.free_bytes_min = self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN);
+        journal.dataset_dir = Some(data_dir.audit());
+        let watch = self.seconds(file.watch_s.as_ref(), limits::WATCH_S);
         let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit { journal, url_fingerprint_key_file }
+        Audit { journal, watch, url_fingerprint_key_file }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>, interval_ms: Option<&Setting<u64>>) -> Durability {

@@ -45,7 +45,12 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     assert_eq!(config.interception.authority.leaf_valid, Duration::from_secs(190 * 86_400));
     assert_eq!(config.tunnel.ports, [25, 465, 587, 2525]);
     assert!(config.upstream.system_roots && config.upstream.allow_addresses.is_empty());
-    assert_eq!(config.audit.journal, journal::Settings::new("tollgate-data/journal".into()));
+    let journal = journal::Settings {
+        dataset_dir: Some("tollgate-data/audit".into()),
+        ..journal::Settings::new("tollgate-data/journal".into())
+    };
+    assert_eq!(config.audit.journal, journal);
+    assert_eq!(config.audit.watch, Duration::from_secs(60));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     let limits = Limits {
@@ -106,6 +111,7 @@ audit:
   wait_max_ms: 13
   backlog_frames_max: 1400
   free_bytes_min: 1500000
+  watch_s: 1600
   url_fingerprint_key_file: f.key
 limits: { connections_max: 100, drain_timeout_s: 0 }
 log: { format: json, level: 'warn,tollgate=debug' }
@@ -148,9 +154,11 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
         wait_max: Duration::from_millis(13),
         backlog_frames_max: 1400,
         free_bytes_min: 1_500_000,
+        dataset_dir: Some("conf/data/audit".into()),
         ..journal::Settings::new("conf/data/journal".into())
     };
     assert_eq!(config.audit.journal, journal);
+    assert_eq!(config.audit.watch, Duration::from_secs(1600));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });

@@ -42,7 +42,12 @@ pub(in super::super) struct Segment {
     seed: Seed,
     /// Bytes written to the file, synced or not.
     length: u64,
+    /// Up to where the file system has promised space; `None` when it makes no promises.
+    reserved: Option<u64>,
 }
+
+/// Space is reserved in steps of this many bytes.
+const RESERVE_BYTES: u64 = 1 << 20;
 
 impl Segment {
     pub(in super::super) fn path(&self) -> &Path {
@@ -63,10 +68,28 @@ impl Segment {
 
     /// Appends whole frames in one write. After an error the segment must not be written again.
     pub(in super::super) fn append(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
+        self.reserve(frames.len() as u64)?;
         let appended = storage::append(Site::JournalAppend, &self.file, &self.path, frames);
         appended.map_err(SegmentError::io("append to", &self.path))?;
         self.length += frames.len() as u64;
         Ok(())
+    }
+
+    /// Makes sure that there is space for `more` bytes before one of them is written.
+    fn reserve(&mut self, more: u64) -> Result<(), SegmentError> {
+        let Some(reserved) = self.reserved.filter(|reserved| *reserved < self.length + more) else { return Ok(()) };
+        let bytes = (self.length + more - reserved).next_multiple_of(RESERVE_BYTES);
+        match storage::reserve(Site::JournalReserve, &self.file, reserved, bytes) {
+            Ok(()) => self.reserved = Some(reserved + bytes),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserved = None,
+            Err(error) => return Err(SegmentError::io("reserve space for", &self.path)(error)),
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved and is not needed.
+    pub(in super::super) fn release_reserve(&self) -> Result<(), SegmentError> {
+        self.file.set_len(self.length).map_err(SegmentError::io("give back space of", &self.path))
     }
 
     /// Checks that the path still leads to this file and that nobody else changed its length.
@@ -121,7 +144,7 @@ pub(in super::super) fn create<'a>(
     let file = write_durable(&path, &bytes)?;
     let metadata = file.metadata().map_err(SegmentError::io("inspect", &path))?;
     let length = bytes.len() as u64;
-    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length })
+    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length, reserved: Some(length) })
 }
 
 /// Whether a rewritten segment ends with a close frame, which says that its open intents are in a later segment.

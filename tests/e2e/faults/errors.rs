@@ -37,6 +37,7 @@ fn assert_survives(what: &str, gate: &mut Gate, break_storage: impl Fn(&Gate), m
 #[test]
 fn every_call_that_can_fail_may_fail_in_every_way() {
     let sites = [
+        Site::JournalReserve,
         Site::JournalAppend,
         Site::JournalSync,
         Site::SegmentWrite,
@@ -67,6 +68,36 @@ fn every_call_that_can_fail_may_fail_in_every_way() {
             }
         }
     });
+}
+
+#[test]
+fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on() {
+    let origin = Origin::http();
+    let gate = gate("seal_after_s: 1, watch_s: 1").start();
+    let sealed = |id: &str| {
+        assert_eq!(gate.client().ask(request(&origin, id)).status, 200);
+        let partitions = gate.data_dir().join("audit");
+        let files = || fs::read_dir(&partitions).unwrap().flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap());
+        let before = files().count();
+        eventually("it is sealed", || (files().count() > before).then_some(()));
+        files().map(|file| file.unwrap()).max_by_key(|file| file.metadata().unwrap().modified().unwrap()).unwrap().path()
+    };
+    let watched = |count: u64| {
+        let health = || gate.admin("/healthz").json();
+        eventually("the watch knows the file", || (health()["evidence"]["files_watched"] == count).then_some(()));
+    };
+    // A file and its entry, beside the entry that says that the process started.
+    let path = sealed("removed");
+    watched(3);
+    fs::remove_file(&path).unwrap();
+    let health = eventually("it is noticed", || {
+        Some(gate.admin("/healthz").json()).filter(|health| health["evidence"]["disturbed"] == 1)
+    });
+    assert_eq!(health["evidence"]["last_disturbance"], format!("{} is gone", path.display()));
+    assert!(gate.log().contains("evidence was disturbed"), "{}", gate.log());
+    assert!(gate.admin("/metrics").body.contains("tollgate_evidence_disturbed_total 1\n"));
+    assert_eq!(gate.client().ask(request(&origin, "after")).status, 200);
+    assert_eq!(gate.admin("/readyz").status, 200);
 }
 
 /// The segment that is being written.

@@ -10,6 +10,7 @@ mod stalls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -107,9 +108,17 @@ impl Load {
         for (id, status) in self.told.lock().unwrap().iter().filter(|(_, status)| **status == 200) {
             assert!(recorded.contains_key(id), "{id} was answered {status} and has no row");
         }
+        assert_verifies(gate);
         let seqs: Vec<_> = rows.iter().map(|row| row.columns(["boot_id", "seq"])).collect();
         assert_eq!(seqs.iter().collect::<BTreeSet<_>>().len(), seqs.len(), "a seq is there twice");
     }
+}
+
+/// What is sealed is what was signed, and all of it.
+fn assert_verifies(gate: &Gate) {
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let output = verify.args(["verify", "--data-dir"]).arg(gate.data_dir()).output().unwrap();
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
 }
 
 /// One call; `None` when the gate is gone.
