@@ -172,6 +172,8 @@ impl Sealer {
         let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work };
         let body = move || {
             work.run();
+            // Whoever is told that this is the end finds the channels closed.
+            drop(work);
             // Nobody listens unless `finish` was called.
             let _ = finished.send(());
         };
