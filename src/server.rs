@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start};
 use crate::config::{Config, ConfigError};
@@ -48,6 +49,8 @@ pub enum RunError {
     Recover(#[from] journal::RecoverError),
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     #[error(transparent)]
     Archive(#[from] archive::StartError),
     #[error(transparent)]
@@ -117,11 +120,15 @@ impl Evidence {
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
-        let archive_settings = archive::Settings::new(config.data_dir.root());
+        let mut archive_settings = archive::Settings::new(config.data_dir.root());
+        archive_settings.heartbeat = config.audit.heartbeat;
+        rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
+        let counted = journal.clone();
+        sealer.begin_heartbeats(move || counted.counters().last_seq);
         Ok(Self { installation, journal, thread, sealer })
     }
 

@@ -91,6 +91,7 @@ pub(super) struct AuditFile {
     pub(super) wait_max_ms: Key<u64>,
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
+    pub(super) heartbeat_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
 }
 

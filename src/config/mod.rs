@@ -144,6 +144,8 @@ pub struct TunnelRules {
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub journal: journal::Settings,
+    /// Without a row for so long, the chain says that there was none.
+    pub heartbeat: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
 }

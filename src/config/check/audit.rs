@@ -23,7 +23,8 @@ impl Checker<'_> {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit { journal, url_fingerprint_key_file }
+        let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
+        Audit { journal, heartbeat, url_fingerprint_key_file }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>) -> Durability {
