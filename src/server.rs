@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
 use crate::clock::now_us;
@@ -46,6 +47,8 @@ pub enum RunError {
     Recover(#[from] journal::RecoverError),
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     #[error(transparent)]
     Archive(#[from] archive::StartError),
     #[error(transparent)]
@@ -146,12 +149,17 @@ impl Evidence {
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
-        let archive_settings = archive::Settings::new(config.data_dir.root());
-        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
+        let mut archive_settings = archive::Settings::new(config.data_dir.root());
+        archive_settings.heartbeat = config.audit.heartbeat;
+        let watched = archive_settings.clone();
+        rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
+        let watch = Watch::start(&watched, config.audit.watch).map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
+        let counted = journal.clone();
+        sealer.begin_heartbeats(move || counted.counters().last_seq);
         Ok(Self { installation, journal, thread, sealer, watch })
     }
 

@@ -107,7 +107,8 @@ impl Chain {
         let synced = written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged));
         synced.map_err(FileError::io("writing", &staged))?;
         let path = self.settings.manifest_dir.join(&name);
-        storage::rename(Site::ManifestRename, &staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
+        storage::rename(Site::ManifestRename, &staged, &path)
+            .map_err(FileError::io("renaming into the chain", &path))?;
         file::sync_dir(&self.settings.manifest_dir)
     }
 }

@@ -6,7 +6,8 @@
 //! once its rows are durable here; it never changes one.
 //!
 //! Everything signed is an entry of one [`chain`]: [`statement`] is what an entry says, [`manifest`] its bytes,
-//! [`entries`] the files it is in, [`signer`] the key; other threads say things through [`notes`].
+//! [`entries`] the files it is in, [`signer`] the key and [`rotation`] its successor; other threads say things through
+//! [`notes`].
 
 pub mod canonical;
 pub mod chain;
@@ -19,6 +20,7 @@ mod file;
 pub mod manifest;
 pub mod notes;
 mod properties;
+pub mod rotation;
 pub mod rows;
 pub mod schema;
 pub mod seal;

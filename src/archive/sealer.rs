@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,10 @@ use crate::clock::now_us;
 use crate::journal::segment::{self, Contents, ReadError};
 use crate::storage::{self, Site};
 
+mod quiet;
 mod statements;
 
+use quiet::{Observation, Quiet};
 use statements::Statements;
 
 /// Reads one segment: [`segment::read`], except in tests.
@@ -104,7 +106,11 @@ struct Shared {
     finishing: AtomicBool,
     /// What the chain says last.
     stop: Mutex<Option<StopStatement>>,
+    /// Tells the largest durable `seq` of this start.
+    last_seq: OnceLock<LastSeq>,
 }
+
+type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;
 
 #[derive(Default)]
 struct Progress {
@@ -169,7 +175,8 @@ impl Sealer {
         let (notes, arriving) = notes::queue();
         let statements = Statements::new(chain, start, arriving, notes.loss());
         let (queue, shared_work) = (VecDeque::new(), Arc::clone(&shared));
-        let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work };
+        let quiet = Quiet::new(settings.heartbeat);
+        let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work, quiet };
         let body = move || {
             work.run();
             // Whoever is told that this is the end finds the channels closed.
@@ -186,6 +193,12 @@ impl Sealer {
     #[must_use]
     pub fn notes(&self) -> Notes {
         self.notes.clone()
+    }
+
+    /// From now on the chain says when there was no row for [`Settings::heartbeat`]. `last_seq` tells the largest durable
+    /// `seq` of this start, 0 before the first. To be called once.
+    pub fn begin_heartbeats(&self, last_seq: impl Fn() -> u64 + Send + Sync + 'static) {
+        let _ = self.shared.last_seq.set(Box::new(last_seq));
     }
 
     /// Counters since the start.
@@ -223,6 +236,7 @@ struct Work {
     connected: bool,
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
+    quiet: Quiet,
 }
 
 impl Work {
@@ -241,7 +255,18 @@ impl Work {
             if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
+            self.state_quiet();
             self.wait();
+        }
+    }
+
+    fn state_quiet(&mut self) {
+        let Some(last_seq) = self.shared.last_seq.get() else { return };
+        let seen = Observation { before_us: now_us(), last_seq: last_seq(), after_us: now_us() };
+        let Some(heartbeat) = self.quiet.observe(seen) else { return };
+        match self.statements.write_heartbeat(heartbeat) {
+            Ok(()) => self.quiet.said(seen),
+            Err(error) => self.fail(format!("the chain: {error}")),
         }
     }
 

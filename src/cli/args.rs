@@ -44,6 +44,9 @@ pub enum Command {
     /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Change the key that signs the evidence
+    #[command(name = "manifest-key", subcommand)]
+    ManifestKey(ManifestKeyCommand),
     /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
     #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
     KibanaConfig(KibanaArgs),
@@ -246,6 +249,29 @@ fn parse_decision(code: &str) -> Result<Decision, String> {
 /// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
 fn parse_time_us(text: &str) -> Result<i64, TimeError> {
     time::parse(text, jiff::Timestamp::now().as_microsecond())
+}
+
+const ROTATE_EXAMPLES: &str = "\
+The old key signs for the new one in the chain, and everything after that is signed with the new
+one. A verifier with either public key believes both. Stop the proxy first.
+
+Examples:
+  tollgate manifest-key rotate --data-dir /var/lib/tollgate";
+
+/// `tollgate manifest-key`
+#[derive(Debug, Subcommand)]
+pub enum ManifestKeyCommand {
+    /// Make a new key and hand over to it in the chain
+    #[command(after_help = ROTATE_EXAMPLES)]
+    Rotate(RotateArgs),
+}
+
+/// `tollgate manifest-key rotate`
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Data directory of the stopped proxy
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    pub data_dir: PathBuf,
 }
 
 /// `tollgate kibana-config`

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
+use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
@@ -58,6 +60,12 @@ pub enum CliError {
     /// `verify` had nothing to verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The data directory is in use, or is none.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The signing key was not changed.
+    #[error("the key that signs was not changed: {0}")]
+    Rotation(#[from] RotationError),
     /// `verify` found evidence that is not as it was signed, and has said so already.
     #[error("the evidence was tampered with")]
     Tampered,
@@ -83,6 +91,8 @@ impl CliError {
             | Self::OutputExists(_)
             | Self::Search(_)
             | Self::Incomplete(_)
+            | Self::Installation(_)
+            | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
             Self::Run(_) | Self::Tampered => EXIT_FAILURE,

@@ -94,6 +94,7 @@ pub(super) struct AuditFile {
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
     pub(super) watch_s: Key<u64>,
+    pub(super) heartbeat_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
 }
 

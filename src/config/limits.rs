@@ -80,6 +80,13 @@ pub(super) const FREE_BYTES_MIN: Bounds = bounds(
 
 pub(super) const WATCH_S: Bounds =
     bounds("audit.watch_s", 60, 1, 86_400, "shorter keeps the disk busy, longer notices removed evidence late");
+pub(super) const HEARTBEAT_S: Bounds = bounds(
+    "audit.heartbeat_s",
+    3600,
+    1,
+    86_400,
+    "shorter fills the chain with silence, longer leaves it open whether the proxy ran",
+);
 
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");

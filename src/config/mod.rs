@@ -146,6 +146,8 @@ pub struct Audit {
     pub journal: journal::Settings,
     /// How often sealed files are looked at.
     pub watch: Duration,
+    /// Without a row for so long, the chain says that there was none.
+    pub heartbeat: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
 }

@@ -3,7 +3,6 @@
 //! What the entries say about files is put together in `stated`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::stated::Stated;
@@ -13,10 +12,6 @@ use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
 use crate::archive::entries::{self, Piece};
 use crate::archive::manifest::{self, Entry, SignedEntry};
-use crate::archive::signer::PublicKey;
-
-/// Public keys that are looked at; an installation rotates a few times a year.
-const OLD_KEYS_MAX: usize = 1000;
 
 /// The chain as far as it can be believed.
 pub(super) struct Chain {
@@ -191,17 +186,4 @@ impl<'a> Reader<'a> {
             self.complain(place, Fault::UnknownKey(entry.key_id));
         }
     }
-}
-
-/// The public keys that earlier rotations left beside the private one; those that cannot be read are none.
-pub(super) fn old_keys(dir: &Path) -> Vec<PublicKey> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let named = paths.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_public_key_name));
-    named.take(OLD_KEYS_MAX).filter_map(|path| PublicKey::load(&path).ok()).collect()
-}
-
-/// `manifest.pub`, or `manifest-<first 8 digits of its id>.pub`.
-fn is_public_key_name(name: &str) -> bool {
-    name.starts_with("manifest") && Path::new(name).extension().is_some_and(|extension| extension == "pub")
 }

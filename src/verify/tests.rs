@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+
+mod kinds;
+
 use crate::archive::chain::Chain;
 use crate::archive::cover::cover;
 use crate::archive::manifest::{self, Entry, SignedEntry};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::archive::chain::{Chain, ChainError, Head};
 use crate::archive::manifest::Start;
 use crate::archive::notes::{Loss, Note, NotesError};
-use crate::archive::statement::{Statement, StopStatement};
+use crate::archive::statement::{HeartbeatStatement, Statement, StopStatement};
 use crate::clock::now_us;
 
 /// Wait before a note that could not be written is tried again.
@@ -63,6 +63,10 @@ impl Statements {
         if let Err(error) = self.append(None, stop) {
             self.loss.count("stop", &error);
         }
+    }
+
+    pub(super) fn write_heartbeat(&mut self, heartbeat: HeartbeatStatement) -> Result<(), ChainError> {
+        self.append(None, Statement::Heartbeat(heartbeat)).map(|_| ())
     }
 
     fn append(&mut self, start: Option<&Start>, statement: Statement) -> Result<Head, ChainError> {

@@ -26,7 +26,8 @@ impl Checker<'_> {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit { journal, watch, url_fingerprint_key_file }
+        let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
+        Audit { journal, watch, heartbeat, url_fingerprint_key_file }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>, interval_ms: Option<&Setting<u64>>) -> Durability {
