@@ -113,6 +113,16 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
+/// How far the journal is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Nothing more is queued; what is queued is written.
+    Stopping,
+    /// The writer thread is gone.
+    Ended,
+}
+
 #[derive(Debug)]
 struct State {
     entries: Vec<Entry>,
@@ -120,9 +130,7 @@ struct State {
     bytes: usize,
     lost: Option<Lost>,
     health: Health,
-    stopping: bool,
-    /// The writer thread is gone.
-    ended: bool,
+    stage: Stage,
     /// Somebody waits for an entry to be durable: an intent always, a row when its commit is waited for.
     urgent: bool,
     /// When entries that nobody waits for are written at the latest.
@@ -146,6 +154,13 @@ impl State {
         lost.last_us = lost.last_us.max(time_us);
     }
 
+    fn is_stopping(&self) -> bool {
+        match self.stage {
+            Stage::Open => false,
+            Stage::Stopping | Stage::Ended => true,
+        }
+    }
+
     fn has_work(&self) -> bool {
         !self.entries.is_empty() || self.lost.is_some()
     }
@@ -154,7 +169,7 @@ impl State {
     /// commit of the next intent instead of starting one that the intent would have to wait out.
     fn is_due(&self, now: Instant) -> bool {
         let lingered = self.linger_until.is_some_and(|until| now >= until);
-        self.has_work() && (self.urgent || self.stopping || self.lost.is_some() || lingered)
+        self.has_work() && (self.urgent || self.is_stopping() || self.lost.is_some() || lingered)
     }
 }
 
@@ -172,8 +187,7 @@ impl Queue {
                 bytes: 0,
                 lost: None,
                 health: Health::Writable,
-                stopping: false,
-                ended: false,
+                stage: Stage::Open,
                 urgent: false,
                 linger_until: None,
                 writer_waits: false,
@@ -190,7 +204,7 @@ impl Queue {
 
     pub(super) fn push_intent(&self, entry: Entry) -> Result<(), NoEvidence> {
         let state = self.state();
-        if state.stopping {
+        if state.is_stopping() {
             return Err(NoEvidence::Closed);
         }
         if state.health != Health::Writable || self.is_stalled() {
@@ -206,7 +220,7 @@ impl Queue {
     /// Queues an outcome or a row. One that finds no room is counted as lost at `time_us`, and its waiter told.
     pub(super) fn push_settled(&self, entry: Entry, time_us: i64) {
         let mut state = self.state();
-        let refusal = if state.stopping {
+        let refusal = if state.is_stopping() {
             NoEvidence::Closed
         } else if state.is_full(self, 1) {
             NoEvidence::BacklogFull
@@ -258,7 +272,7 @@ impl Queue {
 
     /// Asks the writer to finish; nothing can be queued from here on.
     pub(super) fn stop(&self) {
-        self.state().stopping = true;
+        self.state().stage = Stage::Stopping;
         self.wake.notify_one();
     }
 
@@ -271,7 +285,7 @@ impl Queue {
             if state.is_due(now) {
                 return Wake::Work;
             }
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if until.is_some_and(|until| now >= until) {
@@ -286,7 +300,7 @@ impl Queue {
     pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
         let mut state = self.state();
         loop {
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if Instant::now() >= until {
@@ -344,8 +358,7 @@ impl Queue {
     /// The writer thread is gone: whoever waits or comes later is told.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        state.stopping = true;
-        state.ended = true;
+        state.stage = Stage::Ended;
         self.writable.store(false, Ordering::Release);
         if state.health == Health::Writable {
             state.health = Health::Failed { reason: NoEvidence::Closed.to_string() };
@@ -405,7 +418,7 @@ impl Queue {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.state().ended
+        self.state().stage == Stage::Ended
     }
 
     pub(super) fn is_writable(&self) -> bool {
