@@ -98,7 +98,7 @@ fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on
         Some(gate.admin("/healthz").json()).filter(|health| health["evidence"]["disturbed"] == 1)
     });
     assert_eq!(health["evidence"]["last_disturbance"], format!("{} is gone", path.display()));
-    assert!(gate.log().contains("evidence was disturbed"), "{}", gate.log());
+    eventually("the log says so", || gate.log().contains("evidence was disturbed").then_some(()));
     assert!(gate.admin("/metrics").body.contains("tollgate_evidence_disturbed_total 1\n"));
     assert_eq!(gate.client().ask(request(&origin, "after")).status, 200);
     assert_eq!(gate.admin("/readyz").status, 200);

@@ -3,6 +3,8 @@
 use super::{NO_SPACE, gate, request};
 use crate::harness::{Origin, eventually};
 
+const SHUTDOWN: &str = "tollgate: stopped because evidence could not be written (audit.on_failure: shutdown): ";
+
 fn lines(log: &str, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
 }
@@ -11,7 +13,7 @@ fn lines(log: &str, text: &str) -> usize {
 fn continue_goes_on_says_so_once_and_keeps_the_rows_that_fit() {
     let origin = Origin::http();
     let mut gate = gate("on_failure: continue").start();
-    assert!(gate.log().contains("DANGER: audit.on_failure is `continue`"), "{}", gate.log());
+    eventually("it warns", || gate.log().contains("DANGER: audit.on_failure is `continue`").then_some(()));
     let mut client = gate.client();
     assert_eq!(client.ask(request(&origin, "before")).status, 200);
     gate.rows_of(1);
@@ -34,9 +36,10 @@ fn continue_goes_on_says_so_once_and_keeps_the_rows_that_fit() {
     let rows = gate.rows_of(7);
     assert_eq!(rows.iter().filter(|row| row.get("outcome") == "completed").count(), 6);
     eventually("it is ready", || (gate.admin("/readyz").body == "ready\n").then_some(()));
+    eventually("the log says that it is over", || (lines(&gate.log(), "is writable again") == 1).then_some(()));
+    assert_eq!(gate.stop(), Some(0));
     let log = gate.log();
     assert_eq!((lines(&log, "calls go on WITHOUT evidence"), lines(&log, "is writable again")), (1, 1), "{log}");
-    assert_eq!(gate.stop(), Some(0));
 }
 
 #[test]
@@ -69,9 +72,8 @@ fn shutdown_refuses_drains_and_exits_with_a_code_of_its_own() {
     let refused = gate.client().ask(request(&origin, "during"));
     assert_eq!((refused.status, refused.json()["reason"].as_str()), (503, Some("no_evidence")));
     assert_eq!(gate.wait(), Some(75));
-    let log = gate.log();
-    let last = log.lines().last().unwrap();
-    assert!(last.starts_with("tollgate: stopped because evidence could not be written"), "{log}");
+    let says_why = |log: &str| log.lines().last().is_some_and(|last| last.starts_with(SHUTDOWN));
+    eventually("the last line says why", || says_why(&gate.log()).then_some(()));
     assert_eq!(origin.seen().len(), 1, "a call without evidence reached the upstream");
 
     gate.order("");
