@@ -1,8 +1,14 @@
 //! The command line: which subcommands and flags there are. Their names are a contract, other tools call them.
 
+mod doctor;
+mod kibana;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(super) use doctor::DoctorArgs;
+pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
 use crate::config::Overrides;
 use crate::record::Decision;
@@ -24,6 +30,7 @@ Examples:
   tollgate run --config /etc/tollgate/tollgate.yml
   tollgate check --config tollgate.yml           all problems at once, or what would run
   tollgate records --decision deny --since 1h    what was refused in the last hour
+  tollgate doctor                                why calls fail or are not seen
   tollgate verify                                whether the evidence is what was signed
 
 Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input or output error,
@@ -47,8 +54,11 @@ pub enum Command {
     /// Change the key that signs the evidence
     #[command(name = "manifest-key", subcommand)]
     ManifestKey(ManifestKeyCommand),
-    /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
-    #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
+    /// Find out why calls fail or are not seen: settings, certificates, listeners, disk, Kibana
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Print what goes into kibana.yml, its keystore and its environment, by version of Kibana
+    #[command(name = "kibana-config", after_help = kibana::EXAMPLES)]
     KibanaConfig(KibanaArgs),
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
@@ -96,12 +106,6 @@ Examples:
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
-
-const KIBANA_EXAMPLES: &str = "\
-Examples:
-  tollgate kibana-config
-  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-host tollgate.internal
-  tollgate kibana-config --json";
 
 /// Settings of a run: the configuration file and what overrides it.
 #[derive(Args, Clone, Debug, Default)]
@@ -272,23 +276,6 @@ pub struct RotateArgs {
     /// Data directory of the stopped proxy
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     pub data_dir: PathBuf,
-}
-
-/// `tollgate kibana-config`
-#[derive(Args, Debug)]
-pub struct KibanaArgs {
-    /// Configuration file of the proxy
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Host name or address at which Kibana reaches the proxy [default: the listener's address]
-    #[arg(long, value_name = "HOST")]
-    pub proxy_host: Option<String>,
-    /// Path of the CA certificate on the Kibana machine [default: its path here]
-    #[arg(long, value_name = "FILE")]
-    pub ca_cert: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `tollgate ca`

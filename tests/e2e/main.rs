@@ -10,6 +10,7 @@ mod harness;
 mod addresses;
 mod certificates;
 mod connectors;
+mod doctor;
 mod evidence;
 mod exchange;
 // Storage fails by order only in builds with debug assertions.

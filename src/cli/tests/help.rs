@@ -21,6 +21,7 @@ fn help_texts_are_the_golden_ones() {
         (&["run"], include_str!("../golden/run.txt")),
         (&["check"], include_str!("../golden/check.txt")),
         (&["records"], include_str!("../golden/records.txt")),
+        (&["doctor"], include_str!("../golden/doctor.txt")),
         (&["verify"], include_str!("../golden/verify.txt")),
         (&["manifest-key", "rotate"], include_str!("../golden/manifest-key-rotate.txt")),
         (&["kibana-config"], include_str!("../golden/kibana-config.txt")),
@@ -47,6 +48,7 @@ fn examples_parse() {
         &["records"],
         &["verify"],
         &["manifest-key", "rotate"],
+        &["doctor"],
         &["kibana-config"],
         &["connectors", "match"],
     ] {
