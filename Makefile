@@ -66,6 +66,10 @@ endif
 bench-soak: prerequisites-run ## Ten minutes of mixed traffic: memory, descriptors, latency (ARGS='--seconds 60')
 	$(CARGO) bench --locked --bench peers -- soak $(ARGS)
 
+.PHONY: bench-evidence
+bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row, and calls with fsync, write and off
+	$(CARGO) bench --locked --bench evidence
+
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
 	$(CARGO) fmt --all --check

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tollgate::archive::chain::Chain;
+use tollgate::archive::cover::cover;
 use tollgate::archive::{Settings, Signer, seal};
 use tollgate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 use uuid::Uuid;
@@ -26,15 +27,16 @@ fn main() -> anyhow::Result<()> {
     seal::prepare(&settings)?;
     let keys = data_dir.join("keys");
     std::fs::create_dir_all(&keys)?;
-    let mut chain = Chain::open(settings.manifest_dir.clone(), Signer::load_or_create(&keys)?)?;
+    let mut chain = Chain::open(settings.clone(), Signer::load_or_create(&keys)?)?;
     for epoch in 1..=2 {
         let boot_id = Uuid::from_u128(u128::from(epoch) << 64);
         let writer = Arc::new(Writer { instance_id: "sample".to_owned(), boot_id, epoch });
         let rows: Vec<Row> = (1..=ROWS_PER_RUN).map(|seq| row(&writer, seq)).collect();
-        for file in seal::seal(&settings, &rows)? {
-            println!("{} ({} rows, {} bytes)", file.path.display(), file.rows, file.bytes);
+        let written = seal::seal(&settings, &rows)?;
+        for file in &written {
+            println!("{} ({} rows, {} bytes)", file.path.display(), file.rows(), file.bytes());
         }
-        chain.cover(&settings, &rows)?;
+        cover(&mut chain, &rows, &written, START_US + INTERVAL_US * ROWS_PER_RUN as i64)?;
     }
     Ok(())
 }

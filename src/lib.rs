@@ -36,7 +36,10 @@ pub mod search;
 pub mod verify;
 pub mod doctor;
 
+mod clock;
 mod core_dumps;
+mod faults;
+pub mod storage;
 mod yaml;
 pub mod installation;
 pub mod telemetry;

@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::archive::{self, Sealer, Signer};
+use crate::archive::rotation::{self, RotationError};
+use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
+use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
+use crate::clock::now_us;
 use crate::config::{Config, ConfigError};
 use crate::connectors::Catalogue;
 use crate::gate::Gate;
@@ -23,7 +26,6 @@ use crate::intercept::Interceptor;
 use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
-use crate::observe::exchange::now_us;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, Upstream};
@@ -46,7 +48,9 @@ pub enum RunError {
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
     #[error(transparent)]
-    Archive(#[from] archive::FileError),
+    Rotation(#[from] RotationError),
+    #[error(transparent)]
+    Archive(#[from] archive::StartError),
     #[error(transparent)]
     Journal(#[from] journal::OpenError),
     #[error("TLS could not be set up: {0}")]
@@ -55,10 +59,15 @@ pub enum RunError {
     UpstreamTls(#[from] TlsConfigError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("the thread that watches the evidence could not be started: {0}")]
+    Watch(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
     Close(#[from] journal::CloseError),
+    /// `audit.on_failure: shutdown`, and it did.
+    #[error("stopped because evidence could not be written (audit.on_failure: shutdown): {0}")]
+    EvidenceFailed(String),
     #[error("{0} journal segments could not be sealed before the deadline; they are sealed at the next start")]
     Unsealed(usize),
 }
@@ -96,7 +105,34 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.and(evidence.close())
+    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, StopCause::reason));
+    match served? {
+        StopCause::Signal(_) => closed,
+        StopCause::EvidenceFailed(trouble) => {
+            if let Err(error) = closed {
+                tracing::error!(%error, "evidence was not closed cleanly; the next start recovers it");
+            }
+            Err(RunError::EvidenceFailed(trouble))
+        }
+    }
+}
+
+/// Why a running proxy stops.
+#[derive(Debug)]
+enum StopCause {
+    Signal(StopReason),
+    /// The journal's trouble, when `audit.on_failure` is `shutdown`.
+    EvidenceFailed(String),
+}
+
+impl StopCause {
+    /// As the chain says it.
+    const fn reason(&self) -> StopReason {
+        match self {
+            Self::Signal(reason) => *reason,
+            Self::EvidenceFailed(_) => StopReason::EvidenceFailed,
+        }
+    }
 }
 
 /// Journal, sealer and installation: open before traffic, closed after it.
@@ -105,6 +141,7 @@ struct Evidence {
     journal: Journal,
     thread: JournalThread,
     sealer: Sealer,
+    watch: Watch,
 }
 
 impl Evidence {
@@ -115,20 +152,28 @@ impl Evidence {
             tracing::warn!(%repair, "the journal of an earlier run was repaired");
         }
         let (closed, segments) = mpsc::channel();
+        let recovered = recovery.summary();
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
-        let archive_settings = archive::Settings::new(config.data_dir.root());
+        let mut archive_settings = archive::Settings::new(config.data_dir.root());
+        archive_settings.heartbeat = config.audit.heartbeat;
+        let watched = archive_settings.clone();
+        rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
-        let sealer = Sealer::start(archive_settings, signer, segments)?;
+        let opening = opening(config, &installation, recovered);
+        let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
+        let watch = Watch::start(&watched, config.audit.watch).map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
-        Ok(Self { installation, journal, thread, sealer })
+        let counted = journal.clone();
+        sealer.begin_heartbeats(move || counted.counters().last_seq);
+        Ok(Self { installation, journal, thread, sealer, watch })
     }
 
-    fn close(self) -> Result<(), RunError> {
-        drop(self.journal);
+    fn close(self, reason: StopReason) -> Result<(), RunError> {
         let closed = self.thread.close();
-        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE);
+        let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
+        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
         closed?;
         match unsealed.segments.len() {
             0 => Ok(()),
@@ -137,13 +182,28 @@ impl Evidence {
     }
 }
 
+/// What the chain says of this start before it accepts anything.
+fn opening(config: &Config, installation: &Installation, recovery: RecoverySummary) -> Opening {
+    let writer = &installation.writer;
+    let statement = StartStatement {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash: config.policy.hash().to_string(),
+        config_sha256: config.file_sha256,
+        catalogue_sha256: config.connectors.sha256(),
+        durability: config.audit.journal.durability.code().to_owned(),
+        on_failure: config.audit.journal.on_failure.code().to_owned(),
+        recovery,
+    };
+    Opening { start: Start { instance_id: writer.instance_id.clone(), epoch: writer.epoch }, statement }
+}
+
 async fn serve(
     config: Config,
     authority: Authority,
     reload: Reload,
     evidence: &Evidence,
     started: impl FnOnce(&Listening),
-) -> Result<(), RunError> {
+) -> Result<StopCause, RunError> {
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
@@ -160,6 +220,7 @@ async fn serve(
             registry: metrics.registry(),
             metrics: Arc::clone(&metrics),
             journal: evidence.journal.clone(),
+            watch: evidence.watch.clone(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));
@@ -170,13 +231,17 @@ async fn serve(
     let accepting = accept::Accepting::start(&gate, bound, metrics);
     started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
-    signals.until_told_to_stop(&gate, &reload).await;
+    let notes = evidence.sealer.notes();
+    let cause = tokio::select! {
+        reason = signals.until_told_to_stop(&gate, &reload, &notes) => StopCause::Signal(reason),
+        trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
+    };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
     sweeper.abort();
-    Ok(())
+    Ok(cause)
 }
 
 fn open_gate(

@@ -1,8 +1,7 @@
-//! Sealing: rows to a durable Parquet file, and the signed manifest of it.
+//! Sealing: rows to a durable Parquet file, with the digests that its manifest states.
 
 use criterion::{BatchSize, Criterion, Throughput};
-use tollgate::archive::chain::Chain;
-use tollgate::archive::{Settings, Signer, seal};
+use tollgate::archive::{Settings, seal};
 
 use crate::rows::rows;
 
@@ -22,22 +21,6 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("parquet", |bencher| {
         let seal = |(dir, settings)| (dir, seal::seal(&settings, &rows).expect("sealed"));
         bencher.iter_batched(dataset, seal, BatchSize::PerIteration);
-    });
-    group.bench_function("manifest", |bencher| {
-        let sealed = || {
-            let (dir, settings) = dataset();
-            seal::seal(&settings, &rows).expect("sealed");
-            let keys = dir.path().join("keys");
-            std::fs::create_dir(&keys).expect("a directory");
-            let signer = Signer::load_or_create(&keys).expect("a key");
-            let chain = Chain::open(settings.manifest_dir.clone(), signer).expect("a chain");
-            (dir, settings, chain)
-        };
-        let cover = |(dir, settings, mut chain): (tempfile::TempDir, Settings, Chain)| {
-            chain.cover(&settings, &rows).expect("covered");
-            dir
-        };
-        bencher.iter_batched(sealed, cover, BatchSize::PerIteration);
     });
     group.finish();
 }

@@ -1,8 +1,9 @@
-//! What Tollgate signs for each sealed file, and its exact bytes.
+//! One entry of the signed chain, and its exact bytes.
 //!
-//! A manifest file has two lines: the statement as one JSON object, and `ed25519:` with the base64 of the signature
-//! over the bytes of the first line, its newline not included. Each statement holds the SHA-256 of the whole manifest
-//! file before it, so that the manifests of an installation form a chain. Documented in `docs/manifest.md`. Pure.
+//! An entry has two lines: the statement as one JSON object, and `ed25519:` with the base64 of the signature over the
+//! bytes of the first line, its newline not included. Each holds the SHA-256 of both lines of the entry before it, so
+//! that the entries of an installation form a chain. What the kinds say is in `statement`, where entries are kept in
+//! `entries`. Documented in `docs/manifest.md`. Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,67 +11,46 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Sha256;
+use super::statement::Statement;
 
 /// Version of the form described here.
 pub const FORMAT: u32 = 1;
-/// Largest manifest file that is read, in bytes; a typical one has under 2 KiB.
-pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// Largest entry that is read, in bytes; a typical one has under 2 KiB.
+pub const ENTRY_BYTES_MAX: u64 = 1 << 20;
 const SIGNATURE_PREFIX: &str = "ed25519:";
-const FILE_SUFFIX: &str = ".json";
+const ENTRY_SUFFIX: &str = ".json";
+const PACK_SUFFIX: &str = ".jsonl";
 
-/// What a manifest is about. Readers refuse kinds they do not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// One sealed file.
-    File,
+/// One start of one installation: whose rows a file holds, or who writes an entry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Start {
+    pub instance_id: String,
+    pub epoch: u64,
 }
 
-/// The statement. Keys are written in this order.
+/// One entry without its signature. Keys are written in this order, those of the statement last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct Entry {
     /// [`FORMAT`].
     pub format: u32,
-    pub kind: Kind,
     /// Position in the chain, from 1, without holes.
     pub index: u64,
-    /// SHA-256 of the manifest file before this one, signature included; `None` for the first.
+    /// SHA-256 of the entry before this one, both lines; `None` for the first.
     pub previous: Option<Sha256>,
     /// SHA-256 of the public key (DER, SubjectPublicKeyInfo) that verifies the signature.
     pub key_id: Sha256,
     pub instance_id: String,
-    /// The start of the instance that wrote the rows.
+    /// The start of the instance: for files and rewrites the one that wrote the rows, else the one that writes this.
     pub epoch: u64,
+    /// When this was written; see [`time_text`].
+    pub time: String,
     #[serde(flatten)]
-    pub file: FileStatement,
+    pub statement: Statement,
 }
 
-/// What is said about one sealed file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileStatement {
-    /// Relative to the root of the dataset, `/` between the parts.
-    pub path: String,
-    pub bytes: u64,
-    /// Of the bytes of the file.
-    pub sha256: Sha256,
-    pub rows: u64,
-    /// Smallest and largest `seq`.
-    pub first_seq: u64,
-    pub last_seq: u64,
-    /// Smallest and largest `event_time`; see [`time_text`].
-    pub first_event_time: String,
-    pub last_event_time: String,
-    /// RFC 6962 root over the canonical rows in file order.
-    pub merkle_root: Sha256,
-    /// See [`super::canonical::schema_fingerprint`].
-    pub schema_sha256: Sha256,
-    /// The distinct values of `policy_hash`, sorted.
-    pub policy_hashes: Vec<String>,
-}
-
-/// Why bytes are not a manifest file.
+/// Why bytes are not an entry.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub enum EntryError {
     #[error("is not two lines, each ended by a newline")]
     Lines,
     #[error("has no `ed25519:` line with 64 bytes of base64")]
@@ -81,60 +61,79 @@ pub enum ManifestError {
     Format(u32),
 }
 
-/// A manifest file taken apart. The signature is not checked yet.
+/// An entry taken apart. The signature is not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedManifest {
-    pub manifest: Manifest,
-    /// The signed bytes.
-    pub statement: Vec<u8>,
+pub struct SignedEntry {
+    pub entry: Entry,
+    /// The signed bytes: the first line.
+    pub signed: Vec<u8>,
     /// 64 bytes.
     pub signature: Vec<u8>,
 }
 
-impl Manifest {
+impl Entry {
     /// The bytes to sign: one JSON object, compact, without a newline.
-    pub fn statement(&self) -> Result<Vec<u8>, serde_json::Error> {
+    pub fn to_line(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }
-}
 
-impl SignedManifest {
-    /// Takes the bytes of a manifest file apart.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::Lines)?;
-        let (statement, rest) = text.split_once('\n').ok_or(ManifestError::Lines)?;
-        let line = rest.strip_suffix('\n').filter(|line| !line.contains('\n')).ok_or(ManifestError::Lines)?;
-        let encoded = line.strip_prefix(SIGNATURE_PREFIX).ok_or(ManifestError::Signature)?;
-        let signature = STANDARD.decode(encoded).map_err(|_| ManifestError::Signature)?;
-        if signature.len() != 64 {
-            return Err(ManifestError::Signature);
-        }
-        let manifest: Manifest = serde_json::from_str(statement)?;
-        if manifest.format != FORMAT {
-            return Err(ManifestError::Format(manifest.format));
-        }
-        Ok(Self { manifest, statement: statement.as_bytes().to_vec(), signature })
+    #[must_use]
+    pub fn start(&self) -> Start {
+        Start { instance_id: self.instance_id.clone(), epoch: self.epoch }
     }
 }
 
-/// The bytes of the manifest file for a statement and its signature.
-#[must_use]
-pub fn file_bytes(statement: &[u8], signature: &[u8]) -> Vec<u8> {
-    let line = format!("\n{SIGNATURE_PREFIX}{}\n", STANDARD.encode(signature));
-    [statement, line.as_bytes()].concat()
+impl SignedEntry {
+    /// Takes the bytes of one entry apart.
+    pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| EntryError::Lines)?;
+        let (signed, rest) = text.split_once('\n').ok_or(EntryError::Lines)?;
+        let line = rest.strip_suffix('\n').filter(|line| !line.contains('\n')).ok_or(EntryError::Lines)?;
+        let encoded = line.strip_prefix(SIGNATURE_PREFIX).ok_or(EntryError::Signature)?;
+        let signature = STANDARD.decode(encoded).map_err(|_| EntryError::Signature)?;
+        if signature.len() != 64 {
+            return Err(EntryError::Signature);
+        }
+        let entry: Entry = serde_json::from_str(signed)?;
+        if entry.format != FORMAT {
+            return Err(EntryError::Format(entry.format));
+        }
+        Ok(Self { entry, signed: signed.as_bytes().to_vec(), signature })
+    }
 }
 
-/// `00000042.json`: at least eight digits.
+/// The bytes of an entry from its first line and the signature over it.
+#[must_use]
+pub fn entry_bytes(signed: &[u8], signature: &[u8]) -> Vec<u8> {
+    let line = format!("\n{SIGNATURE_PREFIX}{}\n", STANDARD.encode(signature));
+    [signed, line.as_bytes()].concat()
+}
+
+/// `00000042.json`: the file of one entry, at least eight digits.
 #[must_use]
 pub fn file_name(index: u64) -> String {
-    format!("{index:08}{FILE_SUFFIX}")
+    format!("{index:08}{ENTRY_SUFFIX}")
 }
 
-/// The index a file name stands for, or `None` if it is not the name of a manifest.
+/// The index a file name stands for, or `None` if it is not the name of an entry's file.
 #[must_use]
 pub fn parse_file_name(name: &str) -> Option<u64> {
-    let index: u64 = name.strip_suffix(FILE_SUFFIX)?.parse().ok()?;
+    let index: u64 = name.strip_suffix(ENTRY_SUFFIX)?.parse().ok()?;
     (index > 0 && file_name(index) == name).then_some(index)
+}
+
+/// `00000001-00000500.jsonl`: a file with the exact bytes of these entries, one after the other.
+#[must_use]
+pub fn pack_name(first: u64, last: u64) -> String {
+    format!("{first:08}-{last:08}{PACK_SUFFIX}")
+}
+
+/// The first and last index a file name stands for, or `None` if it is not the name of packed entries.
+#[must_use]
+pub fn parse_pack_name(name: &str) -> Option<(u64, u64)> {
+    let (first, last) = name.strip_suffix(PACK_SUFFIX)?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first > 0 && first <= last && pack_name(first, last) == name).then_some((first, last))
 }
 
 /// RFC 3339 in UTC with microseconds, or microseconds since the Unix epoch as a plain number for a time beyond the
@@ -152,18 +151,19 @@ pub fn parse_time_text(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::statement::*;
     use super::*;
 
-    fn manifest() -> Manifest {
-        Manifest {
+    fn entry() -> Entry {
+        Entry {
             format: FORMAT,
-            kind: Kind::File,
             index: 2,
             previous: Some(Sha256::of(b"before")),
             key_id: Sha256::of(b"key"),
             instance_id: "a1b2c3d4".to_owned(),
             epoch: 3,
-            file: FileStatement {
+            time: time_text(1_795_305_600_000_001),
+            statement: Statement::File(FileStatement {
                 path: "event_date=2026-11-22/a1b2c3d4-3-1-2.parquet".to_owned(),
                 bytes: 9_000,
                 sha256: Sha256::of(b"file"),
@@ -175,7 +175,7 @@ mod tests {
                 merkle_root: Sha256::of(b"root"),
                 schema_sha256: Sha256::of(b"schema"),
                 policy_hashes: vec!["p".to_owned()],
-            },
+            }),
         }
     }
 
@@ -183,8 +183,9 @@ mod tests {
     fn a_statement_is_one_line_with_its_keys_in_order() {
         let hex = |text: &[u8]| Sha256::of(text).to_string();
         let expected = format!(
-            "{{\"format\":1,\"kind\":\"file\",\"index\":2,\"previous\":\"{}\",\"key_id\":\"{}\",\
-             \"instance_id\":\"a1b2c3d4\",\"epoch\":3,\"path\":\"event_date=2026-11-22/a1b2c3d4-3-1-2.parquet\",\
+            "{{\"format\":1,\"index\":2,\"previous\":\"{}\",\"key_id\":\"{}\",\"instance_id\":\"a1b2c3d4\",\
+             \"epoch\":3,\"time\":\"2026-11-22T00:00:00.000001Z\",\"kind\":\"file\",\
+             \"path\":\"event_date=2026-11-22/a1b2c3d4-3-1-2.parquet\",\
              \"bytes\":9000,\"sha256\":\"{}\",\"rows\":2,\"first_seq\":1,\"last_seq\":2,\
              \"first_event_time\":\"2026-11-22T00:00:00.000000Z\",\"last_event_time\":\"9223372036854775807\",\
              \"merkle_root\":\"{}\",\"schema_sha256\":\"{}\",\"policy_hashes\":[\"p\"]}}",
@@ -194,28 +195,70 @@ mod tests {
             hex(b"root"),
             hex(b"schema")
         );
-        assert_eq!(String::from_utf8(manifest().statement().expect("encodes")).expect("text"), expected);
+        assert_eq!(String::from_utf8(entry().to_line().expect("encodes")).expect("text"), expected);
     }
 
     #[test]
-    fn a_file_is_taken_apart_as_it_was_put_together() {
-        let statement = manifest().statement().expect("encodes");
-        let parsed = SignedManifest::parse(&file_bytes(&statement, &[7; 64])).expect("parses");
-        assert_eq!(parsed, SignedManifest { manifest: manifest(), statement, signature: vec![7; 64] });
+    fn every_kind_is_read_as_it_was_written() {
+        let file = || entry().statement.file().expect("a file").clone();
+        let recovery = RecoverySummary { rows: 3, interrupted: 2, quarantined: 1, torn: 4 };
+        let start = StartStatement {
+            version: "1.0.0".to_owned(),
+            policy_hash: "p".to_owned(),
+            config_sha256: None,
+            catalogue_sha256: Sha256::of(b"catalogue"),
+            durability: "fsync".to_owned(),
+            on_failure: "refuse".to_owned(),
+            recovery,
+        };
+        let input = RewriteInput { path: "p".to_owned(), sha256: Sha256::of(b"in"), index: 1 };
+        let (first_event_time, last_event_time) = (time_text(1), time_text(2));
+        let removed = RemovedRows { rows: 3, seqs: vec![(1, 2), (7, 7)], first_event_time, last_event_time };
+        let statements = [
+            Statement::Start(start),
+            Statement::Stop(StopStatement { reason: StopReason::Terminated, last_seq: u64::MAX }),
+            Statement::Heartbeat(HeartbeatStatement { from: time_text(1), to: time_text(2), last_seq: 0 }),
+            Statement::Policy(PolicyStatement { before: "p".to_owned(), after: "q".to_owned() }),
+            Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems: 2 }),
+            Statement::KeyRotation(KeyRotationStatement { new_key: "AA==".to_owned(), new_key_id: Sha256::of(b"k") }),
+            Statement::Rewrite(RewriteStatement {
+                reason: RewriteReason::Retention,
+                inputs: vec![input],
+                output: Some(file()),
+                removed: Some(removed),
+                holds: vec!["case 7".to_owned()],
+            }),
+        ];
+        for statement in statements {
+            let entry = Entry { statement, ..entry() };
+            let line = entry.to_line().expect("encodes");
+            let kind = format!("\"kind\":\"{}\"", entry.statement.kind());
+            assert!(String::from_utf8(line.clone()).expect("text").contains(&kind), "{kind}");
+            assert_eq!(SignedEntry::parse(&entry_bytes(&line, &[7; 64])).expect("parses").entry, entry);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_taken_apart_as_it_was_put_together() {
+        let signed = entry().to_line().expect("encodes");
+        let parsed = SignedEntry::parse(&entry_bytes(&signed, &[7; 64])).expect("parses");
+        assert_eq!(parsed, SignedEntry { entry: entry(), signed, signature: vec![7; 64] });
     }
 
     #[test]
     fn other_forms_are_refused() {
-        let statement = manifest().statement().expect("encodes");
-        let bytes = file_bytes(&statement, &[7; 64]);
-        let refused = |bytes: &[u8]| SignedManifest::parse(bytes).expect_err("refused");
-        assert!(matches!(refused(b""), ManifestError::Lines));
-        assert!(matches!(refused(&bytes[..bytes.len() - 1]), ManifestError::Lines));
-        assert!(matches!(refused(&[&bytes[..], b"\n"].concat()), ManifestError::Lines));
-        assert!(matches!(refused(&file_bytes(&statement, &[7; 63])), ManifestError::Signature));
-        assert!(matches!(refused(&file_bytes(b"{}", &[7; 64])), ManifestError::Statement(_)));
-        let newer = Manifest { format: 2, ..manifest() }.statement().expect("encodes");
-        assert!(matches!(refused(&file_bytes(&newer, &[7; 64])), ManifestError::Format(2)));
+        let signed = entry().to_line().expect("encodes");
+        let bytes = entry_bytes(&signed, &[7; 64]);
+        let refused = |bytes: &[u8]| SignedEntry::parse(bytes).expect_err("refused");
+        assert!(matches!(refused(b""), EntryError::Lines));
+        assert!(matches!(refused(&bytes[..bytes.len() - 1]), EntryError::Lines));
+        assert!(matches!(refused(&[&bytes[..], b"\n"].concat()), EntryError::Lines));
+        assert!(matches!(refused(&entry_bytes(&signed, &[7; 63])), EntryError::Signature));
+        assert!(matches!(refused(&entry_bytes(b"{}", &[7; 64])), EntryError::Statement(_)));
+        let newer = Entry { format: 2, ..entry() }.to_line().expect("encodes");
+        assert!(matches!(refused(&entry_bytes(&newer, &[7; 64])), EntryError::Format(2)));
+        let unknown = String::from_utf8(signed).expect("text").replace("\"file\"", "\"rumour\"");
+        assert!(matches!(refused(&entry_bytes(unknown.as_bytes(), &[7; 64])), EntryError::Statement(_)));
     }
 
     #[test]
@@ -223,9 +266,14 @@ mod tests {
         assert_eq!(file_name(42), "00000042.json");
         for index in [1, 99_999_999, 100_000_000, u64::MAX] {
             assert_eq!(parse_file_name(&file_name(index)), Some(index));
+            assert_eq!(parse_pack_name(&pack_name(1, index)), Some((1, index)));
         }
         for name in ["00000000.json", "1.json", "00000001.json.new", "+0000001.json", "x.json"] {
             assert_eq!(parse_file_name(name), None, "{name}");
+        }
+        assert_eq!(pack_name(1, 500), "00000001-00000500.jsonl");
+        for name in ["00000002-00000001.jsonl", "00000000-00000001.jsonl", "1-2.jsonl", "00000001.jsonl"] {
+            assert_eq!(parse_pack_name(name), None, "{name}");
         }
         for time_us in [i64::MIN, -1, 0, 1_795_305_600_123_456, i64::MAX] {
             assert_eq!(parse_time_text(&time_text(time_us)), Some(time_us));

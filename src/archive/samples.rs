@@ -8,6 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::digest::Sha256;
+use super::manifest::Start;
+use super::sealer::Opening;
+use super::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 
 /// 2026-11-22T00:00:00Z.
@@ -15,6 +19,28 @@ pub(crate) const MIDNIGHT_US: i64 = 1_795_305_600_000_000;
 
 pub(crate) fn writer() -> Arc<Writer> {
     Arc::new(Writer { instance_id: "gate-1".to_owned(), boot_id: Uuid::from_u128(0xb007), epoch: 7 })
+}
+
+/// What the chain says first of the start that wrote the rows.
+pub(crate) fn opening() -> Opening {
+    let statement = StartStatement {
+        version: "1.2.3".to_owned(),
+        policy_hash: "p".to_owned(),
+        config_sha256: None,
+        catalogue_sha256: Sha256::of(b"catalogue"),
+        durability: "fsync".to_owned(),
+        on_failure: "refuse".to_owned(),
+        recovery: RecoverySummary::default(),
+    };
+    Opening { start: start(), statement }
+}
+
+/// What the chain says last of it.
+pub(crate) const STOP: StopStatement = StopStatement { reason: StopReason::Terminated, last_seq: 9 };
+
+/// The start that wrote the rows.
+pub(crate) fn start() -> Start {
+    Start { instance_id: "gate-1".to_owned(), epoch: 7 }
 }
 
 /// A row with every optional column null. Its event id follows from `seq`.

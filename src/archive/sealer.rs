@@ -1,24 +1,35 @@
-//! The thread that seals closed journal segments.
+//! The thread that seals closed journal segments and owns the chain.
 //!
-//! One segment at a time; a segment file is deleted only when all its rows are in durable files of the dataset, and
-//! the chain has a durable manifest for each of them. A
-//! segment that fails stays where it is, is tried again with growing waits, and does not hold up the ones behind it.
-//! Nothing here stops the proxy: evidence that cannot be sealed is still evidence in the journal.
+//! One segment at a time; a segment file is deleted only when all its rows are in durable files of the dataset, and the
+//! chain has a durable entry for each of them. A segment that fails stays where it is, is tried again with growing
+//! waits, and does not hold up the ones behind it. Nothing here stops the proxy: evidence that cannot be sealed is
+//! still evidence in the journal.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::chain::{Chain, ChainError};
+use super::cover::{self, CoverError};
 use super::file::{self, FileError};
+use super::manifest::Start;
+use super::notes::{self, Notes};
 use super::seal::{self, SealError, Sealed, Settings};
 use super::signer::Signer;
+use super::statement::{StartStatement, Statement, StopStatement};
+use crate::clock::now_us;
 use crate::journal::segment::{self, Contents, ReadError};
+use crate::storage::{self, Site};
+
+mod quiet;
+mod statements;
+
+use quiet::{Observation, Quiet};
+use statements::Statements;
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -41,9 +52,25 @@ enum SegmentError {
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
-    Chain(#[from] ChainError),
+    Cover(#[from] CoverError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// Why the thread did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// What the chain says of this start before anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub start: Start,
+    pub statement: StartStatement,
 }
 
 /// What the sealer has done since it started, for metrics.
@@ -77,7 +104,13 @@ pub struct Unsealed {
 struct Shared {
     progress: Mutex<Progress>,
     finishing: AtomicBool,
+    /// What the chain says last.
+    stop: Mutex<Option<StopStatement>>,
+    /// Tells the largest durable `seq` of this start.
+    last_seq: OnceLock<LastSeq>,
 }
+
+type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;
 
 #[derive(Default)]
 struct Progress {
@@ -96,6 +129,10 @@ impl Progress {
 }
 
 impl Shared {
+    fn take_stop(&self) -> Option<StopStatement> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
         change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -106,36 +143,62 @@ pub struct Sealer {
     shared: Arc<Shared>,
     thread: thread::JoinHandle<()>,
     done: Receiver<()>,
+    notes: Notes,
 }
 
 impl Sealer {
-    /// Prepares the directories and starts the thread, which seals every segment whose path arrives on `closed`.
-    /// Nothing may be appended to those segments any more, and their open intents must be carried in another one.
-    /// `signer` signs for each file.
-    pub fn start(settings: Settings, signer: Signer, closed: Receiver<PathBuf>) -> Result<Self, FileError> {
-        Self::start_reading(settings, signer, segment::read, closed)
+    /// Prepares the directories, states the start in the chain, durably, and starts the thread, which seals every
+    /// segment whose path arrives on `closed`. Nothing may be appended to those segments any more, and their open
+    /// intents must be carried in another one. `signer` signs.
+    pub fn start(
+        settings: Settings,
+        signer: Signer,
+        opening: Opening,
+        closed: Receiver<PathBuf>,
+    ) -> Result<Self, StartError> {
+        Self::start_reading(settings, signer, opening, segment::read, closed)
     }
 
     fn start_reading(
         settings: Settings,
         signer: Signer,
+        opening: Opening,
         read: ReadSegment,
         closed: Receiver<PathBuf>,
-    ) -> Result<Self, FileError> {
+    ) -> Result<Self, StartError> {
         seal::prepare(&settings)?;
-        let chain = Chain::open(settings.manifest_dir.clone(), signer)?;
+        let mut chain = Chain::open(settings.clone(), signer)?;
+        let Opening { start, statement } = opening;
+        chain.append(&start, now_us(), Statement::Start(statement))?;
         let shared = Arc::new(Shared::default());
         let (finished, done) = mpsc::sync_channel(1);
+        let (notes, arriving) = notes::queue();
+        let statements = Statements::new(chain, start, arriving, notes.loss());
         let (queue, shared_work) = (VecDeque::new(), Arc::clone(&shared));
-        let mut work = Work { settings, chain, read, closed, connected: true, queue, shared: shared_work };
+        let quiet = Quiet::new(settings.heartbeat);
+        let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work, quiet };
         let body = move || {
             work.run();
+            // Whoever is told that this is the end finds the channels closed.
+            drop(work);
             // Nobody listens unless `finish` was called.
             let _ = finished.send(());
         };
         let thread = thread::Builder::new().name("sealer".to_owned()).spawn(body);
         let thread = thread.map_err(FileError::io("starting the sealing thread for", Path::new("audit")))?;
-        Ok(Self { shared, thread, done })
+        Ok(Self { shared, thread, done, notes })
+    }
+
+    /// Where other threads hand over what the chain is to say.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// From now on the chain says when there was no row for [`Settings::heartbeat`]. `last_seq` tells the largest durable
+    /// `seq` of this start, 0 before the first. To be called once.
+    pub fn begin_heartbeats(&self, last_seq: impl Fn() -> u64 + Send + Sync + 'static) {
+        let _ = self.shared.last_seq.set(Box::new(last_seq));
     }
 
     /// Counters since the start.
@@ -144,9 +207,11 @@ impl Sealer {
         Status { running: !self.thread.is_finished(), ..status }
     }
 
-    /// Seals what has arrived, trying each segment once more, and reports what is left at the deadline at the latest.
-    /// Call it after the journal is closed; segments sent later may be missed and are sealed at the next start.
-    pub fn finish(self, deadline: Instant) -> Unsealed {
+    /// Seals what has arrived, trying each segment once more, states the stop, and reports what is left at the deadline
+    /// at the latest. Call it after the journal is closed; segments sent later may be missed and are sealed at the next
+    /// start.
+    pub fn finish(self, deadline: Instant, stop: StopStatement) -> Unsealed {
+        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
         self.shared.finishing.store(true, Ordering::Release);
         self.thread.thread().unpark();
         let waited = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
@@ -165,24 +230,43 @@ struct Pending {
 /// The state of the thread.
 struct Work {
     settings: Settings,
-    chain: Chain,
+    statements: Statements,
     read: ReadSegment,
     closed: Receiver<PathBuf>,
     connected: bool,
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
+    quiet: Quiet,
 }
 
 impl Work {
     fn run(&mut self) {
         loop {
             let finishing = self.shared.finishing.load(Ordering::Acquire);
+            // Before the files: what was in force is stated before the rows it applied to.
+            if let Err(error) = self.statements.write_arrived() {
+                self.fail(format!("the chain: {error}"));
+            }
             self.take_arrived();
             self.seal_due(finishing);
-            if finishing || (!self.connected && self.queue.is_empty()) {
+            if finishing {
+                return self.statements.write_stop(self.shared.take_stop());
+            }
+            if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
+            self.state_quiet();
             self.wait();
+        }
+    }
+
+    fn state_quiet(&mut self) {
+        let Some(last_seq) = self.shared.last_seq.get() else { return };
+        let seen = Observation { before_us: now_us(), last_seq: last_seq(), after_us: now_us() };
+        let Some(heartbeat) = self.quiet.observe(seen) else { return };
+        match self.statements.write_heartbeat(heartbeat) {
+            Ok(()) => self.quiet.said(seen),
+            Err(error) => self.fail(format!("the chain: {error}")),
         }
     }
 
@@ -223,9 +307,10 @@ impl Work {
         if contents.damage.is_some() {
             return Err(SegmentError::Damaged);
         }
-        self.count(&seal::seal(&self.settings, &contents.rows)?);
-        self.chain.cover(&self.settings, &contents.rows)?;
-        fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
+        let written = seal::seal(&self.settings, &contents.rows)?;
+        self.count(&written);
+        cover::cover(&mut self.statements.chain, &contents.rows, &written, now_us())?;
+        storage::remove(Site::SealedRemove, segment).map_err(FileError::io("removing", segment))?;
         if let Some(dir) = segment.parent() {
             file::sync_dir(dir)?;
         }
@@ -236,8 +321,8 @@ impl Work {
         self.shared.update(|progress| {
             for file in sealed {
                 progress.status.files += 1;
-                progress.status.rows += file.rows as u64;
-                progress.status.bytes += file.bytes;
+                progress.status.rows += file.rows() as u64;
+                progress.status.bytes += file.bytes();
             }
         });
     }
@@ -246,11 +331,15 @@ impl Work {
         let Pending { segment, wait, .. } = failed;
         let wait = wait.min(self.settings.retry_max).max(RETRY_FLOOR);
         tracing::error!(segment = %segment.display(), %error, retry_in = ?wait, "segment not sealed; it is kept");
+        self.fail(format!("{}: {error}", segment.display()));
+        self.queue.push_back(Pending { segment, due: Instant::now() + wait, wait: wait.saturating_mul(2) });
+    }
+
+    fn fail(&self, what: String) {
         self.shared.update(|progress| {
             progress.status.failures += 1;
-            progress.status.last_error = Some(format!("{}: {error}", segment.display()));
+            progress.status.last_error = Some(what);
         });
-        self.queue.push_back(Pending { segment, due: Instant::now() + wait, wait: wait.saturating_mul(2) });
     }
 
     fn publish_queue(&self) {

@@ -54,8 +54,20 @@ impl PublicKey {
         let pem = fs::read(path).map_err(at(path))?;
         let refused = || KeyError::NotAPublicKey(path.to_owned());
         let spki = SubjectPublicKeyInfoDer::from_pem_slice(&pem).map_err(|_| refused())?;
-        UnparsedPublicKey::new(&ED25519, spki.as_ref()).parse().map_err(|_| refused())?;
-        Ok(Self { spki: spki.as_ref().to_vec() })
+        Self::from_spki(spki.as_ref().to_vec()).ok_or_else(refused)
+    }
+
+    /// From DER, SubjectPublicKeyInfo; `None` if it is not an Ed25519 key.
+    #[must_use]
+    pub fn from_spki(spki: Vec<u8>) -> Option<Self> {
+        UnparsedPublicKey::new(&ED25519, &spki).parse().ok()?;
+        Some(Self { spki })
+    }
+
+    /// DER, SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
     }
 
     /// SHA-256 of the DER form.
@@ -68,6 +80,11 @@ impl PublicKey {
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.spki).verify(message, signature).is_ok()
+    }
+
+    /// Writes it to a PEM file, durably.
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        write_durably(path, self.pem().as_bytes(), 0o644)
     }
 
     fn pem(&self) -> String {
@@ -90,14 +107,19 @@ impl Signer {
         }
         let signer = Self::load(&path)?;
         let public_path = keys_dir.join(PUBLIC_KEY_FILE);
-        let pem = signer.public.pem();
-        if fs::read_to_string(&public_path).ok().as_deref() != Some(&pem) {
-            write_durably(&public_path, pem.as_bytes(), 0o644)?;
+        if fs::read_to_string(&public_path).ok() != Some(signer.public.pem()) {
+            signer.public.save(&public_path)?;
         }
         Ok(signer)
     }
 
-    fn load(path: &Path) -> Result<Self, KeyError> {
+    /// Makes a private key and writes it to a file.
+    pub(super) fn create(path: &Path) -> Result<Self, KeyError> {
+        create(path)?;
+        Self::load(path)
+    }
+
+    pub(super) fn load(path: &Path) -> Result<Self, KeyError> {
         let mode = fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(KeyError::Readable { path: path.to_owned(), mode });

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::kibana::ProxyUrlError;
+use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
 use crate::installation::InstallationError;
@@ -20,6 +21,8 @@ pub const EXIT_USAGE: u8 = 64;
 const EXIT_IO: u8 = 74;
 /// The configuration, the policy or the CA is wrong (`EX_CONFIG`).
 const EXIT_CONFIG: u8 = 78;
+/// Evidence could not be written, and the process stopped for it (`EX_TEMPFAIL`): start it again when storage works.
+const EXIT_EVIDENCE_FAILED: u8 = 75;
 /// Running failed, or evidence was tampered with.
 const EXIT_FAILURE: u8 = 1;
 /// Evidence is as it was written, but some was lost.
@@ -43,9 +46,6 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
-    /// The fingerprint key could not be read or rotated.
-    #[error(transparent)]
-    FingerprintKey(#[from] InstallationError),
     /// The catalogue has no such connector, or a policy can name none of its hosts.
     #[error(transparent)]
     Preset(#[from] PresetError),
@@ -76,6 +76,12 @@ pub enum CliError {
     /// `verify` had nothing to verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The data directory is in use or is none, or a key in it could not be read or rotated.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The signing key was not changed.
+    #[error("the key that signs was not changed: {0}")]
+    Rotation(#[from] RotationError),
     /// `verify` found evidence that is not as it was signed, and has said so already.
     #[error("the evidence was tampered with")]
     Tampered,
@@ -114,11 +120,13 @@ impl CliError {
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
-            | Self::FingerprintKey(_)
             | Self::Search(_)
             | Self::Sought(SoughtError::Read(_))
             | Self::Incomplete(_)
+            | Self::Installation(_)
+            | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
+            Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
             Self::Run(_) | Self::CoreDumps(_) | Self::Tampered | Self::Releases(_) | Self::Unwell => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }

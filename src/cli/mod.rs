@@ -11,6 +11,7 @@ mod fingerprint_key;
 mod kibana;
 mod log;
 mod lookup;
+mod manifest_key;
 mod records;
 mod run;
 mod verify;
@@ -31,6 +32,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
+        Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
         Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),

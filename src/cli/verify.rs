@@ -66,11 +66,25 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Problems   {}", report.problems.len())?;
     writeln!(out, "Files      {} checked, {} outside the asked time", report.files, report.skipped)?;
     writeln!(out, "Rows       {} intact, {} in the journal, not signed yet", report.rows, report.unsealed_rows)?;
-    writeln!(out, "Manifests  {}", report.manifests)?;
+    if report.removed_rows > 0 {
+        writeln!(out, "Removed    {} rows, as the chain states", report.removed_rows)?;
+    }
+    writeln!(out, "Chain      {} entries", report.entries)?;
     if let Some(head) = report.head {
         writeln!(out, "Head       {} sha256 {}", manifest::file_name(head.index), head.sha256)?;
     }
     writeln!(out, "Key        {}", report.key_id)?;
+    if report.unchecked > 0 {
+        writeln!(
+            out,
+            "Note       {} entries before this key are proved by the hashes in the chain; to check their signatures \
+             too, put their public keys into keys/",
+            report.unchecked
+        )?;
+    }
+    for path in &report.pending {
+        writeln!(out, "Note       audit/{} is about to be rewritten, as the chain states", path.escape_debug())?;
+    }
     for path in &report.unsigned {
         writeln!(out, "Note       {} is being sealed: its rows are in the journal", path.escape_debug())?;
     }
@@ -97,7 +111,10 @@ fn as_json(report: &Report) -> Value {
     json!({
         "verdict": verdict(report),
         "problems": problems.collect::<Vec<_>>(),
-        "manifests": report.manifests,
+        "entries": report.entries,
+        "entries_unchecked": report.unchecked,
+        "rows_removed": report.removed_rows,
+        "being_rewritten": report.pending,
         "files": report.files,
         "files_outside_time": report.skipped,
         "rows": report.rows,

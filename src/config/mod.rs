@@ -30,6 +30,7 @@ pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
+use crate::archive::digest::Sha256;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
 use crate::destination::{Destination, Host};
@@ -65,6 +66,8 @@ pub struct Config {
     pub audit: Audit,
     pub limits: Limits,
     pub log: Log,
+    /// Of the text of the configuration file; `None` without one.
+    pub file_sha256: Option<Sha256>,
     /// What weakens safety in these settings; to be logged at start.
     pub warnings: Vec<Warning>,
 }
@@ -159,6 +162,10 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub journal: journal::Settings,
+    /// How often sealed files are looked at.
+    pub watch: Duration,
+    /// Without a row for so long, the chain says that there was none.
+    pub heartbeat: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
     pub excerpts: Excerpts,

@@ -22,6 +22,7 @@ pub use preset::Preset;
 pub use problem::{CatalogueProblem, Problem};
 pub use template::{Kind as PlaceholderKind, PathTemplate, TemplateError};
 
+use crate::archive::digest::Sha256;
 use crate::destination::Destination;
 use crate::observe::redact::{FingerprintKey, redact_path, redact_query};
 use index::{Index, Position, Reach, Site};
@@ -146,10 +147,18 @@ pub fn stored_query(identified: Option<&Identified<'_>>, query: &str) -> String 
 }
 
 /// All connector types, ready to be asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Catalogue {
     connectors: Vec<Connector>,
     index: Index,
+    sha256: Sha256,
+}
+
+impl Default for Catalogue {
+    /// A catalogue without connectors.
+    fn default() -> Self {
+        Self::new(Vec::new(), Sha256::of(b""))
+    }
 }
 
 /// How well an entry matches; the greater one wins. Compared in the order of the fields.
@@ -167,7 +176,7 @@ impl Catalogue {
     /// # Errors
     /// Its problems; a test shows that there are none.
     pub fn embedded() -> Result<Self, Vec<CatalogueProblem>> {
-        file::read(EMBEDDED).map(Self::new)
+        Ok(Self::new(file::read(EMBEDDED)?, Sha256::of(EMBEDDED.as_bytes())))
     }
 
     /// The embedded catalogue with an operator's entries over it: one of the same id is replaced, all come first.
@@ -180,12 +189,17 @@ impl Catalogue {
         let kept = embedded.into_iter().filter(|entry| !connectors.iter().any(|own| own.id == entry.id));
         let kept: Vec<_> = kept.collect();
         connectors.extend(kept);
-        Ok(Self::new(connectors))
+        Ok(Self::new(connectors, Sha256::of_parts(&[text.as_bytes(), EMBEDDED.as_bytes()])))
     }
 
-    fn new(connectors: Vec<Connector>) -> Self {
+    fn new(connectors: Vec<Connector>, sha256: Sha256) -> Self {
         let index = Index::of(&connectors);
-        Self { connectors, index }
+        Self { connectors, index, sha256 }
+    }
+
+    /// Of the operator's text, if there is one, followed by the embedded text.
+    pub const fn sha256(&self) -> Sha256 {
+        self.sha256
     }
 
     /// All connectors, in the order in which ties are decided.

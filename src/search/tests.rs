@@ -297,7 +297,8 @@ async fn rows_are_found_in_the_live_journal_and_after_it_was_sealed() {
     fs::create_dir(&journal_dir).expect("journal");
     let (closed, arriving) = std::sync::mpsc::channel();
     let signer = archive::Signer::load_or_create(dir.path()).expect("key");
-    let sealer = archive::Sealer::start(archive::Settings::new(dir.path()), signer, arriving).expect("starts");
+    let sealer = archive::Sealer::start(archive::Settings::new(dir.path()), signer, samples::opening(), arriving)
+        .expect("starts");
     let settings = journal::Settings::new(journal_dir.clone());
     let (journal, thread) = journal::open(settings, (*samples::writer()).clone(), closed).expect("opens");
 
@@ -314,7 +315,7 @@ async fn rows_are_found_in_the_live_journal_and_after_it_was_sealed() {
     assert_eq!((live.rows, live.problems.len()), (expected.clone(), 0));
 
     thread.close().expect("closes");
-    let left = sealer.finish(std::time::Instant::now() + std::time::Duration::from_secs(60));
+    let left = sealer.finish(std::time::Instant::now() + std::time::Duration::from_secs(60), samples::STOP);
     assert_eq!(left, archive::Unsealed::default());
     assert_eq!(segments(&journal_dir).expect("lists"), <[PathBuf; 0]>::default());
     let after = run(dir.path(), &Query::default()).expect("searches");

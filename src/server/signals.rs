@@ -1,10 +1,11 @@
 //! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
 
 use std::io;
-use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::archive::Notes;
+use crate::archive::statement::{PolicyStatement, RefusedReloadStatement, Statement, StopReason};
 use crate::gate::Gate;
 
 use super::{Reload, Reloaded};
@@ -29,25 +30,34 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load, neither changes.
-    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload) {
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load, neither
+    /// changes. Either is noted for the chain.
+    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_all(gate, reload),
+                _ = self.terminate.recv() => return StopReason::Terminated,
+                _ = self.interrupt.recv() => return StopReason::Interrupted,
+                _ = self.hang_up.recv() => reload_all(gate, reload, notes),
             }
         }
     }
 }
 
-fn reload_all(gate: &Gate, reload: &Reload) {
+fn reload_all(gate: &Gate, reload: &Reload, notes: &Notes) {
+    let before = gate.policy.load().hash().to_string();
     match reload() {
         Ok(Reloaded { policy, connectors }) => {
+            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, and the connectors");
+            // Noted before it is in force, so that the chain says so before it states rows it applied to.
+            let after = policy.hash().to_string();
+            notes.send(Statement::Policy(PolicyStatement { before, after }));
             gate.recorder.replace_connectors(connectors);
-            let old = gate.policy.swap(Arc::clone(&policy));
-            tracing::info!(old = %old.hash(), new = %policy.hash(), "policy reloaded, and the connectors");
+            gate.policy.store(policy);
         }
-        Err(error) => tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay"),
+        Err(error) => {
+            tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay");
+            let problems = error.problems.len() as u64;
+            notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: before, problems }));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::archive::digest::Sha256;
-use crate::archive::manifest::ManifestError;
+use crate::archive::manifest::EntryError;
 use crate::archive::sealed::SealedError;
 use crate::journal::segment::ReadError;
 
@@ -20,23 +20,33 @@ pub enum Severity {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error("is missing from the chain")]
-    ManifestMissing,
-    #[error("{0} manifests are missing from the chain, from this one on")]
-    ManifestsMissing(u64),
+    EntryMissing,
+    #[error("{0} entries are missing from the chain, from this one on")]
+    EntriesMissing(u64),
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("{0}")]
-    Manifest(#[from] ManifestError),
+    Entry(#[from] EntryError),
+    #[error("does not hold as many entries of two lines as its name says")]
+    Pack,
+    #[error("is not the entry that the packed file has under its index")]
+    Doubled,
     #[error("is signed with another key ({0}): verify with that one if it is known")]
     UnknownKey(Sha256),
     #[error("its signature does not match: it was modified, or forged")]
     Signature,
-    #[error("is manifest {0} of the chain under another name")]
+    #[error("hands over to a key that is none, or not the one it names")]
+    RotatedKey,
+    #[error("is entry {0} of the chain under another name")]
     Index(u64),
-    #[error("does not continue the manifest before it: that one, or this, was replaced")]
+    #[error("does not continue the entry before it: that one, or this, was replaced")]
     Previous,
-    #[error("states {0}, as an earlier manifest does")]
+    #[error("states {0}, as an earlier entry does")]
     PathTwice(String),
+    #[error("rewrites {0}, which no earlier entry states like that")]
+    RewriteInput(String),
+    #[error("rewrites {before} rows, of which {kept} are kept and {removed} removed, or names others as removed")]
+    RewriteRows { before: u64, kept: u64, removed: u64 },
     #[error("does not belong here")]
     Stray,
     #[error("is missing")]
@@ -45,14 +55,16 @@ pub enum Fault {
     Renamed(String),
     #[error("is a copy of {0}")]
     Copy(String),
-    #[error("is in the dataset without a valid manifest")]
+    #[error("is in the dataset without a valid entry in the chain")]
     NotSigned,
+    #[error("was rewritten and is still there; the next start of Tollgate removes it")]
+    Superseded,
     #[error("has {found} bytes, {signed} were signed: truncated or modified")]
     Size { found: u64, signed: u64 },
     #[error("was modified: its bytes are not those that were signed")]
     Bytes,
     /// The bytes are those signed for, so the statement was wrong when it was made.
-    #[error("its {0} is not what its manifest states")]
+    #[error("its {0} is not what its entry states")]
     Statement(&'static str),
     #[error("{0}")]
     Sealed(#[from] SealedError),
@@ -73,14 +85,19 @@ impl Fault {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::ManifestMissing | Self::ManifestsMissing(_) => "manifest_missing",
+            Self::EntryMissing | Self::EntriesMissing(_) => "entry_missing",
             Self::Unreadable(_) => "unreadable",
-            Self::Manifest(_) => "manifest_malformed",
+            Self::Entry(_) => "entry_malformed",
+            Self::Pack => "pack_malformed",
+            Self::Doubled => "entry_doubled",
+            Self::RotatedKey => "rotation_malformed",
             Self::UnknownKey(_) => "unknown_key",
             Self::Signature => "bad_signature",
-            Self::Index(_) => "manifest_renamed",
+            Self::Index(_) => "entry_renamed",
             Self::Previous => "chain_broken",
             Self::PathTwice(_) => "stated_twice",
+            Self::RewriteInput(_) | Self::RewriteRows { .. } => "rewrite_mismatch",
+            Self::Superseded => "file_superseded",
             Self::Stray => "stray_file",
             Self::FileMissing => "file_missing",
             Self::Renamed(_) => "file_renamed",
@@ -100,11 +117,16 @@ impl Fault {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::GapRows(_) | Self::Segment(_) | Self::SegmentDamage(_) => Severity::Incomplete,
-            Self::ManifestMissing
-            | Self::ManifestsMissing(_)
+            Self::GapRows(_) | Self::Segment(_) | Self::SegmentDamage(_) | Self::Superseded => Severity::Incomplete,
+            Self::EntryMissing
+            | Self::EntriesMissing(_)
             | Self::Unreadable(_)
-            | Self::Manifest(_)
+            | Self::Entry(_)
+            | Self::Pack
+            | Self::Doubled
+            | Self::RotatedKey
+            | Self::RewriteInput(_)
+            | Self::RewriteRows { .. }
             | Self::UnknownKey(_)
             | Self::Signature
             | Self::Index(_)

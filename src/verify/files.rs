@@ -1,4 +1,4 @@
-//! Each sealed file against its manifest, several at a time.
+//! Each sealed file against what the chain says of it, several at a time.
 //!
 //! A file whose bytes are not those that were signed is not decoded: nothing in it can be believed, and whoever wrote
 //! it may have aimed at the decoder.
@@ -12,12 +12,14 @@ use std::thread;
 
 use super::journal::Tail;
 use super::seqs::{Runs, Seqs};
+use super::stated::{Stated, StatedFile};
 use super::{Fault, Problem, Progress, Settings, VerifyError, at};
 use crate::archive::canonical;
 use crate::archive::content::{Content, Fingerprint};
 use crate::archive::dataset::FileName;
 use crate::archive::digest::Sha256;
-use crate::archive::manifest::{self, Manifest};
+use crate::archive::manifest::{self, Start};
+use crate::archive::statement::FileStatement;
 
 /// What comparing the files came to.
 #[derive(Default)]
@@ -30,7 +32,7 @@ pub(super) struct Outcome {
     pub(super) unsigned: Vec<String>,
 }
 
-/// Everything below the dataset that is not a directory: the path as manifests spell it, and the real one. Symbolic
+/// Everything below the dataset that is not a directory: the path as entries spell it, and the real one. Symbolic
 /// links are not followed.
 pub(super) fn list(audit_dir: &Path) -> Result<BTreeMap<String, PathBuf>, VerifyError> {
     let mut found = BTreeMap::new();
@@ -56,41 +58,44 @@ pub(super) fn list(audit_dir: &Path) -> Result<BTreeMap<String, PathBuf>, Verify
 /// Compares what is present with what was stated.
 pub(super) fn check(
     settings: &Settings,
-    stated: &HashMap<String, Manifest>,
+    stated: &Stated,
     present: BTreeMap<String, PathBuf>,
     journal: &Tail,
     progress: Progress<'_>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut asked: Vec<&Manifest> = Vec::new();
-    for manifest in stated.values() {
-        if in_range(settings, manifest) {
-            asked.push(manifest);
+    let mut asked: Vec<&StatedFile> = Vec::new();
+    for file in stated.files.values() {
+        if in_range(settings, &file.file) {
+            asked.push(file);
         } else {
             outcome.skipped += 1;
-            outcome.assume(manifest);
+            outcome.assume(file);
         }
     }
-    asked.sort_by_key(|manifest| manifest.index);
+    for (start, range) in &stated.removed {
+        outcome.seqs.assume(start.clone(), range.clone());
+    }
+    asked.sort_by_key(|file| file.index);
     let findings = in_parallel(settings, &asked, progress);
-    let mut missing: Vec<&Manifest> = Vec::new();
-    for (manifest, found) in asked.iter().zip(findings) {
+    let mut missing: Vec<&StatedFile> = Vec::new();
+    for (file, found) in asked.iter().zip(findings) {
         outcome.files += 1;
         match found {
-            Ok(content) => outcome.add_intact(manifest, &content),
-            Err(faults) if faults.is_empty() => missing.push(manifest),
-            Err(faults) => outcome.add_faulty(manifest, faults),
+            Ok(content) => outcome.add_intact(file, &content),
+            Err(faults) if faults.is_empty() => missing.push(file),
+            Err(faults) => outcome.add_faulty(file, faults),
         }
     }
-    let extra: BTreeMap<_, _> = present.into_iter().filter(|(path, _)| !stated.contains_key(path)).collect();
+    let extra: BTreeMap<_, _> = present.into_iter().filter(|(path, _)| !stated.files.contains_key(path)).collect();
     outcome.add_missing_and_extra(&missing, stated, extra, journal);
     outcome
 }
 
 /// Whether any time of the file can be in the asked range.
-fn in_range(settings: &Settings, manifest: &Manifest) -> bool {
-    let first = manifest::parse_time_text(&manifest.file.first_event_time);
-    let last = manifest::parse_time_text(&manifest.file.last_event_time);
+fn in_range(settings: &Settings, file: &FileStatement) -> bool {
+    let first = manifest::parse_time_text(&file.first_event_time);
+    let last = manifest::parse_time_text(&file.last_event_time);
     let too_old = settings.since_us.zip(last).is_some_and(|(since_us, last_us)| last_us < since_us);
     let too_new = settings.until_us.zip(first).is_some_and(|(until_us, first_us)| first_us >= until_us);
     !too_old && !too_new
@@ -100,15 +105,15 @@ fn in_range(settings: &Settings, manifest: &Manifest) -> bool {
 type Finding = Result<Content, Vec<Fault>>;
 
 /// Checks every file, in order, on as many threads as the settings say.
-fn in_parallel(settings: &Settings, asked: &[&Manifest], progress: Progress<'_>) -> Vec<Finding> {
+fn in_parallel(settings: &Settings, asked: &[&StatedFile], progress: Progress<'_>) -> Vec<Finding> {
     let audit_dir = settings.root.join("audit");
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         let mut findings = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(manifest) = asked.get(at) else { return findings };
-            findings.push((at, check_file(&audit_dir, manifest)));
+            let Some(file) = asked.get(at) else { return findings };
+            findings.push((at, check_file(&audit_dir, file)));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, asked.len());
         }
     };
@@ -126,36 +131,36 @@ fn in_parallel(settings: &Settings, asked: &[&Manifest], progress: Progress<'_>)
     findings.into_iter().map(|(_, finding)| finding).collect()
 }
 
-fn check_file(audit_dir: &Path, manifest: &Manifest) -> Finding {
-    let (path, stated) = (audit_dir.join(&manifest.file.path), &manifest.file);
+fn check_file(audit_dir: &Path, stated: &StatedFile) -> Finding {
+    let path = audit_dir.join(&stated.file.path);
     let found = match Fingerprint::of(&path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Vec::new()),
         Err(error) => return Err(vec![error.into()]),
     };
-    if found.bytes != stated.bytes {
-        return Err(vec![Fault::Size { found: found.bytes, signed: stated.bytes }]);
+    if found.bytes != stated.file.bytes {
+        return Err(vec![Fault::Size { found: found.bytes, signed: stated.file.bytes }]);
     }
-    if found.sha256 != stated.sha256 {
+    if found.sha256 != stated.file.sha256 {
         return Err(vec![Fault::Bytes]);
     }
     let content = Content::read(&path).map_err(|error| vec![error.into()])?;
-    let faults = wrong_statements(manifest, &content);
+    let faults = wrong_statements(stated, &content);
     if faults.is_empty() { Ok(content) } else { Err(faults) }
 }
 
-fn wrong_statements(manifest: &Manifest, content: &Content) -> Vec<Fault> {
-    let stated = &manifest.file;
+fn wrong_statements(stated: &StatedFile, content: &Content) -> Vec<Fault> {
+    let StatedFile { start, file, .. } = stated;
     let times = content.event_times.map(|(first, last)| (manifest::time_text(first), manifest::time_text(last)));
-    let stated_times = (stated.first_event_time.clone(), stated.last_event_time.clone());
+    let stated_times = (file.first_event_time.clone(), file.last_event_time.clone());
     let comparisons = [
-        ("number of rows", content.leaves.len() as u64 == stated.rows),
-        ("Merkle root over its rows", canonical::merkle_root(&content.leaves) == stated.merkle_root),
-        ("schema", content.schema == stated.schema_sha256),
-        ("epoch", content.epoch == manifest.epoch),
-        ("range of seq", content.seq_range() == Some(stated.first_seq..=stated.last_seq)),
+        ("number of rows", content.leaves.len() as u64 == file.rows),
+        ("Merkle root over its rows", canonical::merkle_root(&content.leaves) == file.merkle_root),
+        ("schema", content.schema == file.schema_sha256),
+        ("epoch", content.epoch == start.epoch),
+        ("range of seq", content.seq_range() == Some(file.first_seq..=file.last_seq)),
         ("range of event_time", times == Some(stated_times)),
-        ("list of policy hashes", content.policy_hashes.iter().eq(&stated.policy_hashes)),
+        ("list of policy hashes", content.policy_hashes.iter().eq(&file.policy_hashes)),
     ];
     let wrong = comparisons.into_iter().filter(|(_, same)| !same);
     wrong.map(|(what, _)| Fault::Statement(what)).collect()
@@ -166,58 +171,60 @@ impl Outcome {
         self.problems.push(Problem { place: format!("audit/{path}"), fault });
     }
 
-    fn assume(&mut self, manifest: &Manifest) {
-        let range = manifest.file.first_seq..=manifest.file.last_seq;
-        self.seqs.assume((manifest.instance_id.clone(), manifest.epoch), range);
+    fn assume(&mut self, stated: &StatedFile) {
+        self.seqs.assume(stated.start.clone(), stated.file.first_seq..=stated.file.last_seq);
     }
 
-    fn add_intact(&mut self, manifest: &Manifest, content: &Content) {
-        self.rows += manifest.file.rows;
-        self.seqs.add_sealed((manifest.instance_id.clone(), manifest.epoch), Runs::of_sorted(&content.seqs));
+    fn add_intact(&mut self, stated: &StatedFile, content: &Content) {
+        self.rows += stated.file.rows;
+        self.seqs.add_sealed(stated.start.clone(), Runs::of_sorted(&content.seqs));
         if content.gaps > 0 {
-            self.complain(&manifest.file.path, Fault::GapRows(content.gaps));
+            self.complain(&stated.file.path, Fault::GapRows(content.gaps));
         }
     }
 
-    fn add_faulty(&mut self, manifest: &Manifest, faults: Vec<Fault>) {
-        self.assume(manifest);
+    fn add_faulty(&mut self, stated: &StatedFile, faults: Vec<Fault>) {
+        self.assume(stated);
         for fault in faults {
-            self.complain(&manifest.file.path, fault);
+            self.complain(&stated.file.path, fault);
         }
     }
 
-    /// Tells renamed and copied files from ones that were removed or added, by their bytes.
+    /// Tells renamed, copied and rewritten files from ones that were removed or added, by their bytes.
     fn add_missing_and_extra(
         &mut self,
-        missing: &[&Manifest],
-        stated: &HashMap<String, Manifest>,
+        missing: &[&StatedFile],
+        stated: &Stated,
         extra: BTreeMap<String, PathBuf>,
         journal: &Tail,
     ) {
-        let by_bytes: HashMap<Sha256, &Manifest> =
-            stated.values().map(|manifest| (manifest.file.sha256, manifest)).collect();
-        let gone: BTreeSet<&str> = missing.iter().map(|manifest| manifest.file.path.as_str()).collect();
+        let by_bytes: HashMap<Sha256, &str> =
+            stated.files.values().map(|stated| (stated.file.sha256, stated.file.path.as_str())).collect();
+        let gone: BTreeSet<&str> = missing.iter().map(|stated| stated.file.path.as_str()).collect();
         let mut renamed = BTreeSet::new();
         for (path, real) in extra {
-            let original = match Fingerprint::of(&real) {
-                Ok(found) => by_bytes.get(&found.sha256).map(|manifest| manifest.file.path.as_str()),
+            let found = match Fingerprint::of(&real) {
+                Ok(found) => found.sha256,
                 Err(error) => {
                     self.complain(&path, error.into());
                     continue;
                 }
             };
-            match original {
+            match by_bytes.get(&found).copied() {
                 Some(original) if gone.contains(original) && renamed.insert(original) => {
                     self.complain(original, Fault::Renamed(format!("audit/{path}")));
                 }
                 Some(original) => self.complain(&path, Fault::Copy(format!("audit/{original}"))),
+                None if stated.superseded.get(&path).is_some_and(|before| before.file.sha256 == found) => {
+                    self.complain(&path, Fault::Superseded);
+                }
                 None => self.add_unsigned(&path, journal),
             }
         }
-        for manifest in missing {
-            self.assume(manifest);
-            if !renamed.contains(manifest.file.path.as_str()) {
-                self.complain(&manifest.file.path, Fault::FileMissing);
+        for file in missing {
+            self.assume(file);
+            if !renamed.contains(file.file.path.as_str()) {
+                self.complain(&file.file.path, Fault::FileMissing);
             }
         }
     }
@@ -227,7 +234,7 @@ impl Outcome {
         let Some(name) = name else {
             return self.complain(path, Fault::Stray);
         };
-        let start = (name.instance_id().to_owned(), name.epoch());
+        let start = Start { instance_id: name.instance_id().to_owned(), epoch: name.epoch() };
         if journal.seqs.get(&start).is_some_and(|runs| runs.contain(&name.seqs())) {
             self.unsigned.push(format!("audit/{path}"));
         } else {

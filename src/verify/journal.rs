@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::seqs::{Runs, Start};
+use super::seqs::Runs;
 use super::{Fault, Problem, VerifyError, at};
+use crate::archive::manifest::Start;
 use crate::journal::segment::{self, Damage};
 
 /// What the journal holds.
@@ -40,8 +41,8 @@ pub(super) fn read(dir: &Path) -> Result<Tail, VerifyError> {
             tail.problems.push(Problem { place, fault: Fault::SegmentDamage(damaged) });
         }
         let writer = &contents.writer;
-        let start = seqs.entry((writer.instance_id.clone(), writer.epoch)).or_default();
-        start.extend(contents.rows.iter().map(|row| row.seq));
+        let start = Start { instance_id: writer.instance_id.clone(), epoch: writer.epoch };
+        seqs.entry(start).or_default().extend(contents.rows.iter().map(|row| row.seq));
     }
     for (start, mut seqs) in seqs {
         seqs.sort_unstable();

@@ -1,8 +1,9 @@
 //! What `tollgate verify` does: whether the evidence in a data directory, or in a copy of one, is what was signed.
 //!
 //! Read-only and offline, without private keys. In data-flow order: `journal` reads what is not sealed yet, `chain` the
-//! manifests, `files` compares each sealed file with its manifest, `seqs` looks for holes between all rows. The
-//! journal is read before the dataset, so that a proxy that seals meanwhile does not look like one that loses rows.
+//! entries (`trust` says which keys are believed), `stated` puts together what they say, `files` compares each sealed
+//! file with that, `seqs` looks for holes between all rows. The journal is read before the dataset, so that a proxy that
+//! seals meanwhile does not look like one that loses rows.
 //!
 //! What it cannot see: the end of the chain cut off together with its files. Compare [`Report::head`] with one noted
 //! elsewhere.
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
+use crate::archive::rotation;
 use crate::archive::signer::{KeyError, PUBLIC_KEY_FILE, PublicKey};
 
 mod chain;
@@ -20,8 +22,15 @@ mod fault;
 mod files;
 mod journal;
 mod seqs;
+mod stated;
+mod trust;
+
+use trust::Trust;
 
 pub use fault::{Fault, Severity};
+
+/// Old public keys that are looked at; an installation rotates a few times a year.
+const OLD_KEYS_MAX: usize = 1000;
 
 /// What to verify and against which key.
 #[derive(Clone, Debug)]
@@ -55,19 +64,26 @@ pub struct Problem {
 pub struct Report {
     /// In the order chain, files, rows, journal.
     pub problems: Vec<Problem>,
-    /// Manifest files read.
-    pub manifests: u64,
-    /// Sealed files that were compared with their manifest.
+    /// Entries of the chain that were read.
+    pub entries: u64,
+    /// Of those, the ones from before the key whose signature could not be checked for want of their public key. The
+    /// hashes in the chain prove them.
+    pub unchecked: u64,
+    /// Sealed files that were compared with what the chain says of them.
     pub files: u64,
     /// Rows in those of them that are intact.
     pub rows: u64,
     /// Sealed files outside the asked time range, which were not opened.
     pub skipped: u64,
+    /// Rows that were removed, by rewrites the chain states.
+    pub removed_rows: u64,
+    /// Sealed files that are about to be rewritten: the chain states it, and nothing is done yet.
+    pub pending: Vec<String>,
     /// Rows in the journal, which has checksums but no signatures yet.
     pub unsealed_rows: u64,
     /// Sealed files that the proxy was about to sign for: their rows are in the journal still.
     pub unsigned: Vec<String>,
-    /// The last manifest.
+    /// The last entry of the chain.
     pub head: Option<Head>,
     /// Of the key that signatures were checked with.
     pub key_id: Sha256,
@@ -109,8 +125,11 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
 
     let journal = journal::read(&root.join("journal"))?;
     let present = files::list(&root.join("audit"))?;
-    let chain = chain::read(&root.join("manifest"), &key)?;
-    let mut outcome = files::check(settings, &chain.proven, present, &journal, progress);
+    // Keys that cannot be listed leave signatures unchecked, which the report says.
+    let old = rotation::public_keys(&root.join("keys"), OLD_KEYS_MAX).unwrap_or_default();
+    let trust = Trust::new(key.clone(), old);
+    let chain = chain::read(&root.join("manifest"), trust, &present)?;
+    let mut outcome = files::check(settings, &chain.stated, present, &journal, progress);
     let mut problems = chain.problems;
     problems.append(&mut outcome.problems);
     outcome.seqs.add_unsealed(&journal.seqs);
@@ -118,10 +137,13 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
     problems.extend(journal.problems);
     Ok(Report {
         problems,
-        manifests: chain.manifests,
+        entries: chain.entries,
+        unchecked: chain.unchecked,
         files: outcome.files,
         rows: outcome.rows,
         skipped: outcome.skipped,
+        removed_rows: chain.stated.removed_rows,
+        pending: chain.stated.pending,
         unsealed_rows: journal.rows,
         unsigned: outcome.unsigned,
         head: chain.head,

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{Fault, Problem};
-
-/// One start of one instance.
-pub(super) type Start = (String, u64);
+use crate::archive::manifest::Start;
 
 /// Sequence numbers as runs, so that they take little room whatever the number of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl Seqs {
         let mut problems = Vec::new();
         for (start, rows) in &mut self.0 {
             let mut complain = |range: RangeInclusive<u64>, fault| {
-                let place = format!("rows {}-{} of {}-{}", range.start(), range.end(), start.0, start.1);
+                let place = format!("rows {}-{} of {}-{}", range.start(), range.end(), start.instance_id, start.epoch);
                 problems.push(Problem { place, fault });
             };
             rows.sealed.sort_by_key(|run| *run.start());
@@ -113,7 +111,7 @@ mod tests {
     use super::*;
 
     fn start() -> Start {
-        ("a".to_owned(), 3)
+        Start { instance_id: "a".to_owned(), epoch: 3 }
     }
 
     fn said(seqs: Seqs) -> Vec<(String, &'static str)> {

@@ -8,9 +8,14 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+
+mod kinds;
+
 use crate::archive::chain::Chain;
-use crate::archive::manifest::{self, Manifest, SignedManifest};
+use crate::archive::cover::cover;
+use crate::archive::manifest::{self, Entry, SignedEntry};
 use crate::archive::samples::{self, MIDNIGHT_US};
+use crate::archive::statement::{FileStatement, Statement};
 use crate::archive::{self, Signer, seal};
 use crate::record::{OutcomeKind, Row};
 
@@ -33,10 +38,10 @@ fn seal_into(dir: &Path, segments: &[Vec<Row>]) {
     seal::prepare(&settings).expect("prepares");
     fs::create_dir_all(dir.join("keys")).expect("keys");
     let signer = Signer::load_or_create(&dir.join("keys")).expect("key");
-    let mut chain = Chain::open(settings.manifest_dir.clone(), signer).expect("opens");
+    let mut chain = Chain::open(settings.clone(), signer).expect("opens");
     for rows in segments {
-        seal::seal(&settings, rows).expect("seals");
-        chain.cover(&settings, rows).expect("covers");
+        let written = seal::seal(&settings, rows).expect("seals");
+        cover(&mut chain, rows, &written, MIDNIGHT_US).expect("covers");
     }
 }
 
@@ -80,7 +85,7 @@ fn what_was_sealed_is_intact() {
     let dir = laid_out(&INTACT);
     let report = verified(dir.path());
     assert_eq!(said(&report), []);
-    assert_eq!((report.manifests, report.files, report.rows, report.severity()), (3, 3, 7, None));
+    assert_eq!((report.entries, report.files, report.rows, report.severity()), (3, 3, 7, None));
     let last = fs::read(dir.path().join("manifest/00000003.json")).expect("reads");
     assert_eq!(report.head, Some(Head { index: 3, sha256: Sha256::of(&last) }));
     assert!(report.key_from_same_place);
@@ -155,7 +160,7 @@ fn each_kind_of_file_out_of_place_is_told_apart() {
         said(&verified(dir.path())),
         [
             ("manifest/notes", "stray_file"),
-            ("manifest/00000004.json", "manifest_renamed"),
+            ("manifest/00000004.json", "entry_renamed"),
             (FIRST_DAY, "file_renamed"),
             ("audit/event_date=2026-11-22/gate-1-9-1-1.parquet", "file_not_signed"),
             ("audit/event_date=2026-11-22/gate-2-1-5-7.parquet", "file_copied"),
@@ -177,13 +182,18 @@ fn a_rewritten_row_is_found_although_the_file_is_sound_parquet() {
 }
 
 /// Replaces a manifest by a changed one with a valid signature: what the holder of the key can do.
-fn sign_again(dir: &Path, index: u64, change: impl FnOnce(&mut Manifest)) {
+fn sign_again(dir: &Path, index: u64, change: impl FnOnce(&mut Entry)) {
     let path = dir.join("manifest").join(manifest::file_name(index));
-    let mut manifest = SignedManifest::parse(&fs::read(&path).expect("reads")).expect("parses").manifest;
-    change(&mut manifest);
+    let mut entry = SignedEntry::parse(&fs::read(&path).expect("reads")).expect("parses").entry;
+    change(&mut entry);
     let signer = Signer::load_or_create(&dir.join("keys")).expect("key");
-    let statement = manifest.statement().expect("encodes");
-    fs::write(path, manifest::file_bytes(&statement, &signer.sign(&statement).expect("signs"))).expect("writes");
+    let line = entry.to_line().expect("encodes");
+    fs::write(path, manifest::entry_bytes(&line, &signer.sign(&line).expect("signs"))).expect("writes");
+}
+
+fn file_of(entry: &mut Entry) -> &mut FileStatement {
+    let Statement::File(file) = &mut entry.statement else { panic!("not a file") };
+    file
 }
 
 /// The copied fixture, with a private key that only its owner can read.
@@ -196,14 +206,15 @@ fn with_key() -> TempDir {
 #[test]
 fn a_manifest_signed_again_breaks_the_chain_and_its_statements_are_checked() {
     let dir = with_key();
-    sign_again(dir.path(), 2, |manifest| {
-        manifest.file.rows = 1;
-        manifest.file.merkle_root = Sha256::of(b"other");
-        manifest.file.schema_sha256 = Sha256::of(b"other");
-        manifest.file.last_seq = 3;
-        manifest.file.first_event_time = manifest.file.last_event_time.clone();
-        manifest.file.policy_hashes = vec!["other".to_owned()];
-        manifest.epoch = 8;
+    sign_again(dir.path(), 2, |entry| {
+        entry.epoch = 8;
+        let file = file_of(entry);
+        file.rows = 1;
+        file.merkle_root = Sha256::of(b"other");
+        file.schema_sha256 = Sha256::of(b"other");
+        file.last_seq = 3;
+        file.first_event_time = file.last_event_time.clone();
+        file.policy_hashes = vec!["other".to_owned()];
     });
     let report = verified(dir.path());
     let (chain, statements) = said(&report).split_first().map(|(first, rest)| (*first, rest.to_vec())).expect("some");
@@ -216,7 +227,7 @@ fn a_manifest_signed_again_breaks_the_chain_and_its_statements_are_checked() {
 fn a_file_stated_twice_is_named() {
     let dir = with_key();
     let first = FIRST_DAY.strip_prefix("audit/").expect("below").to_owned();
-    sign_again(dir.path(), 3, |manifest| manifest.file.path = first);
+    sign_again(dir.path(), 3, |entry| file_of(entry).path = first);
     let report = verified(dir.path());
     assert_eq!(said(&report), [("manifest/00000003.json", "stated_twice"), (LAST, "file_not_signed")]);
 }
@@ -233,7 +244,7 @@ fn another_key_proves_nothing() {
     let forged = with_key();
     let own_key = Some(dir.path().join("keys").join(PUBLIC_KEY_FILE));
     let id = PublicKey::load(own_key.as_deref().expect("set")).expect("loads").id();
-    sign_again(forged.path(), 3, |manifest| manifest.key_id = id);
+    sign_again(forged.path(), 3, |entry| entry.key_id = id);
     let report = run(&Settings { public_key: own_key, ..settings(forged.path()) }, &|_, _| {}).expect("verifies");
     assert!(said(&report).contains(&("manifest/00000003.json", "bad_signature")), "{:?}", said(&report));
 }

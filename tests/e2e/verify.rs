@@ -32,6 +32,19 @@ fn sealed_file(data_dir: &Path) -> PathBuf {
     fs::read_dir(partition).unwrap().next().unwrap().unwrap().path()
 }
 
+/// What each entry of the chain says, in order.
+fn chain(data_dir: &Path) -> Vec<serde_json::Value> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(data_dir.join("manifest")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let entry = |path| serde_json::from_str(fs::read_to_string(path).unwrap().lines().next().unwrap()).unwrap();
+    paths.into_iter().map(entry).collect()
+}
+
+fn kinds(data_dir: &Path) -> Vec<String> {
+    chain(data_dir).iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn what_a_run_left_is_intact_until_a_byte_changes() {
     let (mut gate, origin) = gate();
@@ -40,7 +53,7 @@ fn what_a_run_left_is_intact_until_a_byte_changes() {
     let verified = verify(&gate.data_dir());
     let said = report(&verified);
     assert_eq!(verified.status.code(), Some(0), "{said}");
-    assert_eq!((&said["verdict"], &said["rows"], &said["manifests"]), (&"intact".into(), &1.into(), &1.into()));
+    assert_eq!((&said["verdict"], &said["rows"], &said["entries"]), (&"intact".into(), &1.into(), &3.into()));
 
     let path = sealed_file(&gate.data_dir());
     let mut bytes = fs::read(&path).unwrap();
@@ -70,7 +83,7 @@ fn a_killed_run_is_intact_with_a_tail_and_the_chain_goes_on_after_it() {
     let verified = verify(&gate.data_dir());
     let said = report(&verified);
     assert_eq!(verified.status.code(), Some(0), "{said}");
-    assert_eq!((&said["unsealed_rows"], &said["rows"], &said["head"]["index"]), (&0.into(), &2.into(), &2.into()));
+    assert_eq!((&said["unsealed_rows"], &said["rows"], &said["head"]["index"]), (&0.into(), &2.into(), &5.into()));
 }
 
 #[test]
@@ -95,8 +108,10 @@ fn a_file_whose_manifest_was_not_written_before_a_crash_is_signed_for_at_the_nex
         .collect();
     gate.spawn();
     assert_eq!(gate.stop(), Some(0));
-    let manifest = gate.data_dir().join("manifest/00000001.json");
+    // Start, start, file, stop: as if the second start had died before it signed for the file.
+    let [manifest, stop] = [3, 4].map(|index| gate.data_dir().join(format!("manifest/{index:08}.json")));
     fs::remove_file(&manifest).unwrap();
+    fs::remove_file(&stop).unwrap();
     for (path, bytes) in segments {
         fs::write(path, bytes).unwrap();
     }
@@ -112,7 +127,7 @@ fn a_file_whose_manifest_was_not_written_before_a_crash_is_signed_for_at_the_nex
     assert_eq!(gate.stop(), Some(0));
     let said = report(&verify(&gate.data_dir()));
     assert_eq!((&said["verdict"], &said["rows"], &said["unsealed_rows"]), (&"intact".into(), &1.into(), &0.into()));
-    assert!(manifest.exists());
+    assert_eq!(kinds(&gate.data_dir()), ["start", "start", "start", "file", "stop"]);
     assert_eq!(fs::read(sealed_file(&gate.data_dir())).unwrap(), file);
 }
 

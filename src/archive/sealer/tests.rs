@@ -2,9 +2,15 @@
 
 use std::sync::mpsc::{Sender, channel};
 
+use std::fs;
+
 use super::*;
+use crate::archive::chain::Head;
 use crate::archive::dataset;
+use crate::archive::digest::Sha256;
+use crate::archive::entries;
 use crate::archive::samples::{self, MIDNIGHT_US};
+use crate::archive::statement::{PolicyStatement, RefusedReloadStatement};
 use crate::journal::segment::Damage;
 
 /// A stand-in for a segment: `first last`, or `damaged`.
@@ -30,7 +36,8 @@ impl Bench {
         let (closed, arriving) = channel();
         let settings = Settings { retry_max: Duration::from_millis(5), ..Settings::new(dir.path()) };
         let signer = Signer::load_or_create(dir.path()).expect("key");
-        let sealer = Sealer::start_reading(settings, signer, read_stand_in, arriving).expect("starts");
+        let sealer =
+            Sealer::start_reading(settings, signer, samples::opening(), read_stand_in, arriving).expect("starts");
         Self { dir, closed, sealer }
     }
 
@@ -82,7 +89,7 @@ fn an_empty_segment_and_one_sealed_before_leave_nothing() {
     bench.closed.send(empty.clone()).expect("sends");
     bench.closed.send(bench.dir.path().join("journal/gone.journal")).expect("sends");
     drop(bench.closed);
-    assert_eq!(bench.sealer.finish(soon()), Unsealed::default());
+    assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());
     assert!(!empty.exists());
 }
 
@@ -137,7 +144,7 @@ fn finish_seals_all_that_arrived_and_reports_the_rest() {
     }
     let audit = bench.dir.path().join("audit/event_date=2026-11-22");
     drop(bench.closed);
-    let left = bench.sealer.finish(soon());
+    let left = bench.sealer.finish(soon(), samples::STOP);
     assert_eq!(left, Unsealed { segments: vec![damaged.clone()], deadline_passed: false });
     assert_eq!(dataset::files(&audit).expect("lists").len(), 5);
     assert!(damaged.exists());
@@ -147,7 +154,61 @@ fn finish_seals_all_that_arrived_and_reports_the_rest() {
 fn finish_does_not_need_the_channel_to_be_closed() {
     let bench = Bench::start();
     bench.closed.send(bench.segment("1.journal", "1 2")).expect("sends");
-    let left = bench.sealer.finish(soon());
+    let left = bench.sealer.finish(soon(), samples::STOP);
     assert_eq!(left, Unsealed::default());
     drop(bench.closed);
+}
+
+/// Kind and index of each entry of the chain.
+fn said(dir: &Path) -> Vec<(&'static str, u64)> {
+    let mut said = Vec::new();
+    let walked = entries::walk_back(&dir.join("manifest"), |signed| {
+        said.push((signed.entry.statement.kind(), signed.entry.index));
+        true
+    });
+    walked.expect("reads");
+    said.reverse();
+    said
+}
+
+#[test]
+fn the_chain_says_start_first_notes_before_the_files_after_them_and_stop_last() {
+    let bench = Bench::start();
+    assert_eq!(said(bench.dir.path()), [("start", 1)]);
+    let notes = bench.sealer.notes();
+    let (before, after) = ("p".to_owned(), "q".to_owned());
+    notes.send(Statement::Policy(PolicyStatement { before, after: after.clone() }));
+    notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: after, problems: 2 }));
+    bench.closed.send(bench.segment("1.journal", "1 3")).expect("sends");
+    assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());
+    let expected = [("start", 1), ("policy", 2), ("refused_reload", 3), ("file", 4), ("stop", 5)];
+    assert_eq!(said(bench.dir.path()), expected);
+    assert_eq!(notes.lost(), 0);
+    notes.send(Statement::Stop(samples::STOP));
+    assert_eq!(notes.lost(), 1, "nobody writes any more");
+}
+
+#[test]
+fn whoever_waits_for_a_statement_is_told_its_place_in_the_chain() {
+    let bench = Bench::start();
+    let rows_of = Start { epoch: 3, ..samples::start() };
+    let statement = Statement::Stop(samples::STOP);
+    let head = bench.sealer.notes().append(rows_of, statement, Duration::from_secs(60)).expect("written");
+    let path = bench.dir.path().join("manifest/00000002.json");
+    assert_eq!(head, Head { index: 2, sha256: Sha256::of(&fs::read(path).expect("reads")) });
+    assert_eq!(said(bench.dir.path()), [("start", 1), ("stop", 2)]);
+}
+
+#[test]
+fn a_note_waits_until_the_chain_can_be_written() {
+    let bench = Bench::start();
+    let staging = bench.dir.path().join("staging");
+    fs::remove_dir(&staging).expect("blocks");
+    let notes = bench.sealer.notes();
+    notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems: 2 }));
+    bench.until(|status| status.failures >= 1);
+    fs::create_dir(&staging).expect("unblocks");
+    assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());
+    assert_eq!(said(bench.dir.path()), [("start", 1), ("refused_reload", 2), ("stop", 3)]);
+    assert_eq!(notes.lost(), 0);
 }

@@ -34,6 +34,7 @@ pub(super) fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, St
         Command::Ca(command) => ca::ca(command, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
         Command::FingerprintKey(command) => fingerprint_key::fingerprint_key(&command, &mut out),
+        Command::ManifestKey(command) => manifest_key::manifest_key(&command, &mut out),
         Command::Connectors(command) => connectors::connectors(&command, &mut out),
     };
     (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))
