@@ -206,11 +206,6 @@ impl Gate {
         self.listeners[index]
     }
 
-    /// The admin listener, which the gate was started with.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin.unwrap()
-    }
-
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
