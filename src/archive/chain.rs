@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 
+use super::anchor::{Anchor, AnchorSignError};
 use super::digest::Sha256;
 use super::entries;
 use super::file::{self, FileError};
@@ -38,6 +39,8 @@ pub struct Chain {
     settings: Settings,
     signer: Signer,
     head: Option<Head>,
+    added: u64,
+    last_time_us: i64,
 }
 
 impl Chain {
@@ -59,7 +62,7 @@ impl Chain {
                 Some(Head { index: *piece.indices.end(), sha256: Sha256::of(last.unwrap_or(&bytes)) })
             }
         };
-        Ok(Self { settings, signer, head })
+        Ok(Self { settings, signer, head, added: 0, last_time_us: 0 })
     }
 
     #[must_use]
@@ -67,9 +70,27 @@ impl Chain {
         self.head
     }
 
+    /// Entries appended since the chain was opened.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// When the last of them was, in microseconds since the Unix epoch; 0 if there was none.
+    #[must_use]
+    pub fn last_time_us(&self) -> i64 {
+        self.last_time_us
+    }
+
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The head signed to be anchored elsewhere, with its index; `None` for a chain without entries.
+    pub fn anchor(&self, start: &Start, time_us: i64) -> Result<Option<(u64, Vec<u8>)>, AnchorSignError> {
+        let Some(head) = self.head else { return Ok(None) };
+        Ok(Some((head.index, Anchor::sign(head, &start.instance_id, time_us, &self.signer)?)))
     }
 
     /// Signs a statement and writes it, durably, as the new head. `start` is the one that wrote the rows the statement
@@ -91,6 +112,8 @@ impl Chain {
         self.write(index, &bytes)?;
         let head = Head { index, sha256: Sha256::of(&bytes) };
         self.head = Some(head);
+        self.added += 1;
+        self.last_time_us = time_us;
         Ok(head)
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::prove::BundleCheckError;
 use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
@@ -10,6 +11,7 @@ use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
+use crate::verify::prove::ProveError;
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -58,6 +60,12 @@ pub enum CliError {
     /// `verify` had nothing to verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// There is no bundle for a row.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// A bundle was not checked, or proves nothing.
+    #[error(transparent)]
+    Bundle(#[from] BundleCheckError),
     /// The data directory is in use, or is none.
     #[error(transparent)]
     Installation(#[from] InstallationError),
@@ -85,10 +93,13 @@ impl CliError {
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
+            Self::Bundle(BundleCheckError::Refused(..)) => EXIT_FAILURE,
             Self::Output(_)
             | Self::OutputExists(_)
             | Self::Search(_)
             | Self::Incomplete(_)
+            | Self::Prove(_)
+            | Self::Bundle(BundleCheckError::Unreadable(..))
             | Self::Installation(_)
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,

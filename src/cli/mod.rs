@@ -9,6 +9,7 @@ mod error;
 mod kibana;
 mod log;
 mod manifest_key;
+mod prove;
 mod records;
 mod run;
 mod verify;
@@ -29,6 +30,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
+        Command::Prove(args) => prove::prove(&args, stdout),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),

@@ -92,7 +92,18 @@ pub(super) struct AuditFile {
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
     pub(super) heartbeat_s: Key<u64>,
+    pub(super) anchors: Vec<Setting<AnchorFile>>,
+    pub(super) anchor_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AnchorFile {
+    pub(super) file: Key<PathBuf>,
+    pub(super) syslog: Key<PathBuf>,
+    pub(super) command: Key<Vec<String>>,
+    pub(super) timeout_s: Key<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

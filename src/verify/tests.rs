@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod kinds;
+mod proofs;
 
 use crate::archive::chain::Chain;
 use crate::archive::cover::cover;
@@ -64,7 +65,7 @@ fn laid_out(files: &Files) -> TempDir {
 
 fn settings(root: &Path) -> Settings {
     let threads = NonZeroUsize::new(2).expect("two");
-    Settings { root: root.to_owned(), public_key: None, since_us: None, until_us: None, threads }
+    Settings { root: root.to_owned(), public_key: None, anchor: None, since_us: None, until_us: None, threads }
 }
 
 fn verified(dir: &Path) -> Report {

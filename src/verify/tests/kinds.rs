@@ -8,34 +8,34 @@ use crate::archive::rotation::{self, Rotated};
 use crate::archive::statement::{RemovedRows, RewriteInput, RewriteReason, RewriteStatement};
 
 /// A dataset whose chain can go on.
-struct Growing {
-    dir: TempDir,
-    settings: archive::Settings,
+pub(super) struct Growing {
+    pub(super) dir: TempDir,
+    pub(super) settings: archive::Settings,
 }
 
 impl Growing {
-    fn new(segments: &[Vec<Row>]) -> Self {
+    pub(super) fn new(segments: &[Vec<Row>]) -> Self {
         let dir = tempfile::tempdir().expect("temp dir");
         let settings = archive::Settings::new(dir.path());
         seal_into(dir.path(), segments);
         Self { dir, settings }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn seal(&self, rows: &[Row]) {
+    pub(super) fn seal(&self, rows: &[Row]) {
         seal_into(self.dir.path(), &[rows.to_vec()]);
     }
 
-    fn append(&self, statement: Statement) {
+    pub(super) fn append(&self, statement: Statement) {
         let signer = Signer::load_or_create(&self.path("keys")).expect("key");
         let mut chain = Chain::open(self.settings.clone(), signer).expect("opens");
         chain.append(&samples::start(), MIDNIGHT_US, statement).expect("appends");
     }
 
-    fn rotate(&self) -> Rotated {
+    pub(super) fn rotate(&self) -> Rotated {
         rotation::rotate(&self.settings, &self.path("keys"), &samples::start(), MIDNIGHT_US).expect("rotates")
     }
 
