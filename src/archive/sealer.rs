@@ -222,7 +222,7 @@ impl Sealer {
 
     /// Counters since the start.
     pub fn status(&self) -> Status {
-        self.watch().status()
+        Status { running: !self.thread.is_finished(), ..self.watch().status() }
     }
 
     /// For those who want to know the status as long as the sealer runs; cheap to clone.
