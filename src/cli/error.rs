@@ -93,7 +93,6 @@ impl CliError {
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
-            Self::Bundle(BundleCheckError::Refused(..)) => EXIT_FAILURE,
             Self::Output(_)
             | Self::OutputExists(_)
             | Self::Search(_)
@@ -103,7 +102,7 @@ impl CliError {
             | Self::Installation(_)
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
-            Self::Run(_) | Self::Tampered => EXIT_FAILURE,
+            Self::Run(_) | Self::Tampered | Self::Bundle(BundleCheckError::Refused(..)) => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }

@@ -124,6 +124,36 @@ proptest! {
 }
 
 #[test]
+fn a_duplicate_of_any_file_and_an_edit_of_any_row_are_named() {
+    for (name, bytes) in INTACT.iter().filter(|(name, _)| is_evidence(name)) {
+        let dir = laid_out(&INTACT);
+        let (folder, file) = name.rsplit_once('/').expect("below");
+        let copy = format!("{folder}/copy-{file}");
+        fs::write(dir.path().join(&copy), bytes).expect("writes");
+        let report = verified(dir.path());
+        let [(place, "stray_file" | "file_copied")] = said(&report)[..] else { panic!("{name}: {:?}", said(&report)) };
+        assert_eq!(place, copy);
+    }
+    for seq in 1..=7 {
+        let mut segments = [rows_at(1..=4), rows_at(5..=7)];
+        let row = segments.iter_mut().flatten().find(|row| row.seq == seq).expect("there");
+        row.outcome.duration_us += 1;
+        let edited = sealed(&segments);
+        let (name, bytes) = edited.iter().find(|file| name_has(&file.0, seq)).expect("sealed");
+        let dir = laid_out(&INTACT);
+        fs::write(dir.path().join(name), bytes).expect("writes");
+        let report = verified(dir.path());
+        let [(place, "file_size" | "file_modified")] = said(&report)[..] else { panic!("{:?}", said(&report)) };
+        assert_eq!(place, name);
+    }
+}
+
+fn name_has(name: &str, seq: u64) -> bool {
+    let file = name.rsplit('/').next().and_then(crate::archive::dataset::FileName::parse);
+    file.is_some_and(|file| file.seqs().contains(&seq))
+}
+
+#[test]
 fn any_removed_file_is_named_and_any_two_swapped() {
     let names: Vec<&str> = INTACT.iter().map(|(name, _)| name.as_str()).filter(|name| is_evidence(name)).collect();
     for removed in &names {

@@ -206,7 +206,8 @@ fn a_time_stamping_authority_signs_for_the_head() {
     let address = authority.serve();
     let ca_file = tempfile::NamedTempFile::new().unwrap();
     fs::write(ca_file.path(), &certificate).unwrap();
-    let command = |ca: &Path| format!("[{:?}, \"http://{address}/\", {:?}]", script("rfc3161.sh"), ca.to_str().unwrap());
+    let command =
+        |ca: &Path| format!("[{:?}, \"http://{address}/\", {:?}]", script("rfc3161.sh"), ca.to_str().unwrap());
     let audit = format!("audit: {{ anchors: [{{ command: {}, timeout_s: 60 }}] }}\n", command(ca_file.path()));
     let mut gate = Gate::builder().config(&audit).start();
     assert_eq!(gate.stop(), Some(0));
