@@ -32,7 +32,7 @@ def verdict(tollgate, data_dir):
     return codes[0], said
 
 
-def flip(path, chooser):
+def flip(path, _, chooser):
     data = bytearray(path.read_bytes())
     data[chooser.randrange(len(data))] ^= chooser.randrange(1, 256)
     path.write_bytes(data)
