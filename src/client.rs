@@ -190,7 +190,19 @@ struct Specificity {
 #[derive(Clone, Debug)]
 struct Client {
     identity: ClientIdentity,
+    /// The user name of its credentials, for people; it is compared as part of their digest.
+    username: Option<Arc<str>>,
     ways: Ways,
+}
+
+/// How a client is recognised, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognition<'a> {
+    pub username: Option<&'a str>,
+    /// The field whose value is the client's secret.
+    pub header: Option<&'a HeaderName>,
+    pub listener: Option<&'a str>,
+    pub sources: &'a [IpNet],
 }
 
 /// All configured clients, compiled and checked.
@@ -263,6 +275,22 @@ impl Clients {
     /// configured client header.
     pub fn credential_headers(&self) -> &[HeaderName] {
         &self.credential_headers
+    }
+
+    /// The names of all clients, in the order of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.clients.iter().map(|client| &*client.identity.name)
+    }
+
+    /// How the client of this name is recognised.
+    pub fn recognition(&self, name: &str) -> Option<Recognition<'_>> {
+        let client = self.clients.iter().find(|client| *client.identity.name == *name)?;
+        Some(Recognition {
+            username: client.username.as_deref(),
+            header: client.ways.header.as_ref().map(|(name, _)| name),
+            listener: client.ways.listener.as_deref(),
+            sources: &client.ways.sources,
+        })
     }
 
     /// Whether no clients are configured, so that everyone may connect.

@@ -19,6 +19,7 @@ pub mod request;
 pub mod intercept;
 pub mod attribution;
 pub mod connectors;
+pub mod kibana;
 pub mod policy;
 pub mod upstream;
 pub mod respond;
@@ -32,6 +33,7 @@ pub mod journal;
 pub mod archive;
 pub mod search;
 pub mod verify;
+pub mod doctor;
 
 mod yaml;
 pub mod installation;

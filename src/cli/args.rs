@@ -1,10 +1,16 @@
 //! The command line: which subcommands and flags there are. Their names are a contract, other tools call them.
 
+mod doctor;
+mod evidence;
+mod kibana;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use uuid::Uuid;
+pub(super) use doctor::DoctorArgs;
+pub(super) use evidence::{ManifestKeyCommand, ProveArgs, RotateArgs};
+pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
 use crate::config::Overrides;
 use crate::record::Decision;
@@ -26,6 +32,7 @@ Examples:
   tollgate run --config /etc/tollgate/tollgate.yml
   tollgate check --config tollgate.yml           all problems at once, or what would run
   tollgate records --decision deny --since 1h    what was refused in the last hour
+  tollgate doctor                                why calls fail or are not seen
   tollgate verify                                whether the evidence is what was signed
 
 Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input or output error,
@@ -47,13 +54,16 @@ pub enum Command {
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Write one row with the proof that it is the one that was signed
-    #[command(after_help = PROVE_EXAMPLES)]
+    #[command(after_help = evidence::PROVE_EXAMPLES)]
     Prove(ProveArgs),
     /// Change the key that signs the evidence
     #[command(name = "manifest-key", subcommand)]
     ManifestKey(ManifestKeyCommand),
-    /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
-    #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
+    /// Find out why calls fail or are not seen: settings, certificates, listeners, disk, Kibana
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Print what goes into kibana.yml, its keystore and its environment, by version of Kibana
+    #[command(name = "kibana-config", after_help = kibana::EXAMPLES)]
     KibanaConfig(KibanaArgs),
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
@@ -102,12 +112,6 @@ Examples:
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
-
-const KIBANA_EXAMPLES: &str = "\
-Examples:
-  tollgate kibana-config
-  tollgate kibana-config --config /etc/tollgate/tollgate.yml --proxy-host tollgate.internal
-  tollgate kibana-config --json";
 
 /// Settings of a run: the configuration file and what overrides it.
 #[derive(Args, Clone, Debug, Default)]
@@ -261,72 +265,6 @@ fn parse_decision(code: &str) -> Result<Decision, String> {
 /// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
 fn parse_time_us(text: &str) -> Result<i64, TimeError> {
     time::parse(text, jiff::Timestamp::now().as_microsecond())
-}
-
-const PROVE_EXAMPLES: &str = "\
-The bundle has the row, its place in the file that was signed, and the signed entry. Whoever gets
-it needs the public key of the chain and nothing else. With --anchor it leads on to an anchored
-head, which shows that it was signed before that head was anchored.
-
-Examples:
-  tollgate prove --event-id 019ac1d2-7f3e-7c41-9d2b-3f5a6b7c8d9e --out row.json
-  tollgate verify --bundle row.json --public-key manifest.pub";
-
-/// `tollgate prove`
-#[derive(Args, Debug)]
-pub struct ProveArgs {
-    /// The row's `event_id`
-    #[arg(long, value_name = "ID")]
-    pub event_id: Uuid,
-    /// Data directory of the proxy
-    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
-    pub data_dir: PathBuf,
-    /// Lead on to a head anchored in this file
-    #[arg(long, value_name = "FILE")]
-    pub anchor: Option<PathBuf>,
-    /// Write to this new file instead of stdout
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-const ROTATE_EXAMPLES: &str = "\
-The old key signs for the new one in the chain, and everything after that is signed with the new
-one. A verifier with either public key believes both. Stop the proxy first.
-
-Examples:
-  tollgate manifest-key rotate --data-dir /var/lib/tollgate";
-
-/// `tollgate manifest-key`
-#[derive(Debug, Subcommand)]
-pub enum ManifestKeyCommand {
-    /// Make a new key and hand over to it in the chain
-    #[command(after_help = ROTATE_EXAMPLES)]
-    Rotate(RotateArgs),
-}
-
-/// `tollgate manifest-key rotate`
-#[derive(Args, Debug)]
-pub struct RotateArgs {
-    /// Data directory of the stopped proxy
-    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
-    pub data_dir: PathBuf,
-}
-
-/// `tollgate kibana-config`
-#[derive(Args, Debug)]
-pub struct KibanaArgs {
-    /// Configuration file of the proxy
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Host name or address at which Kibana reaches the proxy [default: the listener's address]
-    #[arg(long, value_name = "HOST")]
-    pub proxy_host: Option<String>,
-    /// Path of the CA certificate on the Kibana machine [default: its path here]
-    #[arg(long, value_name = "FILE")]
-    pub ca_cert: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `tollgate ca`

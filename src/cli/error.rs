@@ -2,12 +2,14 @@
 
 use std::io;
 
+use super::kibana::ProxyUrlError;
 use super::prove::BundleCheckError;
 use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
 use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
+use crate::kibana::ReleasesError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
@@ -51,6 +53,15 @@ pub enum CliError {
     /// The host of a URL to match is none.
     #[error("the URL's host is not valid: {0}")]
     UrlHost(DestinationError),
+    /// `--proxy-url` cannot be printed as it is.
+    #[error("--proxy-url: {0}; write http://tollgate.internal:3128")]
+    ProxyUrl(#[from] ProxyUrlError),
+    /// `--client` names none.
+    #[error("there is no client \"{name}\" in the configuration; the clients are: {}", .known.join(", "))]
+    UnknownClient { name: String, known: Vec<String> },
+    /// The embedded list of Kibana's releases is defective.
+    #[error(transparent)]
+    Releases(#[from] ReleasesError),
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -78,6 +89,9 @@ pub enum CliError {
     /// `verify` found that records were lost, and has said so already.
     #[error("the evidence is incomplete")]
     EvidenceIncomplete,
+    /// `doctor` found something that fails, and has said so already.
+    #[error("a check failed")]
+    Unwell,
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -92,6 +106,8 @@ impl CliError {
             Self::UnknownConnector(_)
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
+            | Self::ProxyUrl(_)
+            | Self::UnknownClient { .. }
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
@@ -102,14 +118,19 @@ impl CliError {
             | Self::Installation(_)
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
-            Self::Run(_) | Self::Tampered | Self::Bundle(BundleCheckError::Refused(..)) => EXIT_FAILURE,
+            Self::Run(_)
+            | Self::Tampered
+            | Self::Bundle(BundleCheckError::Refused(..))
+            | Self::Releases(_)
+            | Self::Unwell => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }
 
     /// Whether there is something to say on stderr that has not been said yet.
     pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Checked | Self::Tampered | Self::EvidenceIncomplete) || self.exit_code() == 0
+        matches!(self, Self::Checked | Self::Tampered | Self::EvidenceIncomplete | Self::Unwell)
+            || self.exit_code() == 0
     }
 }
 

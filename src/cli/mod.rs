@@ -5,6 +5,7 @@ mod banner;
 mod ca;
 mod check;
 mod connectors;
+mod doctor;
 mod error;
 mod kibana;
 mod log;
@@ -32,6 +33,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, stdout),
         Command::Prove(args) => prove::prove(&args, stdout),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
+        Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),

@@ -26,6 +26,7 @@ pub(super) fn query(args: &RecordsArgs) -> Query {
         project: args.project.clone(),
         host: args.host.clone(),
         decision: args.decision,
+        outcome: None,
         since_us: args.since,
         until_us: args.until,
         limit: args.limit,

@@ -213,7 +213,8 @@ fn compile_client(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem
         }
     });
     let projects = projects.collect();
-    Client { identity: ClientIdentity { name: Arc::from(entry.name.as_str()), deployments, projects }, ways }
+    let username = entry.username.as_deref().map(Arc::from);
+    Client { identity: ClientIdentity { name: Arc::from(entry.name.as_str()), deployments, projects }, username, ways }
 }
 
 fn compile_credentials(entry: &ClientSettings, problems: &mut Vec<ClientConfigProblem>) -> Option<SecretDigest> {

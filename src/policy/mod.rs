@@ -122,6 +122,11 @@ impl Policy {
         self.rules.len()
     }
 
+    /// The hosts its rules name, in their order; one that several rules name comes several times.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.rules.iter().flat_map(|rule| &rule.hosts)
+    }
+
     /// SHA-256 of the canonical form, 64 hexadecimal digits. Comments, spelling of the YAML and the order inside the
     /// lists of a rule do not change it; mode, rule order, names, hosts and subjects do.
     pub const fn hash(&self) -> &Arc<str> {

@@ -177,7 +177,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// Replaces every character that would steer a terminal by its escape.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if steers_terminal(character) {

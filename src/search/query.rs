@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::archive::dataset::EventDate;
-use crate::record::{Decision, Row};
+use crate::record::{Decision, OutcomeKind, Row};
 
 /// Conditions a row must meet, all of them; `None` asks for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub struct Query {
     pub project: Option<String>,
     pub host: Option<HostFilter>,
     pub decision: Option<Decision>,
+    pub outcome: Option<OutcomeKind>,
     /// First `event_time`, microseconds since the Unix epoch.
     pub since_us: Option<i64>,
     /// The `event_time` to stop before, microseconds since the Unix epoch.
@@ -23,7 +24,16 @@ pub struct Query {
 impl Default for Query {
     /// The newest 100 rows.
     fn default() -> Self {
-        Self { deployment: None, project: None, host: None, decision: None, since_us: None, until_us: None, limit: 100 }
+        Self {
+            deployment: None,
+            project: None,
+            host: None,
+            decision: None,
+            outcome: None,
+            since_us: None,
+            until_us: None,
+            limit: 100,
+        }
     }
 }
 
@@ -36,6 +46,7 @@ impl Query {
             && (self.deployment.is_none() || self.deployment == intent.deployment_id)
             && (self.project.is_none() || self.project == intent.project_id)
             && (self.decision.is_none() || self.decision == intent.decision)
+            && self.outcome.is_none_or(|outcome| outcome == row.outcome.outcome)
             && self.host.as_ref().is_none_or(|filter| intent.host.as_deref().is_some_and(|host| filter.matches(host)))
     }
 
@@ -67,6 +78,7 @@ impl Query {
             ("project_id", self.project.as_deref()),
             ("host", host),
             ("decision", self.decision.map(Decision::code)),
+            ("outcome", self.outcome.map(OutcomeKind::code)),
         ];
         wanted.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
     }

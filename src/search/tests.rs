@@ -13,7 +13,7 @@ use super::*;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::{self, seal};
 use crate::journal;
-use crate::record::{Decision, Intent, Outcome, Writer};
+use crate::record::{Decision, Intent, Outcome, OutcomeKind, Writer};
 
 type Stored = (u64, Writer, Intent, Outcome);
 
@@ -72,8 +72,11 @@ fn generated_row() -> impl Strategy<Value = (Row, Place)> {
     let decision = proptest::option::of(proptest::sample::select(Decision::ALL));
     // Few distinct times, so that many rows tie.
     let time = (-2..2_i64, 0..6_i64).prop_map(|(day, step)| MIDNIGHT_US + day * 86_400_000_000 + step * 1_000_000);
-    (time, id(), id(), host, decision, place).prop_map(|(time_us, deployment, project, host, decision, place)| {
+    let outcome = proptest::sample::select(&[OutcomeKind::Completed, OutcomeKind::Denied, OutcomeKind::TimedOut][..]);
+    let parts = (time, id(), id(), host, decision, outcome, place);
+    parts.prop_map(|(time_us, deployment, project, host, decision, outcome, place)| {
         let mut row = samples::row(0, time_us);
+        row.outcome.outcome = outcome;
         row.intent.deployment_id = deployment.map(str::to_owned);
         row.intent.project_id = project.map(str::to_owned);
         row.intent.host = host.map(str::to_owned);
@@ -87,12 +90,15 @@ fn generated_query() -> impl Strategy<Value = Query> {
     let host = proptest::option::weighted(0.4, prop_oneof![Just("x.test"), Just("*.x.test"), Just("*.test")]);
     let decision = proptest::option::weighted(0.3, proptest::sample::select(Decision::ALL));
     let time = || proptest::option::weighted(0.4, -172_800_000_000..172_800_000_000_i64);
-    (id(), id(), host, decision, time(), time(), 0..12_usize).prop_map(
-        |(deployment, project, host, decision, since, until, limit)| Query {
+    let outcome =
+        proptest::option::weighted(0.3, proptest::sample::select(&[OutcomeKind::Completed, OutcomeKind::Denied][..]));
+    (id(), id(), host, decision, outcome, time(), time(), 0..12_usize).prop_map(
+        |(deployment, project, host, decision, outcome, since, until, limit)| Query {
             deployment: deployment.map(str::to_owned),
             project: project.map(str::to_owned),
             host: host.map(|host| host.parse().expect("valid")),
             decision,
+            outcome,
             since_us: since.map(|offset_us| MIDNIGHT_US + offset_us),
             until_us: until.map(|offset_us| MIDNIGHT_US + offset_us),
             limit,
@@ -113,6 +119,7 @@ fn naively_matches(query: &Query, row: &Row) -> bool {
         && query.deployment.iter().all(|id| row.intent.deployment_id.as_ref() == Some(id))
         && query.project.iter().all(|id| row.intent.project_id.as_ref() == Some(id))
         && query.decision.iter().all(|decision| row.intent.decision == Some(*decision))
+        && query.outcome.iter().all(|outcome| row.outcome.outcome == *outcome)
         && query.since_us.iter().all(|since_us| time_us >= *since_us)
         && query.until_us.iter().all(|until_us| time_us < *until_us)
 }

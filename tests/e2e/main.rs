@@ -11,6 +11,7 @@ mod addresses;
 mod certificates;
 mod chain;
 mod connectors;
+mod doctor;
 mod evidence;
 mod exchange;
 mod fronting;

@@ -21,6 +21,7 @@ fn help_texts_are_the_golden_ones() {
         (&["run"], include_str!("../golden/run.txt")),
         (&["check"], include_str!("../golden/check.txt")),
         (&["records"], include_str!("../golden/records.txt")),
+        (&["doctor"], include_str!("../golden/doctor.txt")),
         (&["verify"], include_str!("../golden/verify.txt")),
         (&["prove"], include_str!("../golden/prove.txt")),
         (&["manifest-key", "rotate"], include_str!("../golden/manifest-key-rotate.txt")),
@@ -49,6 +50,7 @@ fn examples_parse() {
         &["verify"],
         &["prove"],
         &["manifest-key", "rotate"],
+        &["doctor"],
         &["kibana-config"],
         &["connectors", "match"],
     ] {

@@ -1,4 +1,5 @@
 mod help;
+mod kibana_config;
 mod output;
 
 use std::path::Path;
@@ -55,6 +56,7 @@ fn flags_of_records_make_the_query() {
         project: Some("pro".to_owned()),
         host: Some("*.slack.com".parse().unwrap()),
         decision: Some(crate::record::Decision::WouldDeny),
+        outcome: None,
         since_us: Some(1_795_305_600_000_000),
         until_us: Some(1_795_305_601_000_000),
         limit: 3,

@@ -8,7 +8,7 @@ use crate::intercept::authority::Authority;
 use crate::server::Listening;
 
 /// Writes a configuration into a new directory.
-fn config_in(directory: &Path, text: &str) -> std::path::PathBuf {
+pub(super) fn config_in(directory: &Path, text: &str) -> std::path::PathBuf {
     let path = directory.join("tollgate.yml");
     fs::write(&path, text).unwrap();
     path
@@ -22,13 +22,14 @@ fn load(text: &str) -> (tempfile::TempDir, Config) {
 }
 
 /// Runs a command that prints; its result and what it printed, the directory's name replaced by `DIR`.
-fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, String) {
+pub(super) fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, String) {
     let line = line.replace("DIR", &directory.display().to_string());
     let mut out = Vec::new();
     let result = match parsed(&line) {
         Command::Run(_) => panic!("run does not only print"),
         Command::Check(args) => check::check(&args, &mut out),
         Command::Records(args) => records::records(&args, &mut out),
+        Command::Doctor(args) => doctor::doctor(&args, &mut out),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, &mut out),
         Command::Ca(command) => ca::ca(command, &mut out),
         Command::Verify(args) => verify::verify(&args, &mut out),
@@ -185,27 +186,6 @@ to have a new CA made
 1 problem
 ";
     assert_eq!(text, expected);
-}
-
-#[test]
-fn kibana_config_names_proxy_and_trust() {
-    let directory = tempfile::tempdir().unwrap();
-    config_in(directory.path(), TLS_AND_ADMIN);
-    let (result, text) =
-        printed(directory.path(), "tollgate kibana-config --config DIR/tollgate.yml --ca-cert /etc/ca.pem");
-    result.unwrap();
-    assert_eq!(text, include_str!("../golden/kibana-config-output.txt"));
-    let line = "tollgate kibana-config --config DIR/tollgate.yml --proxy-host gate.internal --json";
-    let (result, text) = printed(directory.path(), line);
-    result.unwrap();
-    let expected = serde_json::json!({
-        "kibana_yml": {
-            "xpack.actions.proxyUrl": "http://gate.internal:3128",
-            "xpack.actions.proxyHeaders": { "Proxy-Authorization": "Basic BASE64_OF_USER_AND_PASSWORD" },
-        },
-        "environment": { "NODE_EXTRA_CA_CERTS": "DIR/my ca.pem" },
-    });
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), expected);
 }
 
 #[test]
