@@ -81,9 +81,10 @@ fn intent(event_id: Uuid, event_time_us: i64, seq: u64, refused: bool) -> Intent
         connect_host: Some(format!("{host}:443")),
         sni: Some(host.to_owned()),
         host_header: Some(host.to_owned()),
-        path: Some("/services/[redacted]".to_owned()),
+        path: Some("/services/{team}/{bot}/{secret}".to_owned()),
         query: None,
         url_fingerprint: Some(format!("{seq:064x}")),
+        url_fingerprint_key: Some("5f2a9c01".to_owned()),
         http_version: Some("HTTP/1.1".to_owned()),
         request_content_type: Some("application/json".to_owned()),
         decision: Some(if refused { Decision::Deny } else { Decision::Allow }),
@@ -116,5 +117,8 @@ fn outcome(event_time_us: i64, seq: u64, refused: bool) -> Outcome {
         audit_wait_us: Some(300),
         outcome: if refused { OutcomeKind::Denied } else { OutcomeKind::Completed },
         error: None,
+        request_excerpt: None,
+        response_excerpt: None,
+        upstream_verified: (!refused).then_some(true),
     }
 }

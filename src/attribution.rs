@@ -2,17 +2,21 @@
 //! configuration knows of the client.
 //!
 //! The fragment is a claim; a connector author can forge it through connector headers. Only the client's bound ids
-//! confirm or contradict it. This module does not decide what follows from a mismatch; policy does.
+//! confirm or contradict it. This module does not decide what follows from a mismatch; policy does. Where fragments are in
+//! a line is found in `fragment`.
+
+mod fragment;
 
 use std::sync::Arc;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
+
+pub use fragment::without_fragments;
+use fragment::{Kind, fragments};
 
 use crate::client::{ClientIdentity, DeploymentId, ID_CHARS_MAX, ProjectId};
 use crate::record::IdAssurance;
 
-/// The text every fragment starts with, in this letter case.
-const FRAGMENT_START: &[u8] = b"elastic (";
 /// An id has at most this many octets, four for each character (UTF-8).
 const ID_BYTES_MAX: usize = ID_CHARS_MAX * 4;
 /// Longest first product that is kept, in octets.
@@ -90,22 +94,17 @@ struct Found {
 
 impl Found {
     fn scan(&mut self, line: &[u8]) {
-        for start in memmem::find_iter(line, FRAGMENT_START) {
-            let (before, fragment) = line.split_at(start);
-            if before.last().is_some_and(|byte| is_tchar(*byte)) {
-                continue;
-            }
-            let content = fragment.get(FRAGMENT_START.len()..).unwrap_or_default();
-            if let Some(rest) = content.strip_prefix(b"deployment:") {
-                match id_text(rest).and_then(|id| DeploymentId::parse(id).ok()) {
+        for fragment in fragments(line) {
+            let id = id_text(fragment.rest);
+            match fragment.kind {
+                Kind::Deployment => match id.and_then(|id| DeploymentId::parse(id).ok()) {
                     Some(id) => self.deployment.add(id),
                     None => self.malformed = true,
-                }
-            } else if let Some(rest) = content.strip_prefix(b"project:") {
-                match id_text(rest).and_then(|id| ProjectId::parse(id).ok()) {
+                },
+                Kind::Project => match id.and_then(|id| ProjectId::parse(id).ok()) {
                     Some(id) => self.project.add(id),
                     None => self.malformed = true,
-                }
+                },
             }
         }
     }
@@ -131,15 +130,6 @@ fn id_text(rest: &[u8]) -> Option<&str> {
     std::str::from_utf8(id).ok()
 }
 
-/// Token characters (RFC 9110 section 5.6.2).
-const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
-}
-
 impl Subject {
     /// Holds a claim against the ids the client is bound to.
     pub fn new(claim: Claim, client: Option<&ClientIdentity>) -> Self {
@@ -158,6 +148,19 @@ impl Subject {
             Claim::Malformed => (None, None, IdAssurance::Malformed),
         };
         Self { deployment, project, assurance, client: client.map(|client| Arc::clone(client.name())) }
+    }
+
+    /// Whether an id was claimed, usable or not, by a client that the configuration binds to none.
+    pub fn is_unbound_claim(&self, client: Option<&ClientIdentity>) -> bool {
+        let claims = match self.assurance {
+            IdAssurance::Verified
+            | IdAssurance::Mismatch
+            | IdAssurance::Claimed
+            | IdAssurance::Contradicting
+            | IdAssurance::Malformed => true,
+            IdAssurance::Absent | IdAssurance::Bound => false,
+        };
+        claims && !client.is_some_and(ClientIdentity::is_bound)
     }
 }
 

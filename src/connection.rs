@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
@@ -15,11 +15,12 @@ use crate::client_stream::ClientStream;
 use crate::observe::{CountedRequest, Exchange, Payload, RelayedResponse};
 use crate::record::{Kind, OutcomeKind};
 use crate::relay::relay;
-use crate::request::{ProxyRequest, lossy};
+use crate::request::ProxyRequest;
 use crate::respond::{self, Addressee, Refusal};
 use crate::scope::Scope;
 use crate::speak::speak_http1;
 use crate::tunnel;
+use crate::upstream::identity::{Stripped, strip_fragment};
 use crate::upstream::{UpstreamError, headers};
 use crate::wire::Inspected;
 
@@ -89,6 +90,7 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
 
     let upgrade = headers::asks_for_upgrade(&parts.headers, parts.version);
     outgoing_head(&mut parts, &proxied, upgrade, scope);
+    withhold_identity(&mut parts.headers, &proxied, scope, exchange);
     let mut request = Request::from_parts(parts, CountedRequest::new(body, Arc::clone(exchange.traffic())));
     let client_side = upgrade.then(|| hyper::upgrade::on(&mut request));
     pass_on_interim_responses(&mut request, scope, proxied.version);
@@ -107,14 +109,23 @@ fn outgoing_head(parts: &mut http::request::Parts, proxied: &ProxyRequest, upgra
     parts.uri = proxied.target.clone();
     headers::strip_request(&mut parts.headers, upgrade);
     // Inside a tunnel too: what names a client to Tollgate is a secret between the two, wherever it is sent.
-    for name in scope.gate.clients.credential_headers() {
-        parts.headers.remove(name);
-    }
+    headers::remove_all(&mut parts.headers, |name| scope.gate.clients.credential_headers().contains(name));
     headers::name_host(&mut parts.headers, &proxied.host_raw);
     if parts.version == Version::HTTP_2 {
         headers::from_http2(&mut parts.headers);
     }
     parts.version = Version::HTTP_11;
+}
+
+/// Takes the caller's id out of the User-Agent for destinations that need not learn it. The row keeps it.
+fn withhold_identity(headers: &mut HeaderMap, proxied: &ProxyRequest, scope: &Scope, exchange: &mut Exchange) {
+    if !scope.gate.identity.hides_from(&proxied.destination) {
+        return;
+    }
+    match strip_fragment(headers, proxied.query()) {
+        Stripped::Absent | Stripped::Removed => {}
+        Stripped::Signed => exchange.remark("the User-Agent is signed, so its Elastic fragment was sent"),
+    }
 }
 
 /// Interim responses other than 100, which hyper answers itself, reach an HTTP/1.1 client as they come (RFC 9110 section 15.2).
@@ -145,10 +156,7 @@ struct Relayed {
 impl Relayed {
     fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
         let Self { mut response, client_side } = self;
-        let outcome = exchange.outcome_mut();
-        outcome.status = Some(response.status().as_u16());
-        outcome.response_content_type =
-            response.headers().get(http::header::CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+        exchange.saw_response(response.status(), response.headers());
         let idle_timeout = scope.gate.limits.idle_timeout;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         headers::strip_response(response.headers_mut(), switched);

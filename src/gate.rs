@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::client::{ClientError, ClientIdentity, Clients, Facts};
-use crate::config::{Limits, TunnelRules};
+use crate::config::{Identity, Limits, TunnelRules};
 use crate::destination::Destination;
 use crate::intercept::Interceptor;
 use crate::observe::Recorder;
@@ -20,6 +20,7 @@ pub struct Gate {
     pub policy: ArcSwap<Policy>,
     pub tunnel_rules: TunnelRules,
     pub clients: Clients,
+    pub identity: Identity,
     pub interceptor: Interceptor,
     pub upstream: Upstream,
     pub recorder: Arc<Recorder>,

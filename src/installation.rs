@@ -1,16 +1,20 @@
 //! One data directory: who owns it now, which installation it is, and how often it was started.
 
+mod fingerprint_keys;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use crate::config::DataDir;
-use crate::observe::redact::FINGERPRINT_KEY_BYTES;
+use crate::observe::redact::FingerprintKey;
 use crate::record::Writer;
+
+pub use fingerprint_keys::{Rotated, read_fingerprint_keys, rotate_fingerprint_key};
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,13 +25,16 @@ pub enum InstallationError {
     Io { path: PathBuf, error: io::Error },
     #[error("{}: {reason}; restore it from a backup, or remove it to begin a new installation", path.display())]
     Damaged { path: PathBuf, reason: &'static str },
+    #[error("{}: others than its owner can read it (mode {mode:03o}); chmod 600 it", path.display())]
+    ReadableKey { path: PathBuf, mode: u32 },
+    #[error("{}: there is no fingerprint key; the proxy makes one when it first starts", .0.display())]
+    NoKey(PathBuf),
 }
 
 /// A data directory that is ours until this is dropped.
 pub struct Installation {
     pub writer: Writer,
-    /// 32 random bytes: the key of the URL fingerprint.
-    pub fingerprint_key: [u8; FINGERPRINT_KEY_BYTES],
+    pub fingerprint_key: FingerprintKey,
     _lock: File,
 }
 
@@ -40,7 +47,7 @@ impl Installation {
         let lock = lock(&data_dir.root().join("lock"))?;
         let instance_id = instance_id(&data_dir.root().join("instance"))?;
         let epoch = next_epoch(&data_dir.root().join("epoch"))?;
-        let fingerprint_key = fingerprint_key(fingerprint_key_file)?;
+        let fingerprint_key = fingerprint_keys::load_or_create(fingerprint_key_file)?;
         Ok(Self { writer: Writer { instance_id, boot_id: Uuid::now_v7(), epoch }, fingerprint_key, _lock: lock })
     }
 }
@@ -117,26 +124,12 @@ fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
     Ok(next)
 }
 
-fn fingerprint_key(path: &Path) -> Result<[u8; FINGERPRINT_KEY_BYTES], InstallationError> {
-    match fs::read(path) {
-        Ok(key) => key
-            .try_into()
-            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a key of 32 bytes" }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut key = [0; FINGERPRINT_KEY_BYTES];
-            aws_lc_rs::rand::fill(&mut key).map_err(|_| at(path)(io::Error::other("no random numbers")))?;
-            replace(path, &key, 0o600)?;
-            Ok(key)
-        }
-        Err(error) => Err(at(path)(error)),
-    }
-}
-
 /// Writes a small file so that after a crash it is the old one or the new one, never half.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InstallationError> {
     let staged = path.with_extension("new");
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&staged, path)?;
@@ -159,13 +152,13 @@ mod tests {
         let data_dir = DataDir::new(dir.path());
         let key_file = data_dir.keys().join("url-fingerprint.key");
         let first = Installation::open(&data_dir, &key_file).unwrap();
-        let (writer, key) = (first.writer.clone(), first.fingerprint_key);
+        let (writer, key) = (first.writer.clone(), first.fingerprint_key.clone());
         drop(first);
         let second = Installation::open(&data_dir, &key_file).unwrap();
         assert_eq!((writer.epoch, second.writer.epoch), (1, 2));
         assert_eq!(second.writer.instance_id, writer.instance_id);
         assert_ne!(second.writer.boot_id, writer.boot_id);
-        assert_eq!(second.fingerprint_key, key);
+        assert_eq!(second.fingerprint_key.id(), key.id());
     }
 
     #[test]

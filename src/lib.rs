@@ -35,6 +35,7 @@ pub mod search;
 pub mod verify;
 pub mod doctor;
 
+mod core_dumps;
 mod yaml;
 pub mod installation;
 pub mod telemetry;

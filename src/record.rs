@@ -1,4 +1,4 @@
-//! The audit record: the columns of schema version 1 as Rust types.
+//! The audit record: the columns of schema version 2 as Rust types.
 //!
 //! A record has two halves because it is written in two steps. [`Intent`] holds what is known before the first byte
 //! goes upstream and is durable before it does; [`Outcome`] holds what was learned afterwards. [`Row`] is both, plus
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Version of the column set below, written to every row. Columns are only ever added.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// Declares a closed enum with one stable lower-case code per variant: the value of the column.
 macro_rules! coded_enum {
@@ -152,6 +152,8 @@ coded_enum! {
         ShuttingDown = "shutting_down",
         /// The evidence could not be written.
         NoEvidence = "no_evidence",
+        /// An id is claimed by a client that is bound to none, and only bound clients may claim.
+        UnboundClaim = "unbound_claim",
     }
 }
 
@@ -193,6 +195,8 @@ pub struct Intent {
     pub query: Option<String>,
     /// Keyed HMAC-SHA256 of the full URL, hex.
     pub url_fingerprint: Option<String>,
+    /// Id of the key of `url_fingerprint` and of the mail addresses' tags in `path`.
+    pub url_fingerprint_key: Option<String>,
     pub http_version: Option<String>,
     pub request_content_type: Option<String>,
     pub decision: Option<Decision>,
@@ -230,6 +234,7 @@ impl Intent {
             path: None,
             query: None,
             url_fingerprint: None,
+            url_fingerprint_key: None,
             http_version: None,
             request_content_type: None,
             decision: None,
@@ -270,6 +275,12 @@ pub struct Outcome {
     pub audit_wait_us: Option<i64>,
     pub outcome: OutcomeKind,
     pub error: Option<String>,
+    /// Redacted beginning of the request body, when configured.
+    pub request_excerpt: Option<String>,
+    /// Redacted beginning of the response body, when configured.
+    pub response_excerpt: Option<String>,
+    /// Whether the upstream's certificate was verified; `false` only where `danger_skip_verify` says so.
+    pub upstream_verified: Option<bool>,
 }
 
 impl Outcome {
@@ -295,6 +306,9 @@ impl Outcome {
             audit_wait_us: None,
             outcome,
             error: None,
+            request_excerpt: None,
+            response_excerpt: None,
+            upstream_verified: None,
         }
     }
 }

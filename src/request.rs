@@ -14,8 +14,9 @@ use crate::record::DenyReason;
 /// Why a request head that is well formed still cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    #[error("the request target {0:?} is not a URL with a host; a proxy needs absolute-form (GET http://host/path)")]
-    NotAbsolute(String),
+    /// The target is not repeated: in an origin-form target anything may be a secret.
+    #[error("the request target is not a URL with a host; a proxy needs absolute-form (GET http://host/path)")]
+    NotAbsolute,
     #[error("the proxy is asked for an https URL in the clear; send CONNECT instead")]
     HttpsWithoutConnect,
     #[error("the scheme {0:?} is not http")]
@@ -42,7 +43,7 @@ impl RequestError {
     /// The audit column's code.
     pub const fn reason(&self) -> DenyReason {
         match self {
-            Self::NotAbsolute(_)
+            Self::NotAbsolute
             | Self::HttpsWithoutConnect
             | Self::UnknownScheme(_)
             | Self::SchemeDisagrees { .. }
@@ -74,7 +75,7 @@ impl ProxyRequest {
             (Some("http"), Some(authority)) => (Scheme::Http, authority.as_str()),
             (Some("https"), Some(_)) => return Err(RequestError::HttpsWithoutConnect),
             (Some(other), Some(_)) => return Err(RequestError::UnknownScheme(other.to_owned())),
-            _ => return Err(RequestError::NotAbsolute(path_only(&parts.uri))),
+            _ => return Err(RequestError::NotAbsolute),
         };
         let destination = authority_destination(authority, scheme)?;
         let host_header = host_header(&parts.headers);
@@ -130,7 +131,7 @@ impl ProxyRequest {
 
 /// The destination of a CONNECT and the authority as it was spelled (RFC 9110 section 9.3.6: the port is mandatory).
 pub fn connect_target(parts: &Parts) -> Result<(Destination, String), RequestError> {
-    let raw = parts.uri.authority().map_or_else(|| path_only(&parts.uri), |authority| authority.as_str().to_owned());
+    let raw = parts.uri.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
     if raw.contains('@') {
         return Err(RequestError::UserInfo);
     }
@@ -177,11 +178,6 @@ fn origin_form(uri: &Uri) -> Uri {
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     }
     Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
-}
-
-/// A request target fit for an error message: never its query.
-fn path_only(uri: &Uri) -> String {
-    uri.path().chars().take(64).collect()
 }
 
 fn authority_destination(raw: &str, scheme: Scheme) -> Result<Destination, RequestError> {

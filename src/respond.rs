@@ -33,6 +33,8 @@ pub enum Refusal {
     Wire(#[from] ViolationReason),
     #[error("{0}")]
     Client(#[from] ClientError),
+    #[error("the User-Agent claims a deployment or project, and this client is bound to none")]
+    UnboundClaim,
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
     #[error("the evidence could not be written, so nothing was sent ({0})")]
@@ -53,7 +55,7 @@ impl Refusal {
     /// The status of the answer, chosen by who is at fault.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Policy(_) => StatusCode::FORBIDDEN,
+            Self::Policy(_) | Self::UnboundClaim => StatusCode::FORBIDDEN,
             Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::Wire(violation) => match violation.deny_reason() {
                 DenyReason::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -72,6 +74,7 @@ impl Refusal {
             Self::Request(error) => Some(error.reason()),
             Self::Wire(violation) => Some(violation.deny_reason()),
             Self::Client(_) => Some(DenyReason::ClientNotAuthenticated),
+            Self::UnboundClaim => Some(DenyReason::UnboundClaim),
             Self::Upstream(error) => error.deny_reason(),
             Self::NoEvidence(_) => Some(DenyReason::NoEvidence),
             Self::Overloaded(_) => Some(DenyReason::Overloaded),
@@ -87,6 +90,7 @@ impl Refusal {
             | Self::Request(_)
             | Self::Wire(_)
             | Self::Client(_)
+            | Self::UnboundClaim
             | Self::NoEvidence(_)
             | Self::Overloaded(_)
             | Self::Stopping => OutcomeKind::Denied,
@@ -103,11 +107,23 @@ impl Refusal {
             Self::Client(_) => {
                 "Put credentials of a configured client into xpack.actions.proxyUrl or xpack.actions.proxyHeaders."
             }
+            Self::UnboundClaim => {
+                "Name the deployment or project under this client in `clients` of the Tollgate configuration; as long as \
+                 identity.refuse_unbound_claims is set, only bound clients may claim an id."
+            }
             Self::Upstream(UpstreamError::AddressRefused(_)) => {
                 "If this internal address is meant to be reached, add it to upstream.allow_addresses."
             }
             Self::Upstream(UpstreamError::OwnListener(_)) => {
                 "Correct the connector's URL: it points at the proxy itself."
+            }
+            Self::Upstream(UpstreamError::ClientCertificateWanted { .. }) => {
+                "Give Tollgate one to show in client_cert of this host under upstream.hosts, or list the host in \
+                 tunnel_hosts so that the connector shows its own."
+            }
+            Self::Upstream(UpstreamError::ClientCertificateRefused { .. }) => {
+                "Look at client_cert of this host under upstream.hosts: is it the one the destination knows, with its \
+                 intermediates, and still valid?"
             }
             Self::Upstream(_) => "Tollgate allowed this call; look at the destination and at the network between.",
             Self::NoEvidence(_) => {
@@ -122,7 +138,7 @@ impl Refusal {
     const fn closes_connection(&self) -> bool {
         match self {
             Self::Request(_) | Self::Wire(_) | Self::Client(_) | Self::Overloaded(_) | Self::Stopping => true,
-            Self::Policy(_) | Self::Upstream(_) | Self::NoEvidence(_) => false,
+            Self::Policy(_) | Self::UnboundClaim | Self::Upstream(_) | Self::NoEvidence(_) => false,
         }
     }
 
@@ -152,6 +168,8 @@ const fn upstream_status(error: &UpstreamError) -> StatusCode {
         UpstreamError::Unresolved { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::Tls { .. }
+        | UpstreamError::ClientCertificateRefused { .. }
+        | UpstreamError::ClientCertificateWanted { .. }
         | UpstreamError::Exchange(_)
         | UpstreamError::SwitchedUnasked => StatusCode::BAD_GATEWAY,
     }

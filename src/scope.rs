@@ -161,7 +161,11 @@ impl Scope {
         let known = identity.as_ref().ok().and_then(Option::as_ref);
         let subject = attribute(user_agents(headers), known);
         exchange.attributed_to(&subject);
-        Ok((identity?, subject))
+        let identity = identity?;
+        if self.gate.identity.refuse_unbound_claims && subject.is_unbound_claim(identity.as_ref()) {
+            return Err(Refusal::UnboundClaim);
+        }
+        Ok((identity, subject))
     }
 
     /// Who sent a head that was refused before it became a request, as far as it can be read.

@@ -19,6 +19,7 @@ use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start};
 use crate::config::{Config, ConfigError};
+use crate::connectors::Catalogue;
 use crate::gate::Gate;
 use crate::installation::{Installation, InstallationError};
 use crate::intercept::Interceptor;
@@ -26,10 +27,9 @@ use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
 use crate::observe::exchange::now_us;
-use crate::observe::redact::FingerprintKey;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
-use crate::upstream::{self, ResolverSettings, TlsConfigError, TlsSettings, Upstream};
+use crate::upstream::{self, ResolverSettings, TlsConfigError, Upstream};
 
 pub use listener::ListenError;
 use signals::Signals;
@@ -80,8 +80,14 @@ pub struct Listening {
     pub admin: Option<SocketAddr>,
 }
 
-/// How the policy is loaded again when asked for.
-pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, ConfigError> + Send + Sync>;
+/// What is replaced, as a whole, while the proxy runs.
+pub struct Reloaded {
+    pub policy: Arc<Policy>,
+    pub connectors: Arc<Catalogue>,
+}
+
+/// How policy and connectors are loaded again when asked for.
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, ConfigError> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
 pub fn run(
@@ -232,7 +238,6 @@ fn open_gate(
 ) -> Result<Gate, RunError> {
     let limits = config.limits;
     let outbound = config.upstream;
-    let wait_max = config.audit.journal.wait_max;
     let upstream = Upstream::new(upstream::Settings {
         resolver: ResolverSettings {
             pinned: outbound.resolve,
@@ -241,7 +246,7 @@ fn open_gate(
             cache_entries: outbound.dns_cache_entries,
             in_flight_max: outbound.dns_in_flight_max,
         },
-        tls: TlsSettings { system_roots: outbound.system_roots, ca_files: outbound.ca_files },
+        tls: outbound.tls,
         allow_addresses: outbound.allow_addresses,
         own_listeners,
         dial_timeout: limits.dial_timeout,
@@ -252,14 +257,16 @@ fn open_gate(
         pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
         pool_idle_max: outbound.pool_idle_max,
     })?;
-    let fingerprint = FingerprintKey::new(&evidence.installation.fingerprint_key);
+    let fingerprint = evidence.installation.fingerprint_key.clone();
+    let recorder = Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, &config.audit);
     Ok(Gate {
         policy: ArcSwap::new(config.policy),
         tunnel_rules: config.tunnel,
         clients: config.clients,
+        identity: config.identity,
         interceptor: Interceptor::new(authority, config.interception.leaf_cache_entries, limits.handshake_timeout)?,
         upstream,
-        recorder: Arc::new(Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, wait_max)),
+        recorder: Arc::new(recorder),
         limits,
         stopping,
     })
@@ -272,3 +279,6 @@ async fn sweep(gate: Arc<Gate>) {
         gate.upstream.sweep();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use crate::archive;
 use crate::journal::{Health, Journal};
 use crate::observe::exchange::now_us;
-use crate::record::{Intent, Outcome};
+use crate::record::{Decision, Intent, Outcome};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ExchangeLabels {
@@ -32,13 +32,31 @@ struct ExchangeLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+/// The connector is a type id of the catalogue or [`NOT_KNOWN`], so the catalogue bounds the number of series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectorLabels {
+    connector: String,
+    decision: &'static str,
+}
+
+/// The connector of calls that the catalogue does not know.
+const NOT_KNOWN: &str = "unknown";
+
 /// What is counted.
 #[derive(Default)]
 pub struct Metrics {
     exchanges: Family<ExchangeLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    connector_exchanges: Family<ConnectorLabels, Counter>,
     request_bytes: Counter,
     response_bytes: Counter,
     audit_wait_us: Counter,
+    unverified_exchanges: Counter,
     /// Client connections open now, tunnels included.
     pub connections: Gauge,
     journal_writable: Gauge,
@@ -58,27 +76,43 @@ pub struct Metrics {
 impl Metrics {
     /// An exchange has its row.
     pub fn settled(&self, intent: &Intent, outcome: &Outcome) {
-        let labels = ExchangeLabels {
-            kind: intent.kind.code(),
-            decision: intent.decision.map_or("none", crate::record::Decision::code),
-            outcome: outcome.outcome.code(),
-        };
+        let decision = intent.decision.map_or("none", Decision::code);
+        let connector = intent.connector_type.as_deref().unwrap_or(NOT_KNOWN).to_owned();
+        self.connector_exchanges.get_or_create(&ConnectorLabels { connector, decision }).inc();
+        let labels = ExchangeLabels { kind: intent.kind.code(), decision, outcome: outcome.outcome.code() };
         self.exchanges.get_or_create(&labels).inc();
+        if let (Some(Decision::Deny), Some(reason)) = (intent.decision, intent.deny_reason) {
+            self.refusals.get_or_create(&RefusalLabels { reason: reason.code() }).inc();
+        }
         self.request_bytes.inc_by(outcome.request_bytes.unsigned_abs());
         self.response_bytes.inc_by(outcome.response_bytes.unsigned_abs());
         self.audit_wait_us.inc_by(outcome.audit_wait_us.unwrap_or(0).unsigned_abs());
+        if outcome.upstream_verified == Some(false) {
+            self.unverified_exchanges.inc();
+        }
     }
 
     /// The registry that renders these in the OpenMetrics text format.
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tollgate");
         registry.register("exchanges", "Finished exchanges, one per audit row", self.exchanges.clone());
+        registry.register("refusals", "Refused exchanges by deny_reason", self.refusals.clone());
+        registry.register(
+            "connector_exchanges",
+            "Finished exchanges by connector type",
+            self.connector_exchanges.clone(),
+        );
         registry.register("request_bytes", "Request body bytes from clients", self.request_bytes.clone());
         registry.register("response_bytes", "Response body bytes to clients", self.response_bytes.clone());
         registry.register(
             "audit_wait_microseconds",
             "Time exchanges waited for their intent to be durable",
             self.audit_wait_us.clone(),
+        );
+        registry.register(
+            "unverified_exchanges",
+            "Finished exchanges whose upstream certificate was not verified (danger_skip_verify)",
+            self.unverified_exchanges.clone(),
         );
         registry.register("connections", "Client connections open now", self.connections.clone());
         registry.register("journal_writable", "1 when evidence can be written, else 0", self.journal_writable.clone());

@@ -22,7 +22,7 @@ fn command_lines(document: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(document).unwrap();
     let commands = text.split("```").skip(1).step_by(2).flat_map(str::lines).filter_map(|line| {
         let line = line.strip_prefix("target/release/").unwrap_or(line).strip_prefix("tollgate ")?;
-        Some(line.split(&['#', '|', '>']).next().unwrap().trim())
+        Some(line.split(&['#', '|', '>', '<']).next().unwrap().trim())
     });
     commands
         .filter(|line| !line.contains('…'))

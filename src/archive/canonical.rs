@@ -206,10 +206,10 @@ mod tests {
         row.outcome.upstream_reused = Some(true);
         let batch = rows::encode(&[&row]).expect("encodes");
         let text = concat!(
-            r#"["00000000-0000-0000-0000-000000001267",4711,"gate-1","00000000-0000-0000-0000-00000000b007",1,"#,
+            r#"["00000000-0000-0000-0000-000000001267",4711,"gate-1","00000000-0000-0000-0000-00000000b007",2,"#,
             r#"1795305600000000,0,0,"http",null,null,"absent",null,"127.0.0.1",40000,null,null,null,null,null,null,"#,
             "null,null,null,null,null,null,null,\"/\\\"é\u{7f}\\u0001\\n\\\\\",null,null,null,null,0,null,null,null,",
-            r#"null,null,null,true,null,null,null,null,null,0,null,null,null,null,null,"completed",null]"#
+            r#"null,null,null,true,null,null,null,null,null,0,null,null,null,null,null,"completed",null,null,null,null,null]"#
         );
         assert_eq!(leaves(&batch).expect("known columns"), [Sha256::of_parts(&[&[0], text.as_bytes()])]);
     }

@@ -221,7 +221,11 @@ mod tests {
             Statement::Start(start),
             Statement::Stop(StopStatement { reason: StopReason::Terminated, last_seq: u64::MAX }),
             Statement::Heartbeat(HeartbeatStatement { from: time_text(1), to: time_text(2), last_seq: 0 }),
-            Statement::Policy(PolicyStatement { before: "p".to_owned(), after: "q".to_owned() }),
+            Statement::Policy(PolicyStatement {
+                before: "p".to_owned(),
+                after: "q".to_owned(),
+                catalogue_sha256: Sha256::of(b"c"),
+            }),
             Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems: 2 }),
             Statement::KeyRotation(KeyRotationStatement { new_key: "AA==".to_owned(), new_key_id: Sha256::of(b"k") }),
             Statement::Rewrite(RewriteStatement {

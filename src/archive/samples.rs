@@ -94,7 +94,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         option::of(one_of(DenyReason::ALL)),
     );
     let ports = (any::<u16>(), option::of(any::<u16>()));
-    (any::<u128>(), number(), enums, address(), ports, vec(text(), 22)).prop_map(
+    (any::<u128>(), number(), enums, address(), ports, vec(text(), 23)).prop_map(
         |(id, event_time_us, (kind, id_assurance, decision, deny_reason), client_ip, (client_port, port), texts)| {
             let mut texts = texts.into_iter();
             Intent {
@@ -123,6 +123,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
                 path: texts.next().flatten(),
                 query: texts.next().flatten(),
                 url_fingerprint: texts.next().flatten(),
+                url_fingerprint_key: texts.next().flatten(),
                 http_version: texts.next().flatten(),
                 request_content_type: texts.next().flatten(),
                 policy_rule: texts.next().flatten(),
@@ -134,16 +135,16 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
-    let upstream = (option::of(address()), option::of(any::<u16>()), option::of(any::<bool>()));
+    let upstream = (option::of(address()), option::of(any::<u16>()), vec(option::of(any::<bool>()), 2));
     let ends = (one_of(OutcomeKind::ALL), option::of(any::<u16>()));
-    (vec(number(), 4), vec(option::of(number()), 5), vec(text(), 5), upstream, ends).prop_map(
-        |(numbers, times, texts, (upstream_ip, upstream_port, upstream_reused), (outcome, status))| Outcome {
+    (vec(number(), 4), vec(option::of(number()), 5), vec(text(), 7), upstream, ends).prop_map(
+        |(numbers, times, texts, (upstream_ip, upstream_port, booleans), (outcome, status))| Outcome {
             end_time_us: numbers[0],
             duration_us: numbers[1],
             request_bytes: numbers[2],
             upstream_ip,
             upstream_port,
-            upstream_reused,
+            upstream_reused: booleans[0],
             tls_version: texts[0].clone(),
             tls_cipher: texts[1].clone(),
             upstream_cert_sha256: texts[2].clone(),
@@ -157,6 +158,9 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
             audit_wait_us: times[4],
             outcome,
             error: texts[4].clone(),
+            request_excerpt: texts[5].clone(),
+            response_excerpt: texts[6].clone(),
+            upstream_verified: booleans[1],
         },
     )
 }

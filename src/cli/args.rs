@@ -1,5 +1,6 @@
 //! The command line: which subcommands and flags there are. Their names are a contract, other tools call them.
 
+mod connectors;
 mod doctor;
 mod evidence;
 mod kibana;
@@ -8,8 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use connectors::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 pub(super) use doctor::DoctorArgs;
-pub(super) use evidence::{ManifestKeyCommand, ProveArgs, RotateArgs};
+pub(super) use evidence::{ManifestKeyCommand, ManifestKeyRotateArgs, ProveArgs};
 pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
 use crate::config::Overrides;
@@ -41,7 +43,7 @@ Exit codes: 0 success, 1 failure while running, 64 wrong command line, 74 input 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads the policy
+    /// Run the proxy until SIGTERM or SIGINT; SIGHUP reloads policy and connectors
     #[command(after_help = RUN_EXAMPLES)]
     Run(SettingsArgs),
     /// Check a configuration: print every problem, or what would run
@@ -68,6 +70,9 @@ pub enum Command {
     /// Show or export the interception CA's certificate
     #[command(subcommand)]
     Ca(CaCommand),
+    /// Rotate the key of the URL fingerprints
+    #[command(name = "fingerprint-key", subcommand)]
+    FingerprintKey(FingerprintKeyCommand),
     /// Show which connectors are known, which one a URL is of, and their hosts
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
@@ -97,7 +102,8 @@ Examples:
   tollgate records
   tollgate records --deployment 5f2a9c --since 2h
   tollgate records --host '*.slack.com' --decision would_deny --limit 20
-  tollgate records --since 2026-11-01 --json | jq .host";
+  tollgate records --since 2026-11-01 --json | jq .host
+  tollgate records --url-stdin --since 30d < leaked-url.txt";
 
 const VERIFY_EXAMPLES: &str = "\
 Reads audit, manifest and journal; needs neither the proxy nor a private key. A public key from
@@ -227,6 +233,12 @@ pub struct RecordsArgs {
     /// Print one JSON object a line, with every column
     #[arg(long)]
     pub json: bool,
+    /// Calls of the URLs on stdin, one a line; none is printed
+    #[arg(long)]
+    pub url_stdin: bool,
+    /// Key for --url-stdin [default: keys/url-fingerprint.key]
+    #[arg(long, value_name = "FILE", requires = "url_stdin")]
+    pub fingerprint_key: Option<PathBuf>,
 }
 
 /// `tollgate verify`
@@ -300,71 +312,29 @@ pub struct CaExportArgs {
     pub out: Option<PathBuf>,
 }
 
-const CONNECTORS_MATCH_EXAMPLES: &str = "\
-Nothing is called. A URL on the command line can be seen by other users of the machine and stays in
-the shell's history: replace its secret by any other text, the result is the same.
+const ROTATE_HELP: &str = "\
+The proxy must not be running. The old key stays beside the new one, in url-fingerprint-<id>.key, so
+that URLs recorded with it are still found; delete it when nothing of its time is to be found again.
 
 Examples:
-  tollgate connectors match https://hooks.slack.com/services/T0/B0/x
-  tollgate connectors match https://hive.internal/api/v1/case --header X-Organisation
-  tollgate connectors match https://mail.internal:587 --tunnel";
+  tollgate fingerprint-key rotate --config /etc/tollgate/tollgate.yml
+  tollgate fingerprint-key rotate --data-dir /var/lib/tollgate";
 
-/// `tollgate connectors`
+/// `tollgate fingerprint-key`
 #[derive(Debug, Subcommand)]
-pub enum ConnectorsCommand {
-    /// List the connector types and their hosts
-    List(ConnectorsListArgs),
-    /// Print the connector a URL is of, and its path and query as they are stored
-    #[command(after_help = CONNECTORS_MATCH_EXAMPLES)]
-    Match(ConnectorsMatchArgs),
-    /// Print the hosts of a connector type, one a line, as a policy takes them
-    Hosts(ConnectorsHostsArgs),
+pub enum FingerprintKeyCommand {
+    /// Make a new key; the old one is kept for looking URLs up
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
 }
 
-/// `tollgate connectors list`
+/// `tollgate fingerprint-key rotate`
 #[derive(Args, Debug)]
-pub struct ConnectorsListArgs {
-    /// Configuration file that names a `connectors_file`
+pub struct RotateArgs {
+    /// Configuration file that names the data directory and the key
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Print the Markdown of docs/connectors.md
-    #[arg(long, conflicts_with = "json")]
-    pub markdown: bool,
-}
-
-/// `tollgate connectors match`
-#[derive(Args, Debug)]
-pub struct ConnectorsMatchArgs {
-    /// URL of the call
-    #[arg(value_name = "URL")]
-    pub url: http::Uri,
-    /// Method of the call
-    #[arg(long, value_name = "METHOD", default_value = "POST")]
-    pub method: http::Method,
-    /// Name of a header field of the call; repeatable
-    #[arg(long, value_name = "NAME")]
-    pub header: Vec<http::HeaderName>,
-    /// The call passes as a tunnel: only host and port are seen
-    #[arg(long)]
-    pub tunnel: bool,
-    /// Configuration file that names a `connectors_file`
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `tollgate connectors hosts`
-#[derive(Args, Debug)]
-pub struct ConnectorsHostsArgs {
-    /// Connector type, e.g. .bedrock
-    #[arg(value_name = "TYPE")]
-    pub connector: String,
-    /// Configuration file that names a `connectors_file`
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    /// Data directory of the proxy, instead of the configuration's [default: tollgate-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }

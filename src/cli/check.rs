@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use super::CliError;
 use super::args::CheckArgs;
 use super::banner::{policy_source, rules};
-use crate::config::{Config, Listener, Problem};
+use crate::config::{Config, Listener, Problem, Warning};
 use crate::intercept::authority::Authority;
+use crate::policy::HostPattern;
+
+/// Hosts of a connector that are written out; the others are counted.
+const PRESET_HOSTS_SHOWN: usize = 4;
 
 /// What was found wrong: settings, or the CA they name.
 struct Complaint {
@@ -32,7 +36,8 @@ pub(super) fn check(args: &CheckArgs, out: &mut impl Write) -> Result<(), CliErr
 
 fn checked(args: &CheckArgs) -> Result<Config, Vec<Complaint>> {
     let loaded = Config::load(args.settings.config.as_deref(), &args.settings.overrides());
-    let config = loaded.map_err(|error| error.problems.iter().map(Complaint::from).collect::<Vec<_>>())?;
+    let mut config = loaded.map_err(|error| error.problems.iter().map(Complaint::from).collect::<Vec<_>>())?;
+    config.warnings.extend(Warning::of_client_certificates(&config.upstream.tls, SystemTime::now()));
     let authority = &config.interception.authority;
     match Authority::load_existing(authority, SystemTime::now()) {
         Ok(Some(_) | None) => Ok(config),
@@ -75,6 +80,9 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     let source = policy_source(&config.policy_source);
     writeln!(out, "policy    {}, {} from {source}", policy.mode().as_str(), rules(policy.rule_count()))?;
     writeln!(out, "          sha256 {}", policy.hash())?;
+    for (rule, hosts) in policy.presets() {
+        writeln!(out, "          rule {rule}: {}", first(hosts))?;
+    }
     writeln!(out, "data      {}", config.data_dir.root().display())?;
     writeln!(out, "ca        {}", config.interception.authority.cert_file.display())?;
     writeln!(out, "threads   {}", config.threads)?;
@@ -84,10 +92,25 @@ fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The first hosts of a preset, and how many more there are.
+fn first(hosts: &[HostPattern]) -> String {
+    let mut shown: Vec<String> = hosts.iter().take(PRESET_HOSTS_SHOWN).map(ToString::to_string).collect();
+    if let Some(more @ 1..) = hosts.len().checked_sub(PRESET_HOSTS_SHOWN) {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(", ")
+}
+
 fn summary(config: &Config) -> Value {
     let listeners = config.listeners.iter();
     let listeners: Vec<Value> =
         listeners.map(|listener| json!({ "name": &*listener.name, "url": url(listener) })).collect();
+    let presets = config.policy.presets();
+    let presets: Vec<Value> = presets
+        .map(|(rule, hosts)| {
+            json!({ "rule": &**rule, "hosts": hosts.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        })
+        .collect();
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     json!({
         "valid": true,
@@ -98,6 +121,7 @@ fn summary(config: &Config) -> Value {
             "rules": config.policy.rule_count(),
             "hash": &**config.policy.hash(),
             "source": policy_source(&config.policy_source),
+            "presets": presets,
         },
         "data_dir": config.data_dir.root(),
         "ca_cert_file": config.interception.authority.cert_file,

@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Value, json};
 
 use super::CliError;
-use super::args::{ConnectorsCommand, ConnectorsListArgs, ConnectorsMatchArgs};
+use super::args::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 use crate::config::{Config, Overrides};
-use crate::connectors::{Catalogue, Connector, Identified, Request, Sighting, document, stored_path};
+use crate::connectors::{
+    AvoidInterception, Catalogue, Connector, Identified, Preset, Request, Sighting, document, stored_path, stored_query,
+};
 use crate::destination::Destination;
-use crate::observe::redact::redact_query;
+use crate::policy::{HostPattern, Presets as _};
 
 pub(super) fn connectors(command: &ConnectorsCommand, out: &mut impl Write) -> Result<(), CliError> {
     let config = match command {
@@ -22,15 +24,33 @@ pub(super) fn connectors(command: &ConnectorsCommand, out: &mut impl Write) -> R
     match command {
         ConnectorsCommand::List(args) => list(args, &catalogue, out)?,
         ConnectorsCommand::Match(args) => write_match(args, &catalogue, out)?,
-        ConnectorsCommand::Hosts(args) => {
-            let connector = catalogue.get(&args.connector);
-            let connector = connector.ok_or_else(|| CliError::UnknownConnector(args.connector.clone()))?;
-            for host in connector.all_hosts() {
-                writeln!(out, "{host}")?;
-            }
-        }
+        ConnectorsCommand::Hosts(args) => write_hosts(args, &catalogue, out)?,
     }
     out.flush()?;
+    Ok(())
+}
+
+/// What a rule's `connectors` allow by this connector's name. What they leave to `hosts` is a comment in a list of hosts.
+fn write_hosts(args: &ConnectorsHostsArgs, catalogue: &Catalogue, out: &mut impl Write) -> Result<(), CliError> {
+    let hosts = catalogue.hosts_of(&args.connector);
+    let Some(connector) = catalogue.get(&args.connector) else { return Ok(hosts.map(drop)?) };
+    let Preset { allowed, tenants } = connector.preset();
+    if tenants.is_empty() {
+        hosts?;
+    }
+    if args.json {
+        let texts = |hosts: &[HostPattern]| hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let source = connector.hosts_source.as_str();
+        let value = json!({ "allowed": texts(&allowed), "tenants": texts(&tenants), "hosts_source": source });
+        writeln!(out, "{value:#}")?;
+        return Ok(());
+    }
+    for host in allowed {
+        writeln!(out, "{host}")?;
+    }
+    for tenant in tenants {
+        writeln!(out, "# {tenant}: each tenant has a host of its own; list yours in `hosts`")?;
+    }
     Ok(())
 }
 
@@ -57,8 +77,9 @@ fn connector_json(connector: &Connector) -> Value {
         "endpoints": connector.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "secrets": connector.secrets(),
         "streaming": connector.streaming,
-        "avoid_interception": connector.avoid_interception,
-        "verified": connector.verified,
+        "avoid_interception": connector.avoid_interception.map(AvoidInterception::as_str),
+        "bypasses_proxy": connector.bypasses_proxy,
+        "hosts_source": connector.hosts_source.as_str(),
         "docs": connector.docs,
         "remarks": connector.remarks(),
     })
@@ -73,8 +94,8 @@ fn write_match(args: &ConnectorsMatchArgs, catalogue: &Catalogue, out: &mut impl
     let seen = Request { method: &args.method, path: args.url.path(), headers: &headers };
     let request = (!args.tunnel).then_some(seen);
     let found = catalogue.identify(&Sighting { destination: &destination, request });
-    let path = request.map(|request| stored_path(found.as_ref(), request.path));
-    let query = request.and(args.url.query()).map(redact_query);
+    let path = request.map(|request| stored_path(found.as_ref(), request.path, None));
+    let query = request.and(args.url.query()).map(|query| stored_query(found.as_ref(), query));
     if args.json {
         writeln!(out, "{:#}", match_json(found.as_ref(), path.as_deref(), query.as_deref()))?;
         return Ok(());
@@ -83,6 +104,7 @@ fn write_match(args: &ConnectorsMatchArgs, catalogue: &Catalogue, out: &mut impl
         Some(Identified { connector, source, .. }) => {
             writeln!(out, "connector_type    {}", connector.id)?;
             writeln!(out, "connector_source  {} (confidence {})", source.as_str(), source.confidence().as_str())?;
+            writeln!(out, "reason            {}", source.reason())?;
         }
         None => writeln!(out, "connector_type    not known")?,
     }
@@ -99,6 +121,7 @@ fn match_json(found: Option<&Identified<'_>>, path: Option<&str>, query: Option<
         "connector_type": found.map(|found| &found.connector.id),
         "connector_source": found.map(|found| found.source.as_str()),
         "confidence": found.map(|found| found.source.confidence().as_str()),
+        "reason": found.map(|found| found.source.reason()),
         "path": path,
         "query": query,
     })

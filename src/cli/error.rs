@@ -10,6 +10,8 @@ use crate::destination::DestinationError;
 use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
 use crate::kibana::ReleasesError;
+use crate::policy::PresetError;
+use crate::search::sought::SoughtError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
@@ -44,9 +46,12 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
-    /// The catalogue has no such connector.
-    #[error("there is no connector type \"{0}\"; `tollgate connectors list` shows them all")]
-    UnknownConnector(String),
+    /// The data directory is in use, or a key in it could not be read or changed.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The catalogue has no such connector, or a policy can name none of its hosts.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
     /// A URL to match is only a path.
     #[error("the URL has no host; write https://hooks.slack.com/services/...")]
     UrlWithoutHost,
@@ -65,6 +70,9 @@ pub enum CliError {
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// There is no URL to look up.
+    #[error(transparent)]
+    Sought(#[from] SoughtError),
     /// A search could not read everything.
     #[error("records may be missing above, not everything could be read:{}", lines(.0))]
     Incomplete(Vec<Problem>),
@@ -77,9 +85,6 @@ pub enum CliError {
     /// A bundle was not checked, or proves nothing.
     #[error(transparent)]
     Bundle(#[from] BundleCheckError),
-    /// The data directory is in use, or is none.
-    #[error(transparent)]
-    Installation(#[from] InstallationError),
     /// The signing key was not changed.
     #[error("the key that signs was not changed: {0}")]
     Rotation(#[from] RotationError),
@@ -92,6 +97,9 @@ pub enum CliError {
     /// `doctor` found something that fails, and has said so already.
     #[error("a check failed")]
     Unwell,
+    /// Memory could not be kept out of core dumps.
+    #[error("core dumps cannot be turned off: {0}; allow setrlimit and prctl, or set `danger_core_dumps: true`")]
+    CoreDumps(io::Error),
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -103,22 +111,31 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Authority(_) | Self::Checked => EXIT_CONFIG,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::UnknownConnector(_)
+            Self::Preset(_)
             | Self::UrlWithoutHost
             | Self::UrlHost(_)
             | Self::ProxyUrl(_)
             | Self::UnknownClient { .. }
+            | Self::Sought(
+                SoughtError::Terminal
+                | SoughtError::Nothing
+                | SoughtError::TooLarge
+                | SoughtError::TooMany
+                | SoughtError::Url { .. },
+            )
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
+            | Self::Installation(_)
             | Self::Search(_)
+            | Self::Sought(SoughtError::Read(_))
             | Self::Incomplete(_)
             | Self::Prove(_)
             | Self::Bundle(BundleCheckError::Unreadable(..))
-            | Self::Installation(_)
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(_)
+            | Self::CoreDumps(_)
             | Self::Tampered
             | Self::Bundle(BundleCheckError::Refused(..))
             | Self::Releases(_)

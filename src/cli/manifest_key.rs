@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::CliError;
-use super::args::{ManifestKeyCommand, RotateArgs};
+use super::args::{ManifestKeyCommand, ManifestKeyRotateArgs};
 use crate::archive::rotation::{self, RotationError};
 use crate::archive::signer::{PRIVATE_KEY_FILE, PUBLIC_KEY_FILE};
 use crate::archive::{Settings, Start};
@@ -17,7 +17,7 @@ pub(super) fn manifest_key(command: &ManifestKeyCommand, out: &mut impl Write) -
     }
 }
 
-fn rotate(args: &RotateArgs, out: &mut impl Write) -> Result<(), CliError> {
+fn rotate(args: &ManifestKeyRotateArgs, out: &mut impl Write) -> Result<(), CliError> {
     let data_dir = DataDir::new(&args.data_dir);
     let claim = Claim::take(&data_dir)?;
     let no_key = || RotationError::NoKey(data_dir.keys().join(PRIVATE_KEY_FILE));

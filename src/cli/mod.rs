@@ -7,8 +7,10 @@ mod check;
 mod connectors;
 mod doctor;
 mod error;
+mod fingerprint_key;
 mod kibana;
 mod log;
+mod lookup;
 mod manifest_key;
 mod prove;
 mod records;
@@ -36,6 +38,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
+        Command::FingerprintKey(command) => fingerprint_key::fingerprint_key(&command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),
     }
 }

@@ -4,12 +4,21 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use super::CliError;
 use super::args::RecordsArgs;
+use super::{CliError, lookup};
+use crate::search::sought::SoughtError;
 use crate::search::{self, Query, print};
 
 /// Searches and prints; fails with [`CliError::Incomplete`] after printing when something could not be read.
 pub(super) fn records(args: &RecordsArgs, out: &mut impl Write) -> Result<(), CliError> {
+    if args.url_stdin {
+        let stdin = io::stdin();
+        return if stdin.is_terminal() {
+            Err(SoughtError::Terminal.into())
+        } else {
+            lookup::look_up(args, stdin.lock(), out)
+        };
+    }
     let found = search::run(&args.data_dir, &query(args))?;
     if args.json {
         print::json_lines(&found.rows, out)?;
@@ -27,6 +36,7 @@ pub(super) fn query(args: &RecordsArgs) -> Query {
         host: args.host.clone(),
         decision: args.decision,
         outcome: None,
+        fingerprints: None,
         since_us: args.since,
         until_us: args.until,
         limit: args.limit,
@@ -34,7 +44,7 @@ pub(super) fn query(args: &RecordsArgs) -> Query {
 }
 
 /// Columns of the terminal on stdout as the shell knows them; `None` when stdout is something else.
-fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok()?.parse().ok();
     columns.filter(|_| io::stdout().is_terminal())
 }

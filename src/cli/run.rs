@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use super::args::SettingsArgs;
 use super::{CliError, banner, log};
-use crate::config::Config;
+use crate::config::{Config, Warning};
+use crate::core_dumps;
 use crate::intercept::authority::Authority;
-use crate::server::{self, Listening};
+use crate::server::{self, Listening, Reloaded};
 
 /// Runs the proxy until it is told to stop and everything is drained and sealed.
 pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
@@ -15,15 +16,22 @@ pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
     let overrides = args.overrides();
     let config = Config::load(file.as_deref(), &overrides)?;
     log::init(&config.log);
-    for warning in &config.warnings {
+    let expiring = Warning::of_client_certificates(&config.upstream.tls, SystemTime::now());
+    for warning in config.warnings.iter().chain(&expiring) {
         tracing::warn!("{warning}");
+    }
+    if !config.danger_core_dumps {
+        core_dumps::forbid().map_err(CliError::CoreDumps)?;
     }
     let authority = Authority::load_or_create(&config.interception.authority, SystemTime::now())?;
     if authority.created() {
         let path = authority.certificate().path().display();
         tracing::info!(%path, "made a new interception CA; Kibana has to be told to trust it");
     }
-    let reload = move || Ok(Config::load(file.as_deref(), &overrides)?.policy);
+    let reload = move || {
+        let Config { policy, connectors, .. } = Config::load(file.as_deref(), &overrides)?;
+        Ok(Reloaded { policy, connectors })
+    };
     let announced = config.clone();
     server::run(config, authority, Box::new(reload), |listening| {
         announce(&announced, listening);

@@ -40,4 +40,9 @@ impl DataDir {
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
+
+    /// The key of the URL fingerprints, unless the configuration names another.
+    pub fn url_fingerprint_key(&self) -> PathBuf {
+        self.keys().join("url-fingerprint.key")
+    }
 }

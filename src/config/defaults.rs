@@ -8,8 +8,6 @@ pub(super) const LISTENER_NAME: &str = "default";
 pub(super) const DATA_DIR: &str = "tollgate-data";
 pub(super) const CA_CERT_FILE: &str = "certs/ca.pem";
 pub(super) const CA_KEY_FILE: &str = "certs/ca.key";
-/// Below the data directory's `keys`.
-pub(super) const URL_FINGERPRINT_KEY_FILE: &str = "url-fingerprint.key";
 /// SMTP (25, 587, 2525) and SMTP over TLS (465): the server speaks first, so waiting for the client would be in vain.
 pub(super) const TUNNEL_PORTS: [u16; 4] = [25, 465, 587, 2525];
 pub(super) const LOG_LEVEL: &str = "info";

@@ -28,6 +28,7 @@ pub(super) struct ConfigFile {
     pub(super) admin: Key<String>,
     pub(super) data_dir: Key<PathBuf>,
     pub(super) threads: Key<u64>,
+    pub(super) danger_core_dumps: bool,
     pub(super) interception: InterceptionFile,
     pub(super) upstream: UpstreamFile,
     pub(super) policy_file: Key<PathBuf>,
@@ -37,6 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) tunnel_ports: Key<Vec<Setting<u64>>>,
     pub(super) connectors_file: Key<PathBuf>,
     pub(super) clients: Vec<Setting<ClientSettings>>,
+    pub(super) identity: IdentityFile,
     pub(super) audit: AuditFile,
     pub(super) limits: LimitsFile,
     pub(super) log: LogFile,
@@ -71,6 +73,8 @@ pub(super) struct InterceptionFile {
 pub(super) struct UpstreamFile {
     pub(super) ca_files: Vec<Setting<PathBuf>>,
     pub(super) system_roots: Option<bool>,
+    pub(super) tls_min: Key<String>,
+    pub(super) hosts: Key<Vec<Setting<UpstreamHostFile>>>,
     pub(super) allow_addresses: Vec<Setting<String>>,
     pub(super) resolve: BTreeMap<String, Setting<String>>,
     pub(super) pool_idle_per_destination_max: Key<u64>,
@@ -79,6 +83,32 @@ pub(super) struct UpstreamFile {
     pub(super) dns_cache_ttl_s: Key<u64>,
     pub(super) dns_cache_entries: Key<u64>,
     pub(super) dns_in_flight_max: Key<u64>,
+}
+
+/// TLS with some hosts. What is not given is as in [`UpstreamFile`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpstreamHostFile {
+    pub(super) hosts: Vec<Setting<String>>,
+    pub(super) ca_files: Key<Vec<Setting<PathBuf>>>,
+    pub(super) system_roots: Key<bool>,
+    pub(super) tls_min: Key<String>,
+    pub(super) client_cert: Key<ClientCertFile>,
+    pub(super) danger_skip_verify: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClientCertFile {
+    pub(super) cert_file: Key<PathBuf>,
+    pub(super) key_file: Key<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IdentityFile {
+    pub(super) strip_elastic_fragment: Vec<Setting<String>>,
+    pub(super) refuse_unbound_claims: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,6 +125,14 @@ pub(super) struct AuditFile {
     pub(super) anchors: Vec<Setting<AnchorFile>>,
     pub(super) anchor_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
+    pub(super) excerpts: ExcerptsFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ExcerptsFile {
+    pub(super) request_bytes: Key<u64>,
+    pub(super) response_bytes: Key<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -26,6 +26,8 @@ pub(super) const LEAF_CACHE_ENTRIES: Bounds = bounds("interception.leaf_cache_en
 pub(super) const LEAF_VALID_DAYS: Bounds =
     bounds("interception.leaf_valid_days", 190, 1, 195, "clients refuse certificates valid for more than 200 days");
 
+/// Host patterns under `upstream.hosts`; each new connection looks through them.
+pub(super) const UPSTREAM_HOSTS_MAX: u64 = 1000;
 pub(super) const POOL_IDLE_PER_DESTINATION_MAX: Bounds =
     bounds("upstream.pool_idle_per_destination_max", 64, 0, 10_000, POOL);
 pub(super) const POOL_IDLE_MAX: Bounds = bounds("upstream.pool_idle_max", 4096, 0, 100_000, POOL);
@@ -88,6 +90,11 @@ pub(super) const ANCHOR_EVERY_S: Bounds = bounds(
 );
 pub(super) const ANCHOR_TIMEOUT_S: Bounds =
     bounds("audit.anchors timeout_s", 20, 1, 600, "a command that hangs keeps later heads from being anchored");
+
+const EXCERPT: &str =
+    "each call under way holds this much memory, and each row grows by what is left of it; 0 keeps none";
+pub(super) const EXCERPT_REQUEST_BYTES: Bounds = bounds("audit.excerpts.request_bytes", 0, 0, 65_536, EXCERPT);
+pub(super) const EXCERPT_RESPONSE_BYTES: Bounds = bounds("audit.excerpts.response_bytes", 0, 0, 65_536, EXCERPT);
 
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");

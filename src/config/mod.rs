@@ -2,7 +2,7 @@
 //!
 //! Two stages: `file` holds the YAML as written, [`Config`] is what came of it after every value was checked. All
 //! problems are reported at once, each with its place and its remedy. Nothing here opens a socket, makes a key or reads
-//! the clock; the files read are the configuration, the policy, and password files.
+//! the clock; the files read are the configuration, the policy, password files and client certificates.
 
 mod check;
 mod data_dir;
@@ -34,10 +34,11 @@ use crate::archive::anchor::Sink;
 use crate::archive::digest::Sha256;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
-use crate::destination::Host;
+use crate::destination::{Destination, Host};
 use crate::intercept::authority;
 use crate::journal;
 use crate::policy::{HostPattern, Policy};
+use crate::upstream::TlsSettings;
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// Worker threads.
     pub threads: NonZeroUsize,
+    /// Whether the process may leave core dumps, which hold keys and secrets.
+    pub danger_core_dumps: bool,
     pub interception: Interception,
     pub upstream: Upstream,
     /// The policy as it was when the configuration was loaded.
@@ -60,6 +63,7 @@ pub struct Config {
     /// Kibana's connector types, and the operator's own.
     pub connectors: Arc<Catalogue>,
     pub clients: Clients,
+    pub identity: Identity,
     pub audit: Audit,
     pub limits: Limits,
     pub log: Log,
@@ -99,10 +103,8 @@ pub struct Interception {
 /// How upstreams are resolved, verified and reused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// PEM files of CAs trusted beside the system's.
-    pub ca_files: Vec<PathBuf>,
-    /// Whether the system's root certificates are trusted.
-    pub system_roots: bool,
+    /// TLS with all hosts, and with some.
+    pub tls: TlsSettings,
     /// Addresses that may be dialled although their class is refused by default.
     pub allow_addresses: Vec<IpNet>,
     /// Host to the address used instead of asking DNS.
@@ -141,6 +143,22 @@ pub struct TunnelRules {
     pub ports: Vec<u16>,
 }
 
+/// What is made of the ids that callers claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Destinations that are not told them: the fragment is taken out of the User-Agent.
+    pub strip_elastic_fragment: Vec<HostPattern>,
+    /// Whether a claim of a client that is bound to no id is refused.
+    pub refuse_unbound_claims: bool,
+}
+
+impl Identity {
+    /// Whether a destination is not told which deployment or project calls.
+    pub fn hides_from(&self, destination: &Destination) -> bool {
+        self.strip_elastic_fragment.iter().any(|pattern| pattern.matches(destination))
+    }
+}
+
 /// How evidence is kept.
 #[derive(Clone, Debug)]
 pub struct Audit {
@@ -153,6 +171,16 @@ pub struct Audit {
     pub anchor_every: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
+    pub excerpts: Excerpts,
+}
+
+/// How much of bodies is kept, redacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excerpts {
+    /// Of each request body, in octets; 0 for none.
+    pub request_bytes_max: usize,
+    /// Of each response body, in octets; 0 for none.
+    pub response_bytes_max: usize,
 }
 
 /// Limits on what one client, or all of them, can make the process hold or wait for.
@@ -204,7 +232,7 @@ pub enum LogFormat {
 
 impl Config {
     /// Reads the configuration file, if one is named, applies the flags over it and checks the result. Loading again is
-    /// how a policy is reloaded: take `policy` of the new value.
+    /// how policy and connectors are reloaded: take them from the new value.
     ///
     /// # Errors
     /// Every problem found, in one [`ConfigError`].

@@ -8,7 +8,8 @@ use super::setting::Place;
 use crate::client::ClientConfigError;
 use crate::connectors::{self, CatalogueError};
 use crate::destination::DestinationError;
-use crate::policy::{self, HostPatternError, PolicyLoadError};
+use crate::policy::{self, HostPattern, HostPatternError, PolicyLoadError};
+use crate::upstream::ClientCertificateError;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +121,28 @@ pub enum ProblemKind {
     /// The log filter is not one `tracing` understands.
     #[error("log.level: \"{given}\" is not a log filter ({reason}); write info, or tollgate=debug")]
     LogLevel { given: String, reason: String },
+    /// An entry of `upstream.hosts` is for no host.
+    #[error("upstream.hosts: an entry names no hosts; add `hosts` with at least one, or remove the entry")]
+    NoHosts,
+    /// A pattern of `upstream.hosts` that an earlier one covers.
+    #[error(
+        "upstream.hosts: \"{pattern}\" never applies, \"{by}\" before it names the same hosts; remove one, or put the narrower first"
+    )]
+    CoveredHost { pattern: HostPattern, by: HostPattern },
+    /// More patterns than are looked through for each connection.
+    #[error("upstream.hosts: {given} host patterns are more than {max}; use suffixes such as \"*.example.com\"")]
+    TooManyHosts { given: usize, max: u64 },
+    /// Hosts that could not be verified.
+    #[error(
+        "upstream.hosts: system_roots is false and there are no ca_files, so no certificate of these hosts is trusted; give one of them"
+    )]
+    NoTrust,
+    /// Trust is given and thrown away.
+    #[error("upstream.hosts: with danger_skip_verify {key} has no effect; remove one of them")]
+    TrustWithoutVerification { key: &'static str },
+    /// A client certificate cannot be used.
+    #[error("upstream.hosts.client_cert: {0}")]
+    ClientCertificate(ClientCertificateError),
     /// One limit is larger than the one it is part of.
     #[error("{part_key} ({part}) is larger than {whole_key} ({whole}); lower the first or raise the second")]
     PartLargerThanWhole { part_key: &'static str, part: u64, whole_key: &'static str, whole: u64 },

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Error;
 
 use super::file::{
-    AuditFile, ConfigFile, InterceptionFile, LimitsFile, ListenerFile, ListenerTlsFile, LogFile, UpstreamFile,
+    AuditFile, ClientCertFile, ConfigFile, ExcerptsFile, IdentityFile, InterceptionFile, LimitsFile, ListenerFile,
+    ListenerTlsFile, LogFile, UpstreamFile, UpstreamHostFile,
 };
 use super::problem::Problem;
 use super::setting::Place;
@@ -30,11 +31,17 @@ pub(super) fn unknown_keys(path: &Path, text: &str) -> Vec<Problem> {
     }
     search.compare::<InterceptionFile>(root.value("interception"));
     search.compare::<UpstreamFile>(root.value("upstream"));
+    for host in root.value("upstream").items("hosts") {
+        search.compare::<UpstreamHostFile>(host);
+        search.compare::<ClientCertFile>(host.value("client_cert"));
+    }
     for client in root.items("clients") {
         search.compare::<ClientSettings>(client);
         search.compare::<HeaderSettings>(client.value("header"));
     }
+    search.compare::<IdentityFile>(root.value("identity"));
     search.compare::<AuditFile>(root.value("audit"));
+    search.compare::<ExcerptsFile>(root.value("audit").value("excerpts"));
     search.compare::<LimitsFile>(root.value("limits"));
     search.compare::<LogFile>(root.value("log"));
     search.problems.sort_by(|a, b| a.place.cmp(&b.place));
@@ -80,8 +87,11 @@ mod tests {
             keys_of::<ListenerTlsFile>(),
             keys_of::<InterceptionFile>(),
             keys_of::<UpstreamFile>(),
+            keys_of::<UpstreamHostFile>(),
+            keys_of::<ClientCertFile>(),
             keys_of::<ClientSettings>(),
             keys_of::<HeaderSettings>(),
+            keys_of::<IdentityFile>(),
             keys_of::<AuditFile>(),
             keys_of::<LimitsFile>(),
         ] {
@@ -108,8 +118,8 @@ logs:
                 "t.yml:1:1: unknown key `lisstener`; did you mean `listeners`?",
                 "t.yml:2:15: unknown key `adress`; did you mean `address`?",
                 "t.yml:2:33: unknown key `cert`; the keys here are cert_file, key_file",
-                "t.yml:3:55: unknown key `ca`; the keys here are ca_files, system_roots, allow_addresses, resolve, \
-                 pool_idle_per_destination_max, pool_idle_max, pool_idle_timeout_s, dns_cache_ttl_s, dns_cache_entries, \
+                "t.yml:3:55: unknown key `ca`; the keys here are ca_files, system_roots, tls_min, hosts, allow_addresses, \
+                 resolve, pool_idle_per_destination_max, pool_idle_max, pool_idle_timeout_s, dns_cache_ttl_s, dns_cache_entries, \
                  dns_in_flight_max",
                 "t.yml:5:26: unknown key `key`; the keys here are name, value",
                 "t.yml:5:36: unknown key `user`; the keys here are name, listener, sources, username, password, \

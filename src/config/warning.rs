@@ -1,8 +1,17 @@
 //! Settings that are allowed but weaken what Tollgate guarantees.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::policy::HostPattern;
+use crate::upstream::{ClientCertificate, TlsSettings};
+
+/// How long before its end a client certificate is warned of: time enough to have a new one issued.
+const CLIENT_CERTIFICATE_NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// One weakening; its text says what is lost and how to get it back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +26,24 @@ pub enum Warning {
         "allow_addresses {0} lets clients reach addresses that are refused by default; keep it as narrow as possible"
     )]
     AllowedAddresses(IpNet),
+    /// Anybody can pose as these hosts.
+    #[error(
+        "UNVERIFIED UPSTREAMS: danger_skip_verify accepts any certificate from {}, so that whoever is between can read and \
+         change these calls; give the service's certificate or CA in ca_files instead", listed(.0)
+    )]
+    Unverified(Vec<HostPattern>),
+    /// A client certificate is about to be useless.
+    #[error("the client certificate {} is valid until {until} only; put a new one in its place and restart", file.display())]
+    ClientCertificateExpires { file: PathBuf, until: Timestamp },
+    /// A client certificate is useless.
+    #[error("the client certificate {} expired at {at}: the hosts it is for will refuse it; put a new one in its place and restart", file.display())]
+    ClientCertificateExpired { file: PathBuf, at: Timestamp },
     /// Evidence is not synced.
     #[error("audit.durability is `write`: a power failure can lose evidence of calls already made; set it to `fsync`")]
     DurabilityWrite,
+    /// A crash writes the process's memory to disk.
+    #[error("danger_core_dumps: a crash writes keys, credentials and bodies to disk; remove the key after debugging")]
+    CoreDumps,
     /// Anybody who reaches the listener can use it.
     #[error(
         "listener {0} is not on loopback and no clients are configured: whoever reaches it can use it; configure `clients`"
@@ -30,4 +54,26 @@ pub enum Warning {
         "admin {0} is not on loopback: whoever reaches it can read the metrics and the console; bind it to 127.0.0.1"
     )]
     OpenAdmin(SocketAddr),
+}
+
+impl Warning {
+    /// The client certificates that are at their end `now`, or soon will be.
+    pub fn of_client_certificates(tls: &TlsSettings, now: SystemTime) -> Vec<Self> {
+        let shown = tls.hosts.iter().filter_map(|entry| entry.options.client_certificate.as_ref());
+        shown.filter_map(|certificate| Self::of_client_certificate(certificate, now)).collect()
+    }
+
+    fn of_client_certificate(certificate: &ClientCertificate, now: SystemTime) -> Option<Self> {
+        let end = certificate.not_after();
+        let file = certificate.file().to_owned();
+        let at = Timestamp::try_from(end).unwrap_or(Timestamp::MAX);
+        if end < now {
+            return Some(Self::ClientCertificateExpired { file, at });
+        }
+        (end < now + CLIENT_CERTIFICATE_NOTICE).then_some(Self::ClientCertificateExpires { file, until: at })
+    }
+}
+
+fn listed(hosts: &[HostPattern]) -> String {
+    hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

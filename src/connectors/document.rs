@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Catalogue, Connector, Endpoint, PlaceholderKind, SelfHosted};
+use super::{AvoidInterception, Catalogue, Connector, Endpoint, PlaceholderKind, SelfHosted};
 
 /// Hosts that are written out; the others are counted.
 const HOSTS_SHOWN: usize = 3;
@@ -11,15 +11,18 @@ const HEAD: &str = "\
 # Connectors
 
 Made from the catalogue by `tollgate connectors list --markdown`; a test keeps it current. What a placeholder in braces stands for is not
-stored, unless it is marked `keep`, short, and the host is one of these. Query values, header values and bodies never are. `connectors_file` in the
+stored, unless it is marked `keep`, short, and the host is one of these. Query values are not, but for those of `keep_query`; header values never are. `connectors_file` in the
 configuration names a file of the same format as `src/connectors/catalogue.yml`, whose entries replace those of the same type and
-come before the others; it is read at start.
+come before the others; it is read at start and on SIGHUP.
+
+`from` says where hosts and paths are from: `kibana-source` was read in Kibana's source or documentation, `vendor-docs` is the vendor's
+public documentation, and what Kibana calls there was not read.
 
 How a connector is told, and what `connector_source` says, is in [schema.md](schema.md). Naming a connector permits nothing:
-`tollgate connectors hosts TYPE` prints its hosts for a policy.
+`tollgate connectors hosts TYPE` prints what `connectors: [TYPE]` in a policy rule allows.
 
-| type | hosts | calls | secrets | remarks |
-|---|---|---|---|---|
+| type | hosts | from | calls | secrets | streams | client certificate | remarks |
+|---|---|---|---|---|---|---|---|
 ";
 
 /// The document `docs/connectors.md`.
@@ -32,14 +35,27 @@ pub fn markdown(catalogue: &Catalogue) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "| {id} | {} | {} | {} | {} |",
+            "| {id} | {} | {} | {} | {} | {} | {} | {} |",
             hosts(connector),
+            source(connector),
             calls.join("<br>"),
             connector.secrets().join(", "),
+            yes(connector.streaming),
+            yes(connector.avoid_interception == Some(AvoidInterception::ClientCertificate)),
             connector.remarks().join("; ")
         );
     }
     text
+}
+
+/// Where hosts and paths are from, when there are any.
+fn source(connector: &Connector) -> &'static str {
+    let told = !connector.hosts.is_empty() || !connector.endpoints.is_empty();
+    if told { connector.hosts_source.as_str() } else { "" }
+}
+
+const fn yes(applies: bool) -> &'static str {
+    if applies { "yes" } else { "" }
 }
 
 /// In a table `|` separates cells, even between backquotes.
@@ -82,11 +98,10 @@ impl Connector {
                 remarks.push(text.to_owned());
             }
         };
-        say(self.self_hosted == Some(SelfHosted::Path), "on other hosts told by its path");
+        say(matches!(self.self_hosted, Some(SelfHosted::Path { .. })), "on other hosts told by its path");
         say(self.self_hosted == Some(SelfHosted::PathAndHeader), "on other hosts told by its path and a header");
-        say(self.streaming, "streams");
-        say(self.avoid_interception, "may use a client certificate: name its host in `tunnel_hosts` then");
-        say(!self.verified, "not verified");
+        say(self.avoid_interception.is_some(), "may have to be in `tunnel_hosts`");
+        say(self.bypasses_proxy, "bypasses the proxy");
         if !self.tunnel_ports.is_empty() {
             let ports: Vec<String> = self.tunnel_ports.iter().map(ToString::to_string).collect();
             remarks.push(format!("tunnels to the ports {}", ports.join(", ")));
@@ -129,7 +144,7 @@ connectors:
     secret_query: [sig]
     secret_headers: [X-Key]
     streaming: true
-    verified: false
+    avoid_interception: client-certificate
     docs: https://d.test/x
     note: odd
 ";
@@ -137,9 +152,9 @@ connectors:
         let row = document.lines().find(|line| line.starts_with("| [`.x`]")).unwrap();
         assert_eq!(
             row,
-            "| [`.x`](https://d.test/x) | `h1.test`, `h2.test`, `h3.test`, and 1 more | \
+            "| [`.x`](https://d.test/x) | `h1.test`, `h2.test`, `h3.test`, and 1 more | operator | \
              `GET\\|PUT /a/{k:secret}`<br>`* /b`<br>`POST t.test/token` | path `{k}`, query `sig`, header `x-key` | \
-             streams; not verified; odd |"
+             yes | yes | may have to be in `tunnel_hosts`; odd |"
         );
     }
 }

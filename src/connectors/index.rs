@@ -1,7 +1,7 @@
 //! Finds the entries that can match a call, in time that does not depend on how many entries there are.
 //!
 //! A known host is one hash lookup, and one for each of its suffixes. On an unknown host the first segment of the path
-//! is looked up among those of self-hosted services.
+//! and the second are looked up among those of self-hosted services.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,9 @@ use crate::policy::{HostMatch, HostPattern};
 
 /// A connector by its position in the catalogue.
 pub(super) type Position = usize;
+
+/// The first two segments of a path; the second is empty where it is a placeholder.
+type PathBeginning = (Box<str>, Box<str>);
 
 /// What a host stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +38,8 @@ pub(super) struct Site {
 pub(super) struct Index {
     exact: HashMap<Host, Vec<Site>>,
     suffix: HashMap<HostName, Vec<Site>>,
-    /// By first path segment: connector and endpoint.
-    shapes: HashMap<Box<str>, Vec<(Position, usize)>>,
+    /// By the beginning of the path: connector and endpoint.
+    shapes: HashMap<PathBeginning, Vec<(Position, usize)>>,
     tunnel_ports: HashMap<u16, Position>,
 }
 
@@ -54,7 +57,8 @@ impl Index {
                 if let (Some(first), true, Some(_)) =
                     (endpoint.template.first_literal(), endpoint.hosts.is_empty(), connector.self_hosted)
                 {
-                    index.shapes.entry(first.into()).or_default().push((position, number));
+                    let second = endpoint.template.second_literal().unwrap_or_default();
+                    index.shapes.entry((first.into(), second.into())).or_default().push((position, number));
                 }
             }
             for port in &connector.tunnel_ports {
@@ -91,9 +95,12 @@ impl Index {
     }
 
     /// Endpoints of self-hosted services whose path begins as this one.
-    pub(super) fn shapes(&self, path: &str) -> &[(Position, usize)] {
-        let first = path.split('/').nth(1).unwrap_or_default();
-        self.shapes.get(first).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn shapes(&self, path: &str) -> impl Iterator<Item = &(Position, usize)> {
+        let mut segments = path.split('/').skip(1);
+        let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        let open = self.shapes.get(&(first.into(), "".into()));
+        let literal = self.shapes.get(&(first.into(), second.into())).filter(|_| !second.is_empty());
+        open.into_iter().chain(literal).flatten()
     }
 
     pub(super) fn tunnel_port(&self, port: u16) -> Option<Position> {

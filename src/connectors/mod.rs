@@ -1,73 +1,34 @@
 //! Kibana's connectors as data: which connector made a call, and which parts of its path are harmless.
 //!
 //! [`Catalogue::identify`] is pure. It names a connector for the evidence; it permits nothing, and policy does not ask it.
-//! Neither header values nor bodies are looked at. The data is `catalogue.yml`, embedded, and an operator's own file
+//! Of header values only the media types of Accept are looked at, and never bodies. The data is `catalogue.yml`, embedded, and an operator's own file
 //! of the same format, whose entries replace those of the same id and come before the others.
 
+mod check;
+mod connector;
 pub mod document;
 mod file;
 mod index;
 mod load;
+mod preset;
+mod problem;
 mod template;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, Method};
 
-pub use file::{CatalogueProblem, Problem};
+pub use connector::{AvoidInterception, Connector, Endpoint, HostsSource, SelfHosted};
 pub use load::{CatalogueError, load};
+pub use preset::Preset;
+pub use problem::{CatalogueProblem, Problem};
 pub use template::{Kind as PlaceholderKind, PathTemplate, TemplateError};
 
 use crate::archive::digest::Sha256;
 use crate::destination::Destination;
-use crate::observe::redact::redact_path;
-use crate::policy::HostPattern;
+use crate::observe::redact::{FingerprintKey, redact_path, redact_query};
 use index::{Index, Position, Reach, Site};
 
 /// The embedded catalogue.
 const EMBEDDED: &str = include_str!("catalogue.yml");
-/// On a host that is not in the catalogue a path names a connector only if it has this many literal segments.
-const SHAPE_LITERALS_MIN: usize = 3;
-
-/// One connector type.
-#[derive(Clone, Debug)]
-pub struct Connector {
-    /// As Kibana names it, e.g. `.slack`.
-    pub id: String,
-    pub hosts: Vec<HostPattern>,
-    pub endpoints: Vec<Endpoint>,
-    /// Query keys whose values are secrets. No query value is stored, whether named here or not.
-    pub secret_query: Vec<String>,
-    pub secret_headers: Vec<HeaderName>,
-    pub hint_headers: Vec<HeaderName>,
-    /// How it is recognised on hosts that are not listed.
-    pub self_hosted: Option<SelfHosted>,
-    pub tunnel_ports: Vec<u16>,
-    pub streaming: bool,
-    /// It may present a client certificate, or pin the server's.
-    pub avoid_interception: bool,
-    /// Whether hosts and paths were read in Kibana's source.
-    pub verified: bool,
-    pub docs: Option<String>,
-    pub note: Option<String>,
-}
-
-/// One kind of call a connector makes.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Empty for any.
-    pub methods: Vec<Method>,
-    /// Empty for the connector's own hosts.
-    pub hosts: Vec<HostPattern>,
-    pub template: PathTemplate,
-    /// Whether an OAuth token is fetched here.
-    pub token: bool,
-}
-
-/// What recognises a service on a host that is not in the catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SelfHosted {
-    Path,
-    PathAndHeader,
-}
 
 /// A call, as far as it was seen.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +44,7 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// As received, without its query.
     pub path: &'a str,
-    /// Only names are looked at.
+    /// Only names are looked at, and the media types of Accept.
     pub headers: &'a HeaderMap,
 }
 
@@ -117,6 +78,18 @@ impl Source {
             Self::Path => "path",
             Self::Port => "port",
             Self::Shared => "shared",
+        }
+    }
+
+    /// Why the name is what it is, for people.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::HostPath => "host, method and path are this connector's",
+            Self::Host => "the host is this connector's; the path is not one it is known for, or was not seen",
+            Self::PathHeader => "the host is not known; method, path and a header field are this connector's",
+            Self::Path => "the host is not known; method and path are this connector's",
+            Self::Port => "the port of the tunnel is this connector's",
+            Self::Shared => "several connectors make this very call; this is the likeliest of them",
         }
     }
 
@@ -160,9 +133,17 @@ pub struct Identified<'c> {
 /// The path as it is stored: by the template of the endpoint, or by what paths in general may keep.
 ///
 /// What the catalogue calls harmless is so on the hosts it names. Elsewhere the path only looks like that connector's.
-pub fn stored_path(identified: Option<&Identified<'_>>, path: &str) -> String {
+pub fn stored_path(identified: Option<&Identified<'_>>, path: &str, mail_key: Option<&FingerprintKey>) -> String {
     let known = identified.and_then(|found| Some((&found.endpoint?.template, found.source == Source::HostPath)));
-    known.and_then(|(template, keep)| template.redact(path, keep)).unwrap_or_else(|| redact_path(path))
+    known
+        .and_then(|(template, keep)| template.redact(path, keep, mail_key))
+        .unwrap_or_else(|| redact_path(path, mail_key))
+}
+
+/// The query as it is stored: its plain keys, and the values that the catalogue calls harmless on the hosts it names.
+pub fn stored_query(identified: Option<&Identified<'_>>, query: &str) -> String {
+    let known = identified.filter(|found| found.source == Source::HostPath);
+    redact_query(query, known.map(|found| &*found.connector.keep_query).unwrap_or_default())
 }
 
 /// All connector types, ready to be asked.
@@ -243,7 +224,7 @@ impl Catalogue {
             let Some(request) = &seen.request else {
                 return self.by_tunnel_port(seen.destination.port);
             };
-            let shapes = self.index.shapes(request.path).iter();
+            let shapes = self.index.shapes(request.path);
             best(shapes.filter_map(|(connector, endpoint)| self.of_shape(*connector, *endpoint, request)))
         })
     }
@@ -264,7 +245,7 @@ impl Catalogue {
                 .iter()
                 .filter(own)
                 .filter(called)
-                .max_by_key(|endpoint| endpoint.template.literals()),
+                .max_by_key(|endpoint| (endpoint.template.literals(), !endpoint.template.is_open())),
             Reach::Endpoint(number) => Some(connector.endpoints.get(number).filter(called)?),
         };
         let rank = Rank {
@@ -287,12 +268,7 @@ impl Catalogue {
         let connector = self.connectors.get(position)?;
         let endpoint = connector.endpoints.get(endpoint).filter(|endpoint| endpoint.is_called_by(request))?;
         let (header, literals) = (connector.sent(request.headers), endpoint.template.literals());
-        let source = match connector.self_hosted? {
-            SelfHosted::PathAndHeader if header => Source::PathHeader,
-            SelfHosted::Path if literals >= SHAPE_LITERALS_MIN && header => Source::PathHeader,
-            SelfHosted::Path if literals >= SHAPE_LITERALS_MIN => Source::Path,
-            SelfHosted::Path | SelfHosted::PathAndHeader => return None,
-        };
+        let source = connector.told_by_shape(literals, header)?;
         let rank = Rank { path: true, literals, header, labels: 0 };
         Some((rank, position, Identified { connector, source, endpoint: Some(endpoint) }))
     }
@@ -313,35 +289,6 @@ fn best<'c>(found: impl Iterator<Item = (Rank, Position, Identified<'c>)>) -> Op
         }
     })?;
     Some(identified)
-}
-
-impl Connector {
-    /// Header fields that hint at this connector.
-    pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.secret_headers.iter().chain(&self.hint_headers)
-    }
-
-    /// Every host it calls, for an allowlist: its own, then those of single endpoints. None twice.
-    pub fn all_hosts(&self) -> Vec<&HostPattern> {
-        let mut all: Vec<&HostPattern> = Vec::new();
-        for host in self.hosts.iter().chain(self.endpoints.iter().flat_map(|endpoint| &endpoint.hosts)) {
-            if !all.contains(&host) {
-                all.push(host);
-            }
-        }
-        all
-    }
-
-    /// `Authorization` is everybody's, so it hints at nobody.
-    fn sent(&self, headers: &HeaderMap) -> bool {
-        self.headers().any(|name| *name != http::header::AUTHORIZATION && headers.contains_key(name))
-    }
-}
-
-impl Endpoint {
-    fn is_called_by(&self, request: &Request<'_>) -> bool {
-        (self.methods.is_empty() || self.methods.contains(request.method)) && self.template.matches(request.path)
-    }
 }
 
 #[cfg(test)]

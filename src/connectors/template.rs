@@ -6,10 +6,8 @@
 
 use std::fmt;
 
-use crate::observe::redact::redact_path;
+use crate::observe::redact::{FingerprintKey, is_harmless, mail_tag, redact_path};
 
-/// Longest value of a `keep` placeholder that is stored, in octets. Shorter than any credential.
-const KEPT_BYTES_MAX: usize = 16;
 /// Longest template, in segments.
 const SEGMENTS_MAX: usize = 16;
 /// Ends a template that matches any further segments.
@@ -43,7 +41,7 @@ pub enum Kind {
     Value,
     /// A credential: not stored.
     Secret,
-    /// A mail address: not stored, and its place is called `{mail}`.
+    /// A mail address or another name of a person: a keyed tag is stored, `{mail:<12 hexadecimal digits>}`.
     Mail,
     /// Harmless: stored when it is short and plain.
     Keep,
@@ -94,19 +92,19 @@ impl PathTemplate {
     }
 
     /// The path as it is stored, when it has this shape: literals, and placeholders by name. Values of `keep` placeholders
-    /// stay if `keep` says so, too.
-    pub fn redact(&self, path: &str, keep: bool) -> Option<String> {
+    /// stay if `keep` says so, too; mail addresses become tags.
+    pub fn redact(&self, path: &str, keep: bool, mail_key: Option<&FingerprintKey>) -> Option<String> {
         if !self.matches(path) {
             return None;
         }
         let mut stored = String::new();
         for (segment, given) in self.segments.iter().zip(path.split('/').skip(1)) {
             stored.push('/');
-            segment.store(given, keep, &mut stored);
+            segment.store(given, keep, mail_key, &mut stored);
         }
         if self.open {
             // Redacted from its beginning, so that a word such as `hook` in front still has its effect.
-            for given in redact_path(path).split('/').skip(self.segments.len() + 1) {
+            for given in redact_path(path, mail_key).split('/').skip(self.segments.len() + 1) {
                 stored.push('/');
                 stored.push_str(given);
             }
@@ -119,9 +117,22 @@ impl PathTemplate {
         self.segments.iter().filter(|segment| matches!(segment, Segment::Literal(text) if !text.is_empty())).count()
     }
 
+    /// Whether any further segments may follow.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// The first segment, when it is literal.
     pub fn first_literal(&self) -> Option<&str> {
         match self.segments.first() {
+            Some(Segment::Literal(text)) => Some(text),
+            Some(Segment::Placeholder { .. }) | None => None,
+        }
+    }
+
+    /// The second segment, when it is literal.
+    pub fn second_literal(&self) -> Option<&str> {
+        match self.segments.get(1) {
             Some(Segment::Literal(text)) => Some(text),
             Some(Segment::Placeholder { .. }) | None => None,
         }
@@ -175,7 +186,7 @@ impl Segment {
         }
     }
 
-    fn store(&self, given: &str, keep: bool, stored: &mut String) {
+    fn store(&self, given: &str, keep: bool, mail_key: Option<&FingerprintKey>, stored: &mut String) {
         match self {
             Self::Literal(text) => stored.push_str(text),
             Self::Placeholder { before, name, kind, after } => {
@@ -184,7 +195,7 @@ impl Segment {
                     Kind::Keep if keep && self.value(given).is_some_and(is_harmless) => {
                         stored.push_str(self.value(given).unwrap_or_default());
                     }
-                    Kind::Mail => stored.push_str("{mail}"),
+                    Kind::Mail => stored.push_str(&mail_tag(self.value(given).unwrap_or_default(), mail_key)),
                     Kind::Keep | Kind::Value | Kind::Secret => {
                         stored.push('{');
                         stored.push_str(name);
@@ -195,13 +206,6 @@ impl Segment {
             }
         }
     }
-}
-
-/// Short, and of letters, digits and separators only: no mail address, nothing encoded, no dot segment.
-fn is_harmless(value: &str) -> bool {
-    value.len() <= KEPT_BYTES_MAX
-        && value.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 /// As it is written in the catalogue.
@@ -230,7 +234,7 @@ mod tests {
     use super::*;
 
     fn stored(template: &str, path: &str) -> Option<String> {
-        PathTemplate::parse(template).unwrap().redact(path, true)
+        PathTemplate::parse(template).unwrap().redact(path, true, None)
     }
 
     #[test]

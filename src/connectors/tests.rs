@@ -1,13 +1,13 @@
 //! The embedded catalogue: one row for each connector type as it calls, near misses, and random secrets everywhere.
 
-use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::observe::redact::redact_query;
+use crate::destination::Destination;
+use crate::policy::HostPattern;
 
 /// Stands in every row wherever the connector's secret does.
 const CANARY: &str = "cAnArY7f3a5cf4fc78981d";
@@ -37,13 +37,13 @@ fn recorded(catalogue: &Catalogue, call: &str) -> Recorded {
     Recorded(
         found.map(|found| found.connector.id.clone()).unwrap_or_default(),
         found.map_or("", |found| found.source.as_str()),
-        stored_path(found.as_ref(), path),
-        redact_query(query),
+        stored_path(found.as_ref(), path, None),
+        stored_query(found.as_ref(), query),
     )
 }
 
 /// Connector, what it was told from, and a call with the header fields it sends. `~` is the secret.
-const CALLS: [(&str, &str, &str); 69] = [
+const CALLS: [(&str, &str, &str); 72] = [
     (".slack", "host_path", "POST hooks.slack.com/services/T024BE7LD/B024BE7LD/~"),
     (".slack_api", "host_path", "POST slack.com/api/chat.postMessage authorization"),
     (".slack_api", "host_path", "GET slack.com/api/conversations.info?channel=~ authorization"),
@@ -58,6 +58,12 @@ const CALLS: [(&str, &str, &str); 69] = [
     (".servicenow", "host_path", "PATCH acme.service-now.com/api/now/v2/table/incident/~ authorization"),
     (".servicenow", "host_path", "POST acme.service-now.com/oauth_token.do"),
     (".servicenow-sir", "host_path", "POST acme.service-now.com/api/now/v2/table/sn_si_incident authorization"),
+    (
+        ".servicenow-sir",
+        "host_path",
+        "POST acme.service-now.com/api/now/import/x_elas2_sir_int_elastic_si_incident authorization",
+    ),
+    (".servicenow", "host_path", "GET acme.service-now.com/api/now/table/sys_choice?sysparm_query=~ authorization"),
     (".servicenow-itom", "host_path", "POST acme.service-now.com/api/global/em/jsonv2 authorization"),
     ("", "", "PUT hub.nybble.test/conn/elastic/~?x=~ authorization"),
     (".xmatters", "host_path", "POST acme.xmatters.com/api/integration/1/functions/~/triggers?apiKey=~"),
@@ -68,6 +74,7 @@ const CALLS: [(&str, &str, &str); 69] = [
     (".swimlane", "path_header", "PATCH swim.corp.test/api/app/~/record/~ private-token"),
     (".d3security", "path_header", "POST d3.corp.test/elasticsearch/~/CreateEvents d3key"),
     (".resilient", "path", "POST soar.corp.test/rest/orgs/~/incidents authorization"),
+    (".resilient", "path", "POST soar.corp.test/rest/orgs/~/incidents/~/comments authorization"),
     (".thehive", "path_header", "POST hive.corp.test/api/v1/case/~/comment authorization x-organisation"),
     (".xsoar", "path_header", "POST xsoar.corp.test/incident authorization x-xdr-auth-id"),
     (".crowdstrike", "host_path", "POST api.us-2.crowdstrike.com/devices/entities/devices-actions/v2?action_name=~"),
@@ -81,7 +88,7 @@ const CALLS: [(&str, &str, &str); 69] = [
     (".gen-ai", "path", "POST llm.corp.test/v1/chat/completions"),
     (".bedrock", "host_path", "POST bedrock-runtime.eu-west-1.amazonaws.com/model/anthropic.~%3A0/converse-stream"),
     (".gemini", "host_path", GEMINI),
-    (".gemini", "host_path", "POST oauth2.googleapis.com/token"),
+    (".gemini", "shared", "POST oauth2.googleapis.com/token"),
     (".mcp", "path_header", "POST mcp.corp.test/mcp mcp-session-id mcp-protocol-version"),
     (".email", "host_path", "POST graph.microsoft.com/v1.0/users/~@acme.test/sendMail authorization"),
     (".virustotal", "host_path", "GET www.virustotal.com/api/v3/files/~ x-apikey"),
@@ -118,32 +125,81 @@ const CALLS: [(&str, &str, &str); 69] = [
 const GEMINI: &str = "POST us-central1-aiplatform.googleapis.com/v1/projects/~/locations/us-central1/publishers/google/models/\
                       gemini-pro:streamGenerateContent?alt=sse authorization";
 
-/// Types that are told from no call: any host and path, inside the cluster, or a tunnel (see below).
-const NOT_IN_CALLS: [&str; 9] = [
-    ".webhook",
-    ".cases-webhook",
-    ".http",
-    ".inference",
-    ".index",
-    ".server-log",
-    ".cases",
-    ".observability-ai-assistant",
-    ".workflows",
-];
-
 #[test]
 fn each_connector_is_named_and_its_secret_is_not_stored() {
     let catalogue = embedded();
-    let mut named = BTreeSet::from(NOT_IN_CALLS);
     for (id, source, call) in CALLS {
         let stored = recorded(catalogue, &call.replace('~', CANARY));
         assert_eq!((stored.0.as_str(), stored.1), (id, source), "{call}");
         assert!(!format!("{stored:?}").contains(CANARY), "{call}: {stored:?}");
-        named.insert(id);
     }
+}
+
+/// Every entry, every endpoint and every host, as the entry itself describes them.
+#[test]
+fn each_endpoint_is_told_on_its_hosts_and_stores_nothing_secret() {
+    let catalogue = embedded();
     for connector in catalogue.connectors() {
-        assert!(named.contains(connector.id.as_str()), "{} has no row", connector.id);
+        for endpoint in &connector.endpoints {
+            let hosts = if endpoint.hosts.is_empty() { &connector.hosts } else { &endpoint.hosts };
+            for host in [hosts.first(), hosts.last()].into_iter().flatten() {
+                let call = call_of(endpoint, host);
+                let Recorded(id, source, path, query) = recorded(catalogue, &call);
+                assert!(id == connector.id && source == "host_path" || is_shared(&id, source), "{call}: {id} {source}");
+                assert!(!format!("{path}{query}").contains(CANARY), "{call}: {path}?{query}");
+            }
+        }
     }
+}
+
+/// Several connectors fetch their token at one endpoint, and AWS services are called at `/`.
+fn is_shared(id: &str, source: &str) -> bool {
+    source == "shared" && !id.is_empty()
+}
+
+fn call_of(endpoint: &Endpoint, host: &HostPattern) -> String {
+    let method = endpoint.methods.first().map_or("GET", http::Method::as_str);
+    let host = host.to_string().replace('*', "acme");
+    let mut path = String::new();
+    let mut rest = endpoint.template.to_string().replace("/**", "/more/{x}");
+    while let Some((before, (_, after))) = rest.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?))) {
+        path.push_str(before);
+        path.push_str(CANARY);
+        rest = after.to_owned();
+    }
+    format!("{method} {host}{path}{rest}?{CANARY}&k={CANARY}&api-version={CANARY} authorization")
+}
+
+/// Entries that nothing can be told by say why, and every host says where it is from.
+#[test]
+fn entries_are_complete() {
+    for connector in embedded().connectors() {
+        let id = &connector.id;
+        let told = !connector.hosts.is_empty() || !connector.endpoints.is_empty() || !connector.tunnel_ports.is_empty();
+        assert!(told || connector.note.is_some(), "{id}");
+        assert_eq!(told, connector.hosts_source != HostsSource::Operator, "{id}");
+        assert!(!(connector.bypasses_proxy && told), "{id}");
+    }
+}
+
+/// Work is bounded by how many entries there are for one host, or for the beginning of one path, not by their number.
+#[test]
+fn few_entries_are_looked_at_for_a_call() {
+    let catalogue = embedded();
+    assert!(catalogue.connectors().len() > 130);
+    let sites = |host: &str| catalogue.index.sites(&host.parse().unwrap()).count();
+    let most = catalogue
+        .connectors()
+        .iter()
+        .flat_map(Connector::all_hosts)
+        .map(|host| sites(&host.on_port(443).to_string().replace('*', "acme")));
+    assert!(most.max() <= Some(32), "sites of one host");
+    let shapes = |path: &str| catalogue.index.shapes(path).count();
+    let endpoints = catalogue.connectors().iter().filter(|connector| connector.self_hosted.is_some());
+    let longest =
+        endpoints.flat_map(|connector| &connector.endpoints).map(|endpoint| shapes(&endpoint.template.to_string()));
+    assert!(longest.max() <= Some(32), "shapes of one path");
+    assert_eq!((sites("nothing.test:443"), shapes("/nothing/here")), (0, 0));
 }
 
 #[test]
@@ -160,6 +216,31 @@ fn a_known_path_keeps_its_shape() {
     ] {
         assert_eq!(recorded(catalogue, call).2, path, "{call}");
     }
+}
+
+/// What the MCP SDK sends first has neither a session nor a protocol version.
+#[test]
+fn the_first_call_of_an_mcp_session_is_told_by_what_it_accepts() {
+    let destination = Destination::from_connect("mcp.corp.test:443").unwrap();
+    let told = |accept: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::ACCEPT, accept.parse().unwrap());
+        let request = Some(Request { method: &Method::POST, path: "/mcp", headers: &headers });
+        let found = embedded().identify(&Sighting { destination: &destination, request });
+        found.map(|found| (found.connector.id.as_str(), found.source))
+    };
+    assert_eq!(told("application/json, text/event-stream"), Some((".mcp", Source::PathHeader)));
+    assert_eq!(told("application/json, Text/Event-Stream;q=0.9"), Some((".mcp", Source::PathHeader)));
+    assert_eq!(told("application/json"), None);
+    assert_eq!(told("text/event-streams"), None);
+}
+
+/// A template that names all segments goes before one that leaves the rest open.
+#[test]
+fn the_closer_template_decides_what_is_stored() {
+    let Recorded(_, _, path, _) =
+        recorded(embedded(), "GET platform.sublime.security/v0/message-groups/~ authorization");
+    assert_eq!(path, "/v0/message-groups/{group}");
 }
 
 #[test]
@@ -260,7 +341,7 @@ proptest! {
             while let (Some(open), Some(close)) = (path.find('{'), path.find('}')) {
                 path.replace_range(open..=close, &token);
             }
-            let stored = template.template.redact(&path, true).unwrap_or_default();
+            let stored = template.template.redact(&path, true, None).unwrap_or_default();
             prop_assert!(!stored.contains(&token), "{}: {}", path, stored);
         }
     }

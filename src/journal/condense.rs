@@ -35,6 +35,8 @@ fn outcome_without_texts(outcome: &Outcome, bytes: usize) -> Outcome {
         tls_cipher: None,
         upstream_cert_sha256: None,
         response_content_type: None,
+        request_excerpt: None,
+        response_excerpt: None,
         error: Some(format!("the record took {bytes} bytes; its texts were left out to fit a journal frame")),
         ..outcome.clone()
     }

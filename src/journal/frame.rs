@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::record::{Intent, Outcome, Writer};
 
 /// Version of the frame layout and of the record types inside it.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// Largest payload a reader accepts, in bytes; above every limit a writer can be set to.
 pub(super) const PAYLOAD_BYTES_CEILING: u32 = 4 << 20;

@@ -18,13 +18,19 @@ use super::exchange::{Exchange, Traffic};
 
 /// The client's request body on its way upstream.
 pub struct CountedRequest {
-    inner: Incoming,
+    /// `None` for a body that is empty and was never the client's.
+    inner: Option<Incoming>,
     traffic: Arc<Traffic>,
 }
 
 impl CountedRequest {
     pub fn new(inner: Incoming, traffic: Arc<Traffic>) -> Self {
-        Self { inner, traffic }
+        Self { inner: Some(inner), traffic }
+    }
+
+    /// No body, for a request that is sent again.
+    pub fn empty(traffic: Arc<Traffic>) -> Self {
+        Self { inner: None, traffic }
     }
 
     pub fn traffic(&self) -> &Arc<Traffic> {
@@ -37,11 +43,12 @@ impl Body for CountedRequest {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let polled = ready!(Pin::new(inner).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.traffic.request_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    self.traffic.saw_request(data);
                 }
             }
             Some(Err(_)) => self.traffic.client_broke.store(true, Ordering::Release),
@@ -51,11 +58,11 @@ impl Body for CountedRequest {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -95,7 +102,7 @@ impl RelayedResponse {
 
     fn saw(&mut self, frame: &Frame<Bytes>) {
         if let (Some(data), Some(exchange)) = (frame.data_ref(), &self.exchange) {
-            exchange.traffic().response_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            exchange.traffic().saw_response(data);
         }
         if let Some(idle) = &mut self.idle {
             idle.as_mut().reset(Instant::now() + self.idle_timeout);

@@ -5,15 +5,18 @@
 //! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
 use crate::attribution::Subject;
-use crate::connectors::{self, Catalogue, Identified, Sighting};
+use crate::config::{Audit, Excerpts};
+use crate::connectors::{Catalogue, Identified, Request, Sighting, stored_path, stored_query};
 use crate::destination::Destination;
 use crate::journal::{Commit, Journal, NoEvidence};
 use crate::policy::{Deny, Permit};
@@ -22,6 +25,7 @@ use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code
 use crate::telemetry::Metrics;
 use crate::wire::SeenHead;
 
+use super::excerpt::Excerpt;
 use super::redact::{self, FingerprintKey};
 
 /// How often a wait for a row looks whether storage has failed meanwhile.
@@ -31,7 +35,8 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Recorder {
     journal: Journal,
     fingerprint: FingerprintKey,
-    connectors: Arc<Catalogue>,
+    excerpts: Excerpts,
+    connectors: ArcSwap<Catalogue>,
     metrics: Arc<Metrics>,
     /// Longest wait for a row to be durable.
     wait_max: Duration,
@@ -44,9 +49,16 @@ impl Recorder {
         fingerprint: FingerprintKey,
         connectors: Arc<Catalogue>,
         metrics: Arc<Metrics>,
-        wait_max: Duration,
+        audit: &Audit,
     ) -> Self {
-        Self { journal, fingerprint, connectors, metrics, wait_max, cut_off: AtomicBool::new(false) }
+        let connectors = ArcSwap::new(connectors);
+        let (wait_max, excerpts) = (audit.journal.wait_max, audit.excerpts);
+        Self { journal, fingerprint, excerpts, connectors, metrics, wait_max, cut_off: AtomicBool::new(false) }
+    }
+
+    /// From now on calls are named by this catalogue.
+    pub fn replace_connectors(&self, connectors: Arc<Catalogue>) {
+        self.connectors.store(connectors);
     }
 
     pub fn journal(&self) -> &Journal {
@@ -85,8 +97,51 @@ pub struct Evidence(());
 pub struct Traffic {
     pub request_bytes: AtomicU64,
     pub response_bytes: AtomicU64,
+    /// Beginnings of the bodies; absent when nothing of them is to be kept.
+    pub request_excerpt: OnceLock<Mutex<Excerpt>>,
+    pub response_excerpt: OnceLock<Mutex<Excerpt>>,
     /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
     pub client_broke: AtomicBool,
+    /// When request body bytes were last passed on.
+    uploaded_at: Mutex<Option<Instant>>,
+}
+
+impl Traffic {
+    /// When request body bytes were last passed on; `None` before the first.
+    pub fn uploaded_at(&self) -> Option<Instant> {
+        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Part of the request body has passed.
+    pub fn saw_request(&self, data: &[u8]) {
+        self.request_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        keep(&self.request_excerpt, data);
+    }
+
+    /// Part of the response body has passed.
+    pub fn saw_response(&self, data: &[u8]) {
+        self.response_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        keep(&self.response_excerpt, data);
+    }
+}
+
+fn keep(excerpt: &OnceLock<Mutex<Excerpt>>, data: &[u8]) {
+    if let Some(excerpt) = excerpt.get() {
+        excerpt.lock().unwrap_or_else(PoisonError::into_inner).saw(data);
+    }
+}
+
+fn kept(excerpt: &OnceLock<Mutex<Excerpt>>) -> Option<String> {
+    excerpt.get()?.lock().unwrap_or_else(PoisonError::into_inner).redacted()
+}
+
+/// Begins an excerpt of the body that these fields describe, when one is to be kept.
+fn begin_excerpt(excerpt: &OnceLock<Mutex<Excerpt>>, headers: &HeaderMap, bytes_max: usize) {
+    if let Some(begun) = Excerpt::of(headers, bytes_max) {
+        // A head is seen once, so there is none yet.
+        let _ = excerpt.set(Mutex::new(begun));
+    }
 }
 
 /// One exchange, from its first byte to its row.
@@ -162,20 +217,22 @@ impl Exchange {
 
     /// A request head arrived; whether it can be served is not known yet.
     pub fn saw_head(&mut self, parts: &http::request::Parts) {
+        begin_excerpt(&self.traffic.request_excerpt, &parts.headers, self.recorder.excerpts.request_bytes_max);
         let intent = &mut self.intent;
-        intent.method = Some(parts.method.as_str().to_owned());
+        intent.method = Some(redact::stored_method(parts.method.as_str()).to_owned());
         intent.http_version = Some(version_code(parts.version).to_owned());
         intent.user_agent = user_agent(&parts.headers).map(|value| redact::printable_user_agent(&value));
-        intent.host_header = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
-        intent.request_content_type = parts.headers.get(CONTENT_TYPE).map(|value| lossy(value.as_bytes()));
+        intent.host_header = named_host(parts).map(|name| redact::stored_authority(&name));
+        intent.request_content_type =
+            parts.headers.get(CONTENT_TYPE).map(|value| redact::stored_media_type(value.as_bytes()));
     }
 
     /// A head was refused before hyper saw it; what could be read of it goes into the row.
     pub fn saw_violation(&mut self, seen: &SeenHead) {
-        self.intent.method = seen.method();
-        self.intent.host_header = seen.host();
+        self.intent.method = seen.method().map(|method| redact::stored_method(&method).to_owned());
+        self.intent.host_header = seen.host().map(|host| redact::stored_authority(&host));
         if self.intent.method.as_deref() == Some("CONNECT") {
-            let spelled = seen.target().filter(|target| !target.contains('@'));
+            let spelled = seen.target().map(|target| redact::stored_authority(&target));
             self.intent.host_raw.clone_from(&spelled);
             self.intent.connect_host = spelled;
         }
@@ -189,14 +246,16 @@ impl Exchange {
     pub fn saw_request_error(&mut self, error: &RequestError) {
         match error {
             RequestError::Authority { raw, .. } | RequestError::HostHeader { raw, .. } => {
-                self.intent.host_raw = Some(raw.clone());
+                self.intent.host_raw = Some(redact::stored_authority(raw));
             }
             RequestError::NotTheTunnels { named, .. } => {
                 self.intent.host = Some(named.host.to_string());
                 self.intent.port = Some(named.port);
             }
-            RequestError::HostDisagrees { authority, .. } => self.intent.host_raw = Some(authority.clone()),
-            RequestError::NotAbsolute(_)
+            RequestError::HostDisagrees { authority, .. } => {
+                self.intent.host_raw = Some(redact::stored_authority(authority));
+            }
+            RequestError::NotAbsolute
             | RequestError::HttpsWithoutConnect
             | RequestError::UnknownScheme(_)
             | RequestError::SchemeDisagrees { .. }
@@ -209,26 +268,37 @@ impl Exchange {
     /// The request is well formed: its connector and its columns are known, redacted here.
     pub fn saw_request(&mut self, request: &ProxyRequest, parts: &http::request::Parts) {
         let (method, headers) = (&parts.method, &parts.headers);
-        let seen = connectors::Request { method, path: request.path(), headers };
+        let seen = Request { method, path: request.path(), headers };
         let sighting = Sighting { destination: &request.destination, request: Some(seen) };
-        let identified = self.recorder.connectors.identify(&sighting);
-        self.intent.path = Some(connectors::stored_path(identified.as_ref(), request.path()));
+        let connectors = self.recorder.connectors.load();
+        let identified = connectors.identify(&sighting);
+        self.intent.path = Some(stored_path(identified.as_ref(), request.path(), Some(&self.recorder.fingerprint)));
+        self.intent.query = request.query().map(|query| stored_query(identified.as_ref(), query));
         identified_as(&mut self.intent, identified.as_ref());
         let intent = &mut self.intent;
         intent.scheme = Some(request.scheme.as_str().to_owned());
         intent.host = Some(request.destination.host.to_string());
         intent.port = Some(request.destination.port);
         intent.host_raw = Some(request.host_raw.clone());
-        intent.query = request.query().map(redact::redact_query);
         intent.url_fingerprint =
             Some(self.recorder.fingerprint.fingerprint(request.scheme, &request.destination, request.path_and_query()));
+        intent.url_fingerprint_key = Some(self.recorder.fingerprint.id().to_string());
     }
 
     /// A tunnel will be relayed unseen; its destination may still say which connector it is.
     pub fn saw_tunnel(&mut self, destination: &Destination) {
         self.is(Kind::Tunnel);
-        let identified = self.recorder.connectors.identify(&Sighting { destination, request: None });
+        let connectors = self.recorder.connectors.load();
+        let identified = connectors.identify(&Sighting { destination, request: None });
         identified_as(&mut self.intent, identified.as_ref());
+    }
+
+    /// A response head is passed on.
+    pub fn saw_response(&mut self, status: StatusCode, headers: &HeaderMap) {
+        begin_excerpt(&self.traffic.response_excerpt, headers, self.recorder.excerpts.response_bytes_max);
+        self.outcome.status = Some(status.as_u16());
+        let content_type = headers.get(CONTENT_TYPE).map(|value| redact::stored_media_type(value.as_bytes()));
+        self.outcome.response_content_type = content_type;
     }
 
     pub fn attributed_to(&mut self, subject: &Subject) {
@@ -260,6 +330,11 @@ impl Exchange {
         self.intent.deny_reason = Some(reason);
     }
 
+    /// Something the row must say even if nothing goes wrong from here on.
+    pub fn remark(&mut self, text: &'static str) {
+        self.outcome.error = Some(text.to_owned());
+    }
+
     /// Writes the intent and waits until it is durable.
     pub async fn intend(&mut self) -> Result<Evidence, NoEvidence> {
         let asked = Instant::now();
@@ -289,11 +364,15 @@ impl Exchange {
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.settled = true;
         self.outcome.outcome = outcome;
-        self.outcome.error = error.map(|text| redact::redact_text(&text));
+        if let Some(text) = error {
+            self.outcome.error = Some(redact::redact_text(&text));
+        }
         self.outcome.end_time_us = now_us();
         self.outcome.duration_us = micros(self.started);
         self.outcome.request_bytes = self.traffic.request_bytes.load(Ordering::Relaxed) as i64;
         self.outcome.response_bytes = self.traffic.response_bytes.load(Ordering::Relaxed) as i64;
+        self.outcome.request_excerpt = kept(&self.traffic.request_excerpt);
+        self.outcome.response_excerpt = kept(&self.traffic.response_excerpt);
         self.recorder.metrics.settled(&self.intent, &self.outcome);
         if self.intended {
             self.recorder.journal.settle(self.intent.event_id, &self.outcome)
@@ -315,6 +394,13 @@ impl Drop for Exchange {
         };
         drop(self.write(outcome, Some(error.to_owned())));
     }
+}
+
+/// The Host field or, where HTTP/2 has `:authority` in its place (RFC 9113 section 8.3.1), that.
+fn named_host(parts: &http::request::Parts) -> Option<String> {
+    let field = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
+    let authority = parts.uri.authority().filter(|_| parts.version == http::Version::HTTP_2);
+    field.or_else(|| authority.map(|name| name.as_str().to_owned()))
 }
 
 fn identified_as(intent: &mut Intent, identified: Option<&Identified<'_>>) {

@@ -3,6 +3,7 @@
 //! Nothing here decides, resolves or dials.
 
 pub mod body;
+mod excerpt;
 pub mod exchange;
 pub mod redact;
 

@@ -2,19 +2,25 @@
 //!
 //! Conservative on purpose: a path segment stays only when it is plainly an API word, a version or a small number.
 //! Which parts of which connector's URL are secret is not known here, see `connectors` for that; on an unknown path secrets
-//! that look like ordinary words (`/hook/winter`) are only caught behind a word such as `hook` or `token`. Headers and bodies are never recorded.
+//! that look like ordinary words (`/hook/winter`) are only caught behind a word such as `hook` or `token`. Headers are never recorded; of bodies only what `excerpt` leaves, when that is configured.
 
+mod fields;
 mod fingerprint;
+mod mail;
 mod words;
 
-pub use fingerprint::{FINGERPRINT_KEY_BYTES, FingerprintKey};
+pub use fields::{stored_authority, stored_media_type, stored_method};
+pub use fingerprint::{FINGERPRINT_KEY_BYTES, FingerprintKey, FingerprintKeys, KeyId};
+pub use mail::mail_tag;
 
-use words::{announces_secret, is_api_word, is_plain_name, is_plain_segment, looks_secret};
+use mail::is_mail_address;
+pub(super) use words::is_plain_name;
+use words::{announces_secret, is_api_word, is_plain_segment, looks_secret};
 
 /// Stands for every removed text.
 pub const REDACTED: &str = "{redacted}";
 /// Ends a text that was cut off.
-const TRUNCATED: &str = "{truncated}";
+pub(super) const TRUNCATED: &str = "{truncated}";
 /// Longest redacted path, query or text that is kept, in octets; the last part may run over it.
 const KEPT_BYTES_MAX: usize = 2048;
 /// Longest User-Agent that is kept, in octets.
@@ -22,8 +28,8 @@ pub const USER_AGENT_BYTES_MAX: usize = 512;
 
 /// Redacts a request path segment by segment. Slashes stay, so the shape of the path stays.
 ///
-/// `/services/T024BE7LD/B024BE7LD/secret` becomes `/services/{redacted}/{redacted}/{redacted}`.
-pub fn redact_path(path: &str) -> String {
+/// `/services/T024BE7LD/B024BE7LD/secret` becomes `/services/{redacted}/{redacted}/{redacted}`, and a mail address its tag.
+pub fn redact_path(path: &str, mail_key: Option<&FingerprintKey>) -> String {
     let mut kept = String::with_capacity(path.len().min(KEPT_BYTES_MAX));
     let mut behind_marker = false;
     for (position, segment) in path.split('/').enumerate() {
@@ -35,15 +41,24 @@ pub fn redact_path(path: &str) -> String {
             break;
         }
         let stays = segment.is_empty() || is_api_word(segment) || (!behind_marker && is_plain_segment(segment));
-        kept.push_str(if stays { segment } else { REDACTED });
+        match stays {
+            true => kept.push_str(segment),
+            false if is_mail_address(segment) => kept.push_str(&mail_tag(segment, mail_key)),
+            false => kept.push_str(REDACTED),
+        }
         // Everything behind `/webhook/` or `/token/` may be the secret, however plain it looks.
         behind_marker |= announces_secret(segment);
     }
     kept
 }
 
-/// Redacts a query without its `?`: plain keys stay, all values go. A parameter without `=` is a value.
-pub fn redact_query(query: &str) -> String {
+/// Longest value that is kept because its key is known to be harmless, in octets. Shorter than any credential.
+const HARMLESS_BYTES_MAX: usize = 16;
+
+/// Redacts a query without its `?`: plain keys stay, values go. A parameter without `=` is a value.
+///
+/// `harmless_keys` are those whose values stay when [`is_harmless`] says so, too.
+pub fn redact_query(query: &str, harmless_keys: &[String]) -> String {
     let mut kept = String::with_capacity(query.len().min(KEPT_BYTES_MAX));
     for (position, parameter) in query.split('&').enumerate() {
         if position > 0 {
@@ -57,11 +72,22 @@ pub fn redact_query(query: &str) -> String {
             kept.push_str(if parameter.is_empty() || is_api_word(parameter) { parameter } else { REDACTED });
             continue;
         };
-        kept.push_str(if is_plain_name(key) { key } else { REDACTED });
+        // Without a value it may be the padding of Base64, and the key the secret.
+        let stays = if value.is_empty() { is_plain_segment(key) } else { is_plain_name(key) };
+        kept.push_str(if stays { key } else { REDACTED });
         kept.push('=');
-        kept.push_str(if value.is_empty() { "" } else { REDACTED });
+        let harmless = value.is_empty() || (harmless_keys.iter().any(|known| known == key) && is_harmless(value));
+        kept.push_str(if harmless { value } else { REDACTED });
     }
     kept
+}
+
+/// Whether a value that is expected to be harmless can be: short, and of letters, digits and separators only. No mail address,
+/// nothing encoded, no dot segment.
+pub fn is_harmless(value: &str) -> bool {
+    value.len() <= HARMLESS_BYTES_MAX
+        && value.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 /// Redacts a free text such as an error message: URLs and paths in it as above, userinfo, credentials behind an
@@ -142,11 +168,11 @@ fn is_scheme(scheme: &str) -> bool {
 fn push_path_and_query(kept: &mut String, path_and_query: &str) {
     let without_fragment = path_and_query.split('#').next().unwrap_or_default();
     match without_fragment.split_once('?') {
-        None => kept.push_str(&redact_path(without_fragment)),
+        None => kept.push_str(&redact_path(without_fragment, None)),
         Some((path, query)) => {
-            kept.push_str(&redact_path(path));
+            kept.push_str(&redact_path(path, None));
             kept.push('?');
-            kept.push_str(&redact_query(query));
+            kept.push_str(&redact_query(query, &[]));
         }
     }
 }

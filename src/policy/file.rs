@@ -4,17 +4,17 @@
 //! error ends the second pass, everything else is collected.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, Spanned};
 
 use super::index::Index;
-use super::pattern::{HostPattern, HostPatternError};
+use super::pattern::HostPattern;
+use super::problem::{InvalidPolicy, PolicyProblem, Problem, located, yaml_problem};
 use super::structure::unknown_keys;
-use super::{Mode, Rule, Subjects};
-use crate::client::{DeploymentId, IdError, ProjectId};
+use super::{Mode, Presets, Rule, Subjects};
+use crate::client::{DeploymentId, ProjectId};
 use crate::yaml;
 
 /// Longest rule name in characters; it is stored in every row.
@@ -31,6 +31,7 @@ struct RawPolicy {
 struct RawRule {
     name: Option<Spanned<String>>,
     hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    connectors: Option<Spanned<Vec<Spanned<String>>>>,
     r#for: Option<Spanned<RawSubjects>>,
 }
 
@@ -41,77 +42,9 @@ struct RawSubjects {
     clients: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-/// What is wrong at one place of a policy file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    #[error("{0}")]
-    Yaml(String),
-    #[error("unknown key \"{key}\"; the keys here are {allowed}")]
-    UnknownKey { key: String, allowed: String },
-    #[error("mode \"{0}\" does not exist; write `observe` or `enforce`")]
-    UnknownMode(String),
-    #[error("default \"allow\" does not exist; to let everything through and record it, write `mode: observe`")]
-    DefaultAllow,
-    #[error("default \"{0}\" does not exist; write `default: deny` or leave it out")]
-    UnknownDefault(String),
-    #[error("the rule has no name; add `name`, it is recorded with every call the rule allows")]
-    NameMissing,
-    #[error("the rule name must have 1 to 128 characters, none of them control characters")]
-    InvalidName,
-    #[error("rule names starting with `flag:` stand for command line flags; choose another name")]
-    ReservedName,
-    #[error("rule \"{name}\" is already defined in line {first_line}; rename one or merge them")]
-    DuplicateName { name: String, first_line: u64 },
-    #[error("rule \"{0}\" names no hosts; add `hosts` with at least one, or remove the rule")]
-    NoHosts(String),
-    #[error(transparent)]
-    Host(#[from] HostPatternError),
-    #[error("host \"{0}\" is listed twice in this rule; remove one")]
-    DuplicateHost(String),
-    #[error("host \"{host}\" never decides here: rule \"{rule}\" in line {line} allows it for everyone; remove one")]
-    Shadowed { host: String, rule: String, line: u64 },
-    #[error("`for` names nobody; list deployments, projects or clients, or remove `for` to mean everyone")]
-    NoSubjects,
-    #[error("`{0}` is an empty list; name at least one, or remove the key")]
-    EmptyList(&'static str),
-    #[error("\"{0}\" is listed twice; remove one")]
-    DuplicateSubject(String),
-    #[error("id \"{id}\": {error}")]
-    Id { id: String, error: IdError },
-    #[error("the client name is empty")]
-    EmptyClient,
-}
-
-/// A problem and where it is. Lines and columns count from 1; columns count characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyProblem {
-    pub line: u64,
-    pub column: u64,
-    pub problem: Problem,
-}
-
-/// All problems of a policy file, in the order of the text. Displays as one line each, `file:line:column: problem`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidPolicy {
-    pub file: String,
-    pub problems: Vec<PolicyProblem>,
-}
-
-impl fmt::Display for InvalidPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, PolicyProblem { line, column, problem }) in self.problems.iter().enumerate() {
-            let separator = if position == 0 { "" } else { "\n" };
-            write!(f, "{separator}{}:{line}:{column}: {problem}", self.file)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for InvalidPolicy {}
-
 /// Reads a policy file. An empty one observes and has no rules.
-pub(super) fn read(text: &str, file: &str) -> Result<(Mode, Vec<Rule>), InvalidPolicy> {
-    let mut checker = Checker::default();
+pub(super) fn read(text: &str, file: &str, presets: &dyn Presets) -> Result<(Mode, Vec<Rule>), InvalidPolicy> {
+    let mut checker = Checker::new(presets);
     let mode = checker.read(text);
     if checker.problems.is_empty() {
         return Ok((mode, checker.rules));
@@ -120,19 +53,9 @@ pub(super) fn read(text: &str, file: &str) -> Result<(Mode, Vec<Rule>), InvalidP
     Err(InvalidPolicy { file: file.to_owned(), problems: checker.problems })
 }
 
-pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> PolicyProblem {
-    let location = error.location().unwrap_or(Location::UNKNOWN);
-    let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-    located(location, Problem::Yaml(message))
-}
-
-pub(super) fn located(location: Location, problem: Problem) -> PolicyProblem {
-    PolicyProblem { line: location.line().max(1), column: location.column().max(1), problem }
-}
-
 /// The state of checking one file, rule by rule.
-#[derive(Default)]
-struct Checker {
+struct Checker<'p> {
+    presets: &'p dyn Presets,
     problems: Vec<PolicyProblem>,
     rules: Vec<Rule>,
     /// Line of each rule in `rules`.
@@ -143,7 +66,18 @@ struct Checker {
     index: Index,
 }
 
-impl Checker {
+impl<'p> Checker<'p> {
+    fn new(presets: &'p dyn Presets) -> Self {
+        Self {
+            presets,
+            problems: Vec::new(),
+            rules: Vec::new(),
+            lines: Vec::new(),
+            names: HashMap::new(),
+            index: Index::default(),
+        }
+    }
+
     fn read(&mut self, text: &str) -> Mode {
         self.problems = unknown_keys(text);
         match serde_saphyr::from_str_with_options::<Option<RawPolicy>>(text, yaml::options(text)) {
@@ -195,13 +129,46 @@ impl Checker {
         let (location, raw) = (raw.referenced, raw.value);
         let name = self.name(location, raw.name);
         let subjects = raw.r#for.map(|subjects| self.subjects(subjects));
-        let hosts = self.hosts(location, &name, raw.hosts);
-        let position = self.rules.len();
-        for host in &hosts {
-            self.index.insert(host, position, subjects.as_ref());
+        let presets = self.connectors(raw.connectors);
+        let hosts = self.hosts((location, &name), raw.hosts, presets.is_none());
+        let named = Arc::from(&*name);
+        self.push(location, Rule { name: named, connector: None, hosts, subjects: subjects.clone() });
+        for (connector, hosts) in presets.into_iter().flatten() {
+            let name = Arc::from(format!("{name} ({connector})"));
+            self.push(location, Rule { name, connector: Some(connector), hosts, subjects: subjects.clone() });
         }
-        self.rules.push(Rule { name: Arc::from(name), hosts, subjects });
+    }
+
+    fn push(&mut self, location: Location, rule: Rule) {
+        let position = self.rules.len();
+        for host in &rule.hosts {
+            self.index.insert(host, position, rule.subjects.as_ref());
+        }
+        self.rules.push(rule);
         self.lines.push(location.line());
+    }
+
+    /// The connectors of a rule with their hosts; `None` when it names none.
+    fn connectors(
+        &mut self,
+        named: Option<Spanned<Vec<Spanned<String>>>>,
+    ) -> Option<Vec<(Arc<str>, Vec<HostPattern>)>> {
+        let named = named?;
+        if named.value.is_empty() {
+            self.report(named.referenced, Problem::EmptyList("connectors"));
+        }
+        let mut presets: Vec<(Arc<str>, Vec<HostPattern>)> = Vec::with_capacity(named.value.len());
+        for Spanned { value, referenced, .. } in named.value {
+            if presets.iter().any(|(id, _)| **id == *value) {
+                self.report(referenced, Problem::DuplicateConnector(value));
+                continue;
+            }
+            match self.presets.hosts_of(&value) {
+                Ok(hosts) => presets.push((Arc::from(value), hosts)),
+                Err(error) => self.report(referenced, Problem::Preset(error)),
+            }
+        }
+        Some(presets)
     }
 
     fn name(&mut self, rule: Location, name: Option<Spanned<String>>) -> String {
@@ -223,10 +190,16 @@ impl Checker {
         name
     }
 
-    fn hosts(&mut self, rule: Location, name: &str, hosts: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<HostPattern> {
+    /// The hosts a rule lists; it needs some when it names no connectors.
+    fn hosts(
+        &mut self,
+        (rule, name): (Location, &str),
+        hosts: Option<Spanned<Vec<Spanned<String>>>>,
+        needed: bool,
+    ) -> Vec<HostPattern> {
         let location = hosts.as_ref().map_or(rule, |hosts| hosts.referenced);
         let hosts = hosts.map(|hosts| hosts.value).unwrap_or_default();
-        if hosts.is_empty() {
+        if needed && hosts.is_empty() {
             self.report(location, Problem::NoHosts(name.to_owned()));
         }
         let mut seen = HashSet::new();

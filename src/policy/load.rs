@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{InvalidPolicy, Policy};
+use super::{InvalidPolicy, Policy, Presets};
 
 /// Why a policy file could not be used. The policy in force stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum PolicyLoadError {
 }
 
 /// Reads and compiles a policy file of at most `max_bytes`.
-pub fn load(path: &Path, max_bytes: u64) -> Result<Policy, PolicyLoadError> {
+pub fn load(path: &Path, max_bytes: u64, presets: &dyn Presets) -> Result<Policy, PolicyLoadError> {
     let unreadable = |source| PolicyLoadError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -29,5 +29,5 @@ pub fn load(path: &Path, max_bytes: u64) -> Result<Policy, PolicyLoadError> {
     }
     let text =
         String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    Ok(Policy::parse(&text, &path.display().to_string())?)
+    Ok(Policy::parse(&text, &path.display().to_string(), presets)?)
 }

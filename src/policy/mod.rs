@@ -8,6 +8,8 @@ mod file;
 mod index;
 mod load;
 mod pattern;
+mod preset;
+mod problem;
 mod structure;
 mod verdict;
 
@@ -21,9 +23,10 @@ use crate::client::{DeploymentId, ProjectId};
 use crate::destination::Destination;
 use crate::record::{DenyReason, IdAssurance};
 
-pub use file::{InvalidPolicy, PolicyProblem, Problem};
 pub use load::{PolicyLoadError, load};
 pub use pattern::{HostMatch, HostPattern, HostPatternError};
+pub use preset::{PresetError, Presets};
+pub use problem::{InvalidPolicy, PolicyProblem, Problem};
 pub use verdict::{Deny, Permit};
 
 use index::Index;
@@ -60,9 +63,13 @@ struct Subjects {
 }
 
 /// One rule: these hosts, for these subjects. `subjects` is `None` for everyone.
+///
+/// Each connector a rule of the file names is a rule of its own behind it, so that a verdict can name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
+    /// As the file names it; with the connector in brackets behind it when the hosts are a connector's.
     name: Arc<str>,
+    connector: Option<Arc<str>>,
     hosts: Vec<HostPattern>,
     subjects: Option<Subjects>,
 }
@@ -79,10 +86,10 @@ pub struct Policy {
 impl Policy {
     /// Parses a policy file. `file` is its name in messages; all problems are reported at once.
     ///
-    /// A file without `mode` observes. A call is allowed by the first rule, in file order, that names its host and
+    /// A rule's `connectors` become the hosts that `presets` has for them. A file without `mode` observes. A call is allowed by the first rule, in file order, that names its host and
     /// admits its subject.
-    pub fn parse(text: &str, file: &str) -> Result<Self, InvalidPolicy> {
-        let (mode, rules) = file::read(text, file)?;
+    pub fn parse(text: &str, file: &str, presets: &dyn Presets) -> Result<Self, InvalidPolicy> {
+        let (mode, rules) = file::read(text, file, presets)?;
         Ok(Self::compile(mode, rules))
     }
 
@@ -92,7 +99,7 @@ impl Policy {
         let mode = if enforce || !allow_hosts.is_empty() { Mode::Enforce } else { Mode::Observe };
         let mut seen = HashSet::new();
         let hosts: Vec<_> = allow_hosts.iter().filter(|host| seen.insert(*host)).cloned().collect();
-        let rule = Rule { name: Arc::from(ALLOW_HOST_RULE), hosts, subjects: None };
+        let rule = Rule { name: Arc::from(ALLOW_HOST_RULE), connector: None, hosts, subjects: None };
         Self::compile(mode, if rule.hosts.is_empty() { Vec::new() } else { vec![rule] })
     }
 
@@ -119,7 +126,12 @@ impl Policy {
 
     /// Number of rules.
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.rules.iter().filter(|rule| rule.connector.is_none()).count()
+    }
+
+    /// The connectors that rules name: how a verdict names rule and connector, and the hosts that are allowed by it.
+    pub fn presets(&self) -> impl Iterator<Item = (&Arc<str>, &[HostPattern])> {
+        self.rules.iter().filter(|rule| rule.connector.is_some()).map(|rule| (&rule.name, &*rule.hosts))
     }
 
     /// The hosts its rules name, in their order; one that several rules name comes several times.
@@ -128,7 +140,7 @@ impl Policy {
     }
 
     /// SHA-256 of the canonical form, 64 hexadecimal digits. Comments, spelling of the YAML and the order inside the
-    /// lists of a rule do not change it; mode, rule order, names, hosts and subjects do.
+    /// lists of a rule do not change it; mode, rule order, names, hosts, connectors with the hosts they stand for, and subjects do.
     pub const fn hash(&self) -> &Arc<str> {
         &self.hash
     }
@@ -177,11 +189,17 @@ impl Policy {
 /// rule "slack"
 /// host "hooks.slack.com"
 /// deployment "0763c7f3a5cf4fc78981d801d2b8af6a"
+/// connector ".pagerduty"
+/// host "events.pagerduty.com:443"
+/// deployment "0763c7f3a5cf4fc78981d801d2b8af6a"
 /// ```
 fn hash(mode: Mode, rules: &[Rule]) -> Arc<str> {
     let mut form = format!("tollgate-policy-1\nmode {}\n", mode.as_str());
     for rule in rules {
-        push_line(&mut form, "rule", &rule.name);
+        match &rule.connector {
+            None => push_line(&mut form, "rule", &rule.name),
+            Some(connector) => push_line(&mut form, "connector", connector),
+        }
         push_sorted(&mut form, "host", rule.hosts.iter().map(ToString::to_string));
         if let Some(subjects) = &rule.subjects {
             push_sorted(&mut form, "deployment", subjects.deployments.iter().map(ToString::to_string));

@@ -83,6 +83,20 @@ impl HostPattern {
         }
     }
 
+    /// Whether this pattern names every destination that the other one names.
+    pub fn covers(&self, other: &Self) -> bool {
+        let ports = self.port.is_none() || self.port == other.port;
+        ports
+            && match (&self.host, &other.host) {
+                (_, HostMatch::Exact(host)) => self.matches_host(host),
+                (HostMatch::Exact(_), HostMatch::Suffix(_)) => false,
+                (HostMatch::Suffix(wide), HostMatch::Suffix(narrow)) => narrow
+                    .as_str()
+                    .strip_suffix(wide.as_str())
+                    .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
+            }
+    }
+
     /// The host part.
     pub const fn host(&self) -> &HostMatch {
         &self.host
@@ -91,6 +105,12 @@ impl HostPattern {
     /// The port, when the pattern has one.
     pub const fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The same host on this port, whatever port it had.
+    #[must_use]
+    pub fn on_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port: Some(port) }
     }
 
     fn read(written: &str) -> Result<Self, HostPatternError> {

@@ -1,10 +1,10 @@
 //! The bare structure of a policy file, read to find all unknown keys at once. Values are not looked at.
 
-use super::file::{PolicyProblem, Problem, located, yaml_problem};
+use super::problem::{PolicyProblem, Problem, located, yaml_problem};
 use crate::yaml::{self, Node};
 
 const POLICY_KEYS: &[&str] = &["mode", "default", "rules"];
-const RULE_KEYS: &[&str] = &["name", "hosts", "for"];
+const RULE_KEYS: &[&str] = &["name", "hosts", "connectors", "for"];
 const SUBJECT_KEYS: &[&str] = &["deployments", "projects", "clients"];
 
 /// All unknown keys of a policy file, or the error that keeps its structure from being read.

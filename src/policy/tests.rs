@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attribution::Claim;
+use crate::connectors::Catalogue;
 use crate::record::Decision;
 
 fn destination(authority: &str) -> Destination {
@@ -19,7 +20,7 @@ fn subject(deployment: Option<&str>, client: Option<&str>) -> Subject {
 }
 
 fn policy(yaml: &str) -> Policy {
-    Policy::parse(yaml, "policy.yml").unwrap_or_else(|error| panic!("{error}"))
+    Policy::parse(yaml, "policy.yml", &Catalogue::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 const SAMPLE: &str = "
@@ -264,7 +265,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             projects: projects.iter().map(|id| ProjectId::parse(id).unwrap()).collect(),
             clients: clients.iter().map(|name| Arc::from(name.as_str())).collect(),
         });
-        Rule { name: Arc::from(""), hosts, subjects }
+        Rule { connector: None, name: Arc::from(""), hosts, subjects }
     })
 }
 

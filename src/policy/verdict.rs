@@ -101,7 +101,8 @@ impl Deny {
             | DenyReason::UnsupportedRequest
             | DenyReason::Overloaded
             | DenyReason::ShuttingDown
-            | DenyReason::NoEvidence => {
+            | DenyReason::NoEvidence
+            | DenyReason::UnboundClaim => {
                 format!("No policy rule can allow this; look up the reason `{}` in the operating guide.", self.reason)
             }
         }

@@ -1,6 +1,6 @@
 //! What `tollgate records` does: the newest rows that match, from the journal and the sealed files.
 //!
-//! Read-only, without the proxy and without keys, on a live data directory or a copy. The journal is read first: a
+//! Read-only, without the proxy and, except for URLs to look up, without keys, on a live data directory or a copy. The journal is read first: a
 //! segment that is sealed meanwhile then shows up twice and is counted once, while the other order could miss it.
 //! Damage is reported and does not keep the rest from being found.
 
@@ -16,6 +16,7 @@ mod newest;
 pub mod print;
 mod query;
 mod scan;
+pub mod sought;
 pub mod time;
 
 pub use query::{HostError, HostFilter, Query};

@@ -70,11 +70,11 @@ fn cells(row: &Row) -> Cells {
     let (intent, outcome) = (&row.intent, &row.outcome);
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
-        timestamp(intent.event_time_us, 3).replace('T', " ").replace('Z', ""),
+        time_of(row),
         or_dash(intent.decision.map(|decision| decision.to_string())),
         outcome.outcome.to_string(),
         or_dash(outcome.status.map(|status| status.to_string())),
-        visible(&caller(row)),
+        caller_of(row),
         visible(&or_dash(intent.method.clone())),
         visible(&destination(row)),
         visible(&reason(row)),
@@ -82,6 +82,16 @@ fn cells(row: &Row) -> Cells {
         outcome.request_bytes.to_string(),
         outcome.response_bytes.to_string(),
     ]
+}
+
+/// When a call began, as the table shows it.
+pub fn time_of(row: &Row) -> String {
+    timestamp(row.intent.event_time_us, 3).replace('T', " ").replace('Z', "")
+}
+
+/// Who called, as the table shows it.
+pub fn caller_of(row: &Row) -> String {
+    visible(&caller(row))
 }
 
 fn caller(row: &Row) -> String {
@@ -200,17 +210,35 @@ fn steers_terminal(character: char) -> bool {
 /// Writes one JSON object a line with every column by name, in schema order. Timestamps are RFC 3339 in UTC with
 /// microseconds, or plain numbers where a broken clock put them beyond the years RFC 3339 can express.
 pub fn json_lines(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    json_lines_with(rows, |_| None, out)
+}
+
+/// The same, with a number of its own before the columns of each row.
+pub fn json_lines_with(
+    rows: &[Row],
+    number: impl Fn(&Row) -> Option<(&'static str, usize)>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     for chunk in rows.chunks(BATCH_ROWS) {
         let batch = rows::encode(&chunk.iter().collect::<Vec<_>>()).map_err(io::Error::other)?;
-        for row in 0..batch.num_rows() {
-            write_object(&batch, row, out)?;
+        for (index, row) in chunk.iter().enumerate() {
+            write_object(number(row), &batch, index, out)?;
         }
     }
     Ok(())
 }
 
-fn write_object(batch: &RecordBatch, row: usize, out: &mut impl Write) -> io::Result<()> {
+fn write_object(
+    number: Option<(&str, usize)>,
+    batch: &RecordBatch,
+    row: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut separator = '{';
+    if let Some((name, number)) = number {
+        write!(out, "{separator}\"{name}\":{number}")?;
+        separator = ',';
+    }
     for (column, values) in COLUMNS.iter().zip(batch.columns()) {
         let value = if values.is_null(row) { serde_json::Value::Null } else { json_value(column, values, row) };
         write!(out, "{separator}\"{}\":{}", column.name, escaped_json(&value))?;

@@ -1,5 +1,6 @@
 //! What is searched for, and whether a row is it. Pure.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::archive::dataset::EventDate;
@@ -13,6 +14,8 @@ pub struct Query {
     pub host: Option<HostFilter>,
     pub decision: Option<Decision>,
     pub outcome: Option<OutcomeKind>,
+    /// Any of these as `url_fingerprint`.
+    pub fingerprints: Option<BTreeSet<String>>,
     /// First `event_time`, microseconds since the Unix epoch.
     pub since_us: Option<i64>,
     /// The `event_time` to stop before, microseconds since the Unix epoch.
@@ -30,6 +33,7 @@ impl Default for Query {
             host: None,
             decision: None,
             outcome: None,
+            fingerprints: None,
             since_us: None,
             until_us: None,
             limit: 100,
@@ -47,6 +51,9 @@ impl Query {
             && (self.project.is_none() || self.project == intent.project_id)
             && (self.decision.is_none() || self.decision == intent.decision)
             && self.outcome.is_none_or(|outcome| outcome == row.outcome.outcome)
+            && self.fingerprints.as_ref().is_none_or(|wanted| {
+                intent.url_fingerprint.as_ref().is_some_and(|fingerprint| wanted.contains(fingerprint))
+            })
             && self.host.as_ref().is_none_or(|filter| intent.host.as_deref().is_some_and(|host| filter.matches(host)))
     }
 
@@ -67,8 +74,8 @@ impl Query {
             && self.until_us.is_none_or(|until_us| date <= EventDate::of(until_us))
     }
 
-    /// Columns that must equal a text, for pruning and filtering.
-    pub(super) fn equalities(&self) -> Vec<(&'static str, &str)> {
+    /// Columns that must be one of some texts, for pruning and filtering.
+    pub(super) fn conditions(&self) -> Vec<OneOf<'_>> {
         let host = match &self.host {
             Some(HostFilter::Exact(host)) => Some(host.as_str()),
             Some(HostFilter::Subdomains(_)) | None => None,
@@ -80,7 +87,24 @@ impl Query {
             ("decision", self.decision.map(Decision::code)),
             ("outcome", self.outcome.map(OutcomeKind::code)),
         ];
-        wanted.into_iter().filter_map(|(column, value)| Some((column, value?))).collect()
+        let equal = wanted.into_iter().filter_map(|(column, value)| Some(OneOf { column, values: vec![value?] }));
+        let fingerprints = self
+            .fingerprints
+            .iter()
+            .map(|wanted| OneOf { column: "url_fingerprint", values: wanted.iter().map(String::as_str).collect() });
+        equal.chain(fingerprints).collect()
+    }
+}
+
+/// A column and the texts of which it must have one, sorted.
+pub(super) struct OneOf<'a> {
+    pub(super) column: &'static str,
+    pub(super) values: Vec<&'a str>,
+}
+
+impl OneOf<'_> {
+    pub(super) fn admits(&self, cell: Option<&str>) -> bool {
+        cell.is_some_and(|cell| self.values.binary_search(&cell).is_ok())
     }
 }
 

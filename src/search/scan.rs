@@ -19,7 +19,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::newest::{Newest, Offered};
-use super::query::Query;
+use super::query::{OneOf, Query};
 use crate::archive::rows::Decoder;
 use crate::archive::sealed::{SealedError, SealedFile, event_times as group_times, guarded};
 
@@ -98,10 +98,12 @@ fn offer_newest_first(batches: &VecDeque<RecordBatch>, epoch: u64, newest: &mut 
 }
 
 fn statistics_admit(group: &RowGroupMetaData, query: &Query) -> bool {
-    query.equalities().into_iter().all(|(column, value)| {
+    query.conditions().into_iter().all(|OneOf { column, values }| {
         let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column);
         match chunk.and_then(|chunk| chunk.statistics()) {
-            Some(statistics @ Statistics::ByteArray(_)) => text_range_admits(statistics, value, group.num_rows()),
+            Some(statistics @ Statistics::ByteArray(_)) => {
+                values.into_iter().any(|value| text_range_admits(statistics, value, group.num_rows()))
+            }
             Some(_) | None => true,
         }
     })
@@ -120,13 +122,13 @@ fn bloom_filters_admit(
     group: usize,
     query: &Query,
 ) -> Result<bool, SealedError> {
-    for (name, value) in query.equalities() {
+    for OneOf { column: name, values } in query.conditions() {
         let columns = reader.parquet_schema().columns();
         let Some(column) = columns.iter().position(|column| column.name() == name) else {
             continue;
         };
         let filter = reader.get_row_group_column_bloom_filter(group, column)?;
-        if filter.is_some_and(|filter| !filter.check(value)) {
+        if filter.is_some_and(|filter| !values.iter().any(|value| filter.check(*value))) {
             return Ok(false);
         }
     }
@@ -154,7 +156,7 @@ fn pages_in_range(metadata: &ParquetMetaData, group: usize, query: &Query) -> Op
 }
 
 fn row_filter(reader: &ParquetRecordBatchReaderBuilder<File>, query: &Query) -> Option<RowFilter> {
-    let mut columns: Vec<&str> = query.equalities().iter().map(|(column, _)| *column).collect();
+    let mut columns: Vec<&str> = query.conditions().iter().map(|condition| condition.column).collect();
     columns.extend(query.host.as_ref().map(|_| "host"));
     columns.extend(query.since_us.or(query.until_us).map(|_| "event_time"));
     if columns.is_empty() {
@@ -169,9 +171,9 @@ fn row_filter(reader: &ParquetRecordBatchReaderBuilder<File>, query: &Query) -> 
 /// Which rows of a batch, which has the columns that are asked about, match.
 fn matching_rows(batch: &RecordBatch, query: &Query) -> Result<BooleanArray, ArrowError> {
     let mut keep = vec![true; batch.num_rows()];
-    for (column, value) in query.equalities() {
-        for (keep, cell) in keep.iter_mut().zip(texts(batch, column)?) {
-            *keep &= cell == Some(value);
+    for condition in query.conditions() {
+        for (keep, cell) in keep.iter_mut().zip(texts(batch, condition.column)?) {
+            *keep &= condition.admits(cell);
         }
     }
     if let Some(host) = &query.host {

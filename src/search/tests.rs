@@ -73,10 +73,11 @@ fn generated_row() -> impl Strategy<Value = (Row, Place)> {
     // Few distinct times, so that many rows tie.
     let time = (-2..2_i64, 0..6_i64).prop_map(|(day, step)| MIDNIGHT_US + day * 86_400_000_000 + step * 1_000_000);
     let outcome = proptest::sample::select(&[OutcomeKind::Completed, OutcomeKind::Denied, OutcomeKind::TimedOut][..]);
-    let parts = (time, id(), id(), host, decision, outcome, place);
-    parts.prop_map(|(time_us, deployment, project, host, decision, outcome, place)| {
+    let row = (time, id(), id(), id(), host, decision, outcome, place);
+    row.prop_map(|(time_us, deployment, project, fingerprint, host, decision, outcome, place)| {
         let mut row = samples::row(0, time_us);
         row.outcome.outcome = outcome;
+        row.intent.url_fingerprint = fingerprint.map(str::to_owned);
         row.intent.deployment_id = deployment.map(str::to_owned);
         row.intent.project_id = project.map(str::to_owned);
         row.intent.host = host.map(str::to_owned);
@@ -92,8 +93,11 @@ fn generated_query() -> impl Strategy<Value = Query> {
     let time = || proptest::option::weighted(0.4, -172_800_000_000..172_800_000_000_i64);
     let outcome =
         proptest::option::weighted(0.3, proptest::sample::select(&[OutcomeKind::Completed, OutcomeKind::Denied][..]));
-    (id(), id(), host, decision, outcome, time(), time(), 0..12_usize).prop_map(
-        |(deployment, project, host, decision, outcome, since, until, limit)| Query {
+    let wanted = proptest::sample::subsequence(vec!["a", "b", "never"], 0..3);
+    let fingerprints = proptest::option::weighted(0.3, wanted);
+    (id(), id(), host, decision, outcome, fingerprints, time(), time(), 0..12_usize).prop_map(
+        |(deployment, project, host, decision, outcome, fingerprints, since, until, limit)| Query {
+            fingerprints: fingerprints.map(|wanted| wanted.into_iter().map(str::to_owned).collect()),
             deployment: deployment.map(str::to_owned),
             project: project.map(str::to_owned),
             host: host.map(|host| host.parse().expect("valid")),
@@ -118,6 +122,10 @@ fn naively_matches(query: &Query, row: &Row) -> bool {
     host_matches
         && query.deployment.iter().all(|id| row.intent.deployment_id.as_ref() == Some(id))
         && query.project.iter().all(|id| row.intent.project_id.as_ref() == Some(id))
+        && query
+            .fingerprints
+            .iter()
+            .all(|wanted| wanted.iter().any(|fingerprint| row.intent.url_fingerprint.as_ref() == Some(fingerprint)))
         && query.decision.iter().all(|decision| row.intent.decision == Some(*decision))
         && query.outcome.iter().all(|outcome| row.outcome.outcome == *outcome)
         && query.since_us.iter().all(|since_us| time_us >= *since_us)

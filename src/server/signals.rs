@@ -8,7 +8,7 @@ use crate::archive::Notes;
 use crate::archive::statement::{PolicyStatement, RefusedReloadStatement, Statement, StopReason};
 use crate::gate::Gate;
 
-use super::Reload;
+use super::{Reload, Reloaded};
 
 /// The signals of this process, from now on handled here.
 pub(super) struct Signals {
@@ -30,31 +30,32 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy and goes on; a policy that does not load changes nothing.
-    /// Either is noted for the chain.
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load,
+    /// neither changes. Both are noted for the chain.
     pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return StopReason::Terminated,
                 _ = self.interrupt.recv() => return StopReason::Interrupted,
-                _ = self.hang_up.recv() => reload_policy(gate, reload, notes),
+                _ = self.hang_up.recv() => reload_all(gate, reload, notes),
             }
         }
     }
 }
 
-fn reload_policy(gate: &Gate, reload: &Reload, notes: &Notes) {
+fn reload_all(gate: &Gate, reload: &Reload, notes: &Notes) {
     let before = gate.policy.load().hash().to_string();
     match reload() {
-        Ok(policy) => {
-            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded");
+        Ok(Reloaded { policy, connectors }) => {
+            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, and the connectors");
             // Noted before it is in force, so that the chain says so before it states rows it applied to.
-            let after = policy.hash().to_string();
-            notes.send(Statement::Policy(PolicyStatement { before, after }));
+            let (after, catalogue_sha256) = (policy.hash().to_string(), connectors.sha256());
+            notes.send(Statement::Policy(PolicyStatement { before, after, catalogue_sha256 }));
+            gate.recorder.replace_connectors(connectors);
             gate.policy.store(policy);
         }
         Err(error) => {
-            tracing::error!(%error, "policy not reloaded; the one in force stays");
+            tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay");
             let problems = error.problems.len() as u64;
             notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: before, problems }));
         }

@@ -2,8 +2,8 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -17,8 +17,9 @@ use crate::observe::exchange::Traffic;
 use crate::record::Outcome;
 
 use super::UpstreamError;
+use super::received::Received;
 use super::socket::{Pulse, Socket};
-use super::tls::{Secured, TlsFacts};
+use super::tls::{Secured, TlsFacts, refused_client_certificate};
 
 /// Limits on response heads.
 #[derive(Clone, Copy)]
@@ -43,6 +44,22 @@ impl Facts {
             learned.tls_version = Some(tls.version.to_owned());
             learned.tls_cipher = Some(tls.cipher.clone());
             learned.upstream_cert_sha256.clone_from(&tls.certificate_sha256);
+            learned.upstream_verified = Some(tls.verified);
+        }
+    }
+
+    /// hyper's own words name the layer, its source names the cause.
+    fn describe(&self, error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
+        let shown = self.tls.as_ref().map(|tls| tls.has_client_certificate);
+        let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        if let Some(refused) = cause.zip(shown).and_then(|(cause, shown)| refused_client_certificate(cause, shown)) {
+            return refused;
+        }
+        let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        if traffic.client_broke.load(Ordering::Acquire) {
+            UpstreamError::ClientBroke(text)
+        } else {
+            UpstreamError::Exchange(text)
         }
     }
 }
@@ -51,12 +68,23 @@ impl Facts {
 pub(super) struct SendError {
     pub(super) error: UpstreamError,
     pub(super) unsent: Option<Box<Request<CountedRequest>>>,
+    /// Whether the connection ended before one byte of a response came.
+    pub(super) unanswered: bool,
+}
+
+impl SendError {
+    /// One after which it is not known what the upstream does.
+    const fn answered(error: UpstreamError) -> Self {
+        Self { error, unsent: None, unanswered: false }
+    }
 }
 
 pub(super) struct Connection {
     sender: SendRequest<CountedRequest>,
     pulse: Pulse,
     facts: Arc<Facts>,
+    /// Bytes of responses so far.
+    received: Arc<AtomicU64>,
 }
 
 impl Connection {
@@ -75,6 +103,8 @@ impl Connection {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let received = Arc::new(AtomicU64::new(0));
+        let io = Received::new(io, Arc::clone(&received));
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
             .max_headers(limits.fields_max)
@@ -87,7 +117,7 @@ impl Connection {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, pulse, facts: Arc::new(facts) })
+        Ok(Self { sender, pulse, facts: Arc::new(facts), received })
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -111,31 +141,22 @@ impl Connection {
         traffic: &Traffic,
         silence_max: Duration,
     ) -> Result<Response<Incoming>, SendError> {
+        let received = self.received.load(Ordering::Relaxed);
         let mut sending = std::pin::pin!(self.sender.try_send_request(request));
-        let mut uploaded = 0;
+        let mut silent_since = Instant::now();
         loop {
-            let Ok(sent) = tokio::time::timeout(silence_max, sending.as_mut()).await else {
-                let now = traffic.request_bytes.load(Ordering::Relaxed);
-                if now > uploaded {
-                    uploaded = now;
-                    continue;
+            let Ok(sent) = tokio::time::timeout_at((silent_since + silence_max).into(), sending.as_mut()).await else {
+                match traffic.uploaded_at().filter(|moved| *moved > silent_since) {
+                    Some(moved) => silent_since = moved,
+                    None => return Err(SendError::answered(UpstreamError::ResponseTimedOut(silence_max))),
                 }
-                return Err(SendError { error: UpstreamError::ResponseTimedOut(silence_max), unsent: None });
+                continue;
             };
-            return sent.map_err(|mut failed| {
-                let unsent = failed.take_message().map(Box::new);
-                SendError { error: describe(failed.error(), traffic), unsent }
+            return sent.map_err(|mut failed| SendError {
+                error: self.facts.describe(failed.error(), traffic),
+                unsent: failed.take_message().map(Box::new),
+                unanswered: self.received.load(Ordering::Relaxed) == received,
             });
         }
-    }
-}
-
-/// hyper's own words name the layer, its source names the cause.
-fn describe(error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
-    let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    if traffic.client_broke.load(Ordering::Acquire) {
-        UpstreamError::ClientBroke(text)
-    } else {
-        UpstreamError::Exchange(text)
     }
 }

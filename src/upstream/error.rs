@@ -26,6 +26,12 @@ pub enum UpstreamError {
     DialTimedOut(Destination),
     #[error("TLS with {destination} failed: {reason}")]
     Tls { destination: String, reason: String },
+    /// The upstream refused the certificate that was shown in the connector's place.
+    #[error("the destination refused the client certificate it was shown ({alert})")]
+    ClientCertificateRefused { alert: String },
+    /// The upstream wants a certificate and there is none to be shown.
+    #[error("the destination asks for a client certificate ({alert})")]
+    ClientCertificateWanted { alert: String },
     #[error("no TLS session with {0} within the dial deadline (limits.dial_timeout_s)")]
     TlsTimedOut(Destination),
     #[error("the upstream closed the connection or broke HTTP before its response: {0}")]
@@ -52,6 +58,8 @@ impl UpstreamError {
             | Self::ResolverBusy
             | Self::Unreachable { .. }
             | Self::Tls { .. }
+            | Self::ClientCertificateRefused { .. }
+            | Self::ClientCertificateWanted { .. }
             | Self::Exchange(_)
             | Self::SwitchedUnasked => OutcomeKind::UpstreamFailed,
         }
@@ -68,6 +76,8 @@ impl UpstreamError {
             | Self::Unreachable { .. }
             | Self::DialTimedOut(_)
             | Self::Tls { .. }
+            | Self::ClientCertificateRefused { .. }
+            | Self::ClientCertificateWanted { .. }
             | Self::TlsTimedOut(_)
             | Self::Exchange(_)
             | Self::SwitchedUnasked

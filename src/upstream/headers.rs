@@ -19,7 +19,7 @@ pub fn asks_for_upgrade(headers: &HeaderMap, version: Version) -> bool {
 pub fn strip_request(headers: &mut HeaderMap, upgrade: bool) {
     let trailers = connection_lists(headers, "te") && value_lists(headers, &TE, "trailers");
     strip(headers, upgrade);
-    headers.remove(PROXY_AUTHORIZATION);
+    remove_all(headers, |name| name == PROXY_AUTHORIZATION);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         append_connection(headers, "te");
@@ -54,22 +54,31 @@ pub fn from_http2(headers: &mut HeaderMap) {
 /// Removes what belongs to the upstream's connection from a response.
 pub fn strip_response(headers: &mut HeaderMap, upgrade: bool) {
     strip(headers, upgrade);
-    headers.remove(PROXY_AUTHENTICATE);
+    remove_all(headers, |name| name == PROXY_AUTHENTICATE);
 }
 
 fn strip(headers: &mut HeaderMap, upgrade: bool) {
-    for name in listed(headers) {
-        if !(upgrade && name == UPGRADE) {
-            headers.remove(&name);
-        }
-    }
-    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING] {
-        headers.remove(name);
-    }
+    let mut gone = listed(headers);
+    gone.extend([CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE]);
+    remove_all(headers, |name| gone.contains(name) && !(upgrade && name == UPGRADE));
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    } else {
-        headers.remove(UPGRADE);
+    }
+}
+
+/// Removes fields and leaves the others in the order in which they were sent, which `HeaderMap::remove` does not: it
+/// moves the last field into the gap.
+pub fn remove_all(headers: &mut HeaderMap, gone: impl Fn(&HeaderName) -> bool) {
+    if !headers.keys().any(&gone) {
+        return;
+    }
+    let mut field = None;
+    for (name, value) in std::mem::take(headers) {
+        // The further values of a field come without its name.
+        field = name.or(field);
+        if let Some(name) = field.as_ref().filter(|name| !gone(name)) {
+            headers.append(name, value);
+        }
     }
 }
 
@@ -146,6 +155,35 @@ mod tests {
         ]);
         strip_request(&mut map, false);
         assert_eq!(names(&map), ["authorization", "x-kept"]);
+    }
+
+    /// undici sends Connection second; the last field used to take its place.
+    #[test]
+    fn what_stays_keeps_its_order() {
+        let mut map = headers(&[
+            ("host", "a.test"),
+            ("connection", "keep-alive, x-hop"),
+            ("accept", "*/*"),
+            ("proxy-authorization", "Basic Zm9vOmJhcg=="),
+            ("x-twice", "1"),
+            ("x-twice", "2"),
+            ("x-hop", "1"),
+            ("accept-language", "*"),
+            ("accept-encoding", "gzip"),
+        ]);
+        strip_request(&mut map, false);
+        let kept: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(
+            kept,
+            [
+                ("host", "a.test"),
+                ("accept", "*/*"),
+                ("x-twice", "1"),
+                ("x-twice", "2"),
+                ("accept-language", "*"),
+                ("accept-encoding", "gzip"),
+            ]
+        );
     }
 
     #[test]

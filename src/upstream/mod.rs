@@ -7,10 +7,12 @@ pub mod address;
 mod connection;
 mod dial;
 mod error;
+pub mod identity;
 mod own;
-mod pinned;
 pub mod headers;
 mod pool;
+mod received;
+mod replay;
 mod resolve;
 mod socket;
 mod tls;
@@ -25,7 +27,9 @@ use tokio::net::TcpStream;
 
 pub use error::UpstreamError;
 pub use resolve::ResolverSettings;
-pub use tls::{TlsConfigError, TlsSettings};
+pub use tls::{
+    ClientCertificate, ClientCertificateError, HostTls, TlsConfigError, TlsOptions, TlsSettings, TlsVersion,
+};
 
 use crate::destination::{Destination, Scheme};
 use crate::observe::exchange::micros;
@@ -62,7 +66,7 @@ pub struct Upstream {
     resolver: Resolver,
     allow_addresses: Vec<ipnet::IpNet>,
     own: OwnListeners,
-    tls: tls::Connector,
+    tls: tls::Profiles,
     pool: Arc<Pool>,
     settings: Timeouts,
 }
@@ -97,7 +101,7 @@ impl Upstream {
             resolver: Resolver::new(settings.resolver),
             allow_addresses: settings.allow_addresses,
             own: OwnListeners::new(settings.own_listeners),
-            tls: tls::Connector::new(&settings.tls)?,
+            tls: tls::Profiles::new(&settings.tls)?,
             pool: Arc::new(Pool::new(PoolSettings {
                 timeout: settings.pool_idle_timeout,
                 per_destination_max: settings.pool_idle_per_destination_max,
@@ -127,8 +131,8 @@ impl Upstream {
 
     /// Sends a request whose intent is durable, on a pooled connection if one is alive, and returns the response head.
     ///
-    /// A request is sent again on a new connection only when hyper gave it back unsent: what may have been processed is
-    /// never replayed (RFC 9110 section 9.2.2).
+    /// A request is sent again on a new connection when hyper gave it back unsent, and once when it only reads and a reused
+    /// connection ended without an answer; see `replay`. Nothing else that may have been processed is sent twice.
     pub async fn forward(
         &self,
         route: &Route,
@@ -137,17 +141,24 @@ impl Upstream {
         request: Request<CountedRequest>,
         learned: &mut Outcome,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let key = Key::new(scheme, route.destination());
+        let channel = self.channel(scheme, route.destination());
+        let key = Key::new(route.destination(), channel.as_ref().map(|profile| profile.id()));
         let mut request = request;
         while let Some(pooled) = self.pool.take(&key) {
             pooled.facts().note(true, learned);
-            match self.send(pooled, &key, request, learned).await {
-                Err(SendError { unsent: Some(returned), .. }) => request = *returned,
-                Err(SendError { error, .. }) => return Err(error),
-                Ok(response) => return Ok(response),
+            let copy = replay::copy_of(&request);
+            match (self.send(pooled, &key, request, learned).await, copy) {
+                (Ok(response), _) => return Ok(response),
+                (Err(SendError { unsent: Some(returned), .. }), _) => request = *returned,
+                (Err(SendError { unanswered: true, .. }), Some(copy)) => {
+                    learned.error = Some(replay::SENT_TWICE.to_owned());
+                    request = copy;
+                    break;
+                }
+                (Err(SendError { error, .. }), _) => return Err(error),
             }
         }
-        let fresh = self.connect(route, scheme, learned).await?;
+        let fresh = self.connect(route, channel, learned).await?;
         self.send(fresh, &key, request, learned).await.map_err(|failed| failed.error)
     }
 
@@ -192,17 +203,30 @@ impl Upstream {
         Ok(response)
     }
 
-    async fn connect(&self, route: &Route, scheme: Scheme, learned: &mut Outcome) -> Result<Connection, UpstreamError> {
+    /// The TLS options for a destination; `None` for plain HTTP.
+    fn channel(&self, scheme: Scheme, destination: &Destination) -> Option<Arc<tls::Profile>> {
+        match scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Arc::clone(self.tls.of(destination))),
+        }
+    }
+
+    async fn connect(
+        &self,
+        route: &Route,
+        channel: Option<Arc<tls::Profile>>,
+        learned: &mut Outcome,
+    ) -> Result<Connection, UpstreamError> {
         let stream = self.dial(route, learned).await?;
         let limits = connection::HeadLimits {
             fields_max: self.settings.header_fields_max,
             bytes_max: self.settings.header_bytes_max,
         };
-        let connection = match scheme {
-            Scheme::Http => Connection::plain(stream, limits).await?,
-            Scheme::Https => {
+        let connection = match channel {
+            None => Connection::plain(stream, limits).await?,
+            Some(profile) => {
                 let started = Instant::now();
-                let handshake = self.tls.connect(stream, &route.destination().host);
+                let handshake = profile.connect(stream, &route.destination().host);
                 let secured = tokio::time::timeout_at(route.dial_deadline.into(), handshake).await;
                 learned.tls_us = Some(micros(started));
                 let secured = secured.map_err(|_| UpstreamError::TlsTimedOut(route.destination().clone()))??;

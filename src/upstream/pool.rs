@@ -4,20 +4,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::destination::{Destination, Scheme};
+use crate::destination::Destination;
 
 use super::connection::Connection;
+use super::tls::ProfileId;
 
-/// Connections are interchangeable when these are equal.
+/// Connections are interchangeable when these are equal: the same destination, spoken to plainly or with the same TLS options.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    scheme: Scheme,
     destination: Destination,
+    tls: Option<ProfileId>,
 }
 
 impl Key {
-    pub(super) fn new(scheme: Scheme, destination: &Destination) -> Self {
-        Self { scheme, destination: destination.clone() }
+    /// `tls` is `None` for plain HTTP.
+    pub(super) fn new(destination: &Destination, tls: Option<ProfileId>) -> Self {
+        Self { destination: destination.clone(), tls }
     }
 }
 
@@ -108,5 +110,40 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, IdleConnections> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tls::Profiles;
+    use crate::upstream::{HostTls, TlsOptions, TlsSettings, TlsVersion};
+
+    fn options(danger_skip_verify: bool) -> TlsOptions {
+        TlsOptions {
+            system_roots: false,
+            ca_files: Vec::new(),
+            version_min: TlsVersion::Tls12,
+            client_certificate: None,
+            danger_skip_verify,
+        }
+    }
+
+    #[test]
+    fn connections_of_one_destination_are_shared_only_under_the_same_options_of_the_same_load() {
+        let hosts = vec!["*.a.test".parse().unwrap()];
+        let settings = TlsSettings { default: options(true), hosts: vec![HostTls { hosts, options: options(true) }] };
+        let destination = |text: &str| Destination::from_connect(text).unwrap();
+        let (before, after) = (Profiles::new(&settings).unwrap(), Profiles::new(&settings).unwrap());
+        let key = |profiles: &Profiles, text: &str| {
+            let destination = destination(text);
+            Key::new(&destination, Some(profiles.of(&destination).id()))
+        };
+        assert_eq!(key(&before, "x.a.test:443"), key(&before, "x.a.test:443"));
+        assert_ne!(key(&before, "x.a.test:443"), key(&after, "x.a.test:443"), "the options were loaded again");
+        assert_ne!(key(&before, "x.a.test:443"), Key::new(&destination("x.a.test:443"), None), "plain HTTP is another");
+        let id = |text: &str| before.of(&destination(text)).id();
+        assert_eq!(id("y.a.test:8443"), id("x.a.test:443"));
+        assert_ne!(id("x.a.test:443"), id("a.test:443"), "the entry is not for a.test itself");
     }
 }

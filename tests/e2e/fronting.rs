@@ -219,7 +219,10 @@ fn every_http2_stream_is_held_against_the_tunnels_host() {
     let rows = at.gate.rows_of(4);
     assert_refused(&rows[1], "host_mismatch");
     assert_refused(&rows[2], "host_mismatch");
+    // `:authority` stands where HTTP/1.1 has Host.
+    assert_eq!(rows[0].columns(["http_version", "host_header", "outcome"]), ["HTTP/2", &own, "completed"]);
     assert_eq!(rows[1].columns(["http_version", "host", "connect_host"]), ["HTTP/2", "evil.test", &own]);
+    assert_eq!(rows[1].get("host_header"), evil);
     assert_eq!(rows[2].columns(["http_version", "host_header"]), ["HTTP/2", &evil]);
     assert_eq!(rows[3].columns(["outcome", "path", "deployment_id"]), ["completed", "/two", "dep1"]);
 }

@@ -1,6 +1,7 @@
 //! Who is calling: what the User-Agent claims, what the configuration knows of the client, and what follows for a call.
 
 mod clients;
+mod hygiene;
 mod scoped;
 
 use crate::harness::{Answer, Client, Gate, Origin, Row};

@@ -97,6 +97,68 @@ fn a_request_that_may_have_been_processed_is_never_sent_twice() {
     assert_eq!((arrivals.try_iter().count(), origin.connections()), (2, 1));
 }
 
+/// An origin whose connections answer once, and end when the second request has come whole: without a byte, or with these.
+fn ends_under_the_second(last: &'static [u8]) -> (Origin, mpsc::Receiver<()>) {
+    let (processed, arrivals) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        for answer in [respond(200, "hello"), last.to_vec()] {
+            if !read_head(&mut stream) {
+                return;
+            }
+            processed.send(()).unwrap();
+            stream.get_mut().write_all(&answer).unwrap();
+        }
+    });
+    (origin, arrivals)
+}
+
+fn get(origin: &Origin, method: &str) -> String {
+    let authority = format!("{HOST}:{}", origin.port());
+    format!("{method} http://{authority}/calls HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 0\r\n\r\n")
+}
+
+#[test]
+fn a_request_that_only_reads_is_sent_once_more_when_its_reused_connection_ends_and_the_row_says_so() {
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        let (origin, arrivals) = ends_under_the_second(b"");
+        let gate = gate();
+        let mut client = gate.client();
+        assert_eq!(client.ask(get(&origin, "GET")).body, "hello");
+        assert_eq!(client.ask(get(&origin, method)).status, 200, "{method}");
+        let rows = gate.rows_of(2);
+        assert_eq!(rows[1].columns(["outcome", "status", "upstream_reused"]), ["completed", "200", "false"]);
+        assert_eq!(
+            rows[1].get("error"),
+            "the request was sent twice: a reused upstream connection ended before anything of its response came"
+        );
+        assert_eq!((arrivals.try_iter().count(), origin.connections()), (3, 2), "{method}");
+    }
+}
+
+#[test]
+fn a_request_whose_response_has_begun_or_that_changes_something_is_not_sent_again() {
+    for (method, last) in [("GET", &b"HTTP/1.1 200"[..]), ("DELETE", b""), ("PUT", b""), ("POST", b"")] {
+        let (origin, arrivals) = ends_under_the_second(last);
+        let gate = gate();
+        let mut client = gate.client();
+        assert_eq!(client.ask(get(&origin, "GET")).body, "hello");
+        assert_eq!(client.ask(get(&origin, method)).status, 502, "{method}");
+        let rows = gate.rows_of(2);
+        assert_eq!(rows[1].columns(["outcome", "status", "upstream_reused"]), ["upstream_failed", "502", "true"]);
+        assert_eq!((arrivals.try_iter().count(), origin.connections()), (2, 1), "{method}");
+    }
+}
+
+#[test]
+fn a_request_on_a_connection_that_was_never_used_is_not_sent_again() {
+    let origin = Origin::raw(|stream| assert!(read_head(&mut BufReader::new(stream))));
+    let gate = gate();
+    assert_eq!(gate.client().ask(get(&origin, "GET")).status, 502);
+    assert_eq!(gate.row().columns(["outcome", "upstream_reused"]), ["upstream_failed", "false"]);
+    assert_eq!(origin.connections(), 1);
+}
+
 #[test]
 fn a_client_that_leaves_a_download_is_recorded_with_what_was_passed_on() {
     let (let_through, wait) = turnstile();

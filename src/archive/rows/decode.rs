@@ -198,6 +198,7 @@ impl<'a> Cells<'a> {
             path: self.text("path")?,
             query: self.text("query")?,
             url_fingerprint: self.text("url_fingerprint")?,
+            url_fingerprint_key: self.text("url_fingerprint_key")?,
             http_version: self.text("http_version")?,
             request_content_type: self.text("request_content_type")?,
             decision: self.code("decision", Decision::from_code)?,
@@ -228,6 +229,9 @@ impl<'a> Cells<'a> {
             audit_wait_us: self.int64("audit_wait_us")?,
             outcome: self.need("outcome", self.code("outcome", OutcomeKind::from_code)?)?,
             error: self.text("error")?,
+            request_excerpt: self.text("request_excerpt")?,
+            response_excerpt: self.text("response_excerpt")?,
+            upstream_verified: self.boolean("upstream_verified")?,
         })
     }
 }

@@ -50,6 +50,11 @@ impl<'a> Encoder<'a> {
         self.int32(column, |row| value(row).map(i32::from));
     }
 
+    fn boolean(&mut self, column: &'static str, value: impl Fn(&'a Row) -> Option<bool>) {
+        let values: BooleanArray = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
+    }
+
     fn timestamp(&mut self, column: &'static str, value: impl Fn(&'a Row) -> i64) {
         let values = TimestampMicrosecondArray::from_iter_values(self.rows.iter().map(|row| value(row)));
         self.columns.insert(column, Arc::new(values.with_timezone("UTC")));
@@ -105,6 +110,7 @@ fn encode_request(batch: &mut Encoder<'_>) {
     batch.text("path", |row| row.intent.path.as_deref());
     batch.text("query", |row| row.intent.query.as_deref());
     batch.text("url_fingerprint", |row| row.intent.url_fingerprint.as_deref());
+    batch.text("url_fingerprint_key", |row| row.intent.url_fingerprint_key.as_deref());
     batch.text("http_version", |row| row.intent.http_version.as_deref());
     batch.text("request_content_type", |row| row.intent.request_content_type.as_deref());
     batch.int64("request_bytes", |row| Some(row.outcome.request_bytes));
@@ -120,11 +126,11 @@ fn encode_verdict(batch: &mut Encoder<'_>) {
 fn encode_upstream(batch: &mut Encoder<'_>) {
     batch.text("upstream_ip", |row| row.outcome.upstream_ip.map(|ip| ip.to_string()));
     batch.port("upstream_port", |row| row.outcome.upstream_port);
-    let reused: BooleanArray = batch.rows.iter().map(|row| row.outcome.upstream_reused).collect();
-    batch.columns.insert("upstream_reused", Arc::new(reused));
+    batch.boolean("upstream_reused", |row| row.outcome.upstream_reused);
     batch.text("tls_version", |row| row.outcome.tls_version.as_deref());
     batch.text("tls_cipher", |row| row.outcome.tls_cipher.as_deref());
     batch.text("upstream_cert_sha256", |row| row.outcome.upstream_cert_sha256.as_deref());
+    batch.boolean("upstream_verified", |row| row.outcome.upstream_verified);
 }
 
 fn encode_response(batch: &mut Encoder<'_>) {
@@ -138,4 +144,6 @@ fn encode_response(batch: &mut Encoder<'_>) {
     batch.int64("audit_wait_us", |row| row.outcome.audit_wait_us);
     batch.text("outcome", |row| Some(row.outcome.outcome.code()));
     batch.text("error", |row| row.outcome.error.as_deref());
+    batch.text("request_excerpt", |row| row.outcome.request_excerpt.as_deref());
+    batch.text("response_excerpt", |row| row.outcome.response_excerpt.as_deref());
 }

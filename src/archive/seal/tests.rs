@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::archive::rows::Decoder;
 use crate::archive::samples::{self, MIDNIGHT_US};
+use crate::archive::schema::COLUMNS;
 use crate::archive::sealed::SealedFile;
 
 fn dataset() -> (tempfile::TempDir, Settings) {
@@ -129,14 +130,14 @@ fn columns_have_field_ids_and_the_footer_describes_the_file() {
     let file = SealedFile::open(&sealed[0].path).expect("opens");
     let schema = file.metadata().file_metadata().schema_descr();
     let ids: Vec<i32> = schema.root_schema().get_fields().iter().map(|field| field.get_basic_info().id()).collect();
-    assert_eq!(ids, (1..=54).collect::<Vec<_>>());
+    assert_eq!(ids, (1..=COLUMNS.len() as i32).collect::<Vec<_>>());
 
     let pairs = file.metadata().file_metadata().key_value_metadata().expect("metadata");
     let pairs: Vec<_> = pairs.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or(""))).collect();
     assert_eq!(
         pairs,
         [
-            ("tollgate.schema_version", "1"),
+            ("tollgate.schema_version", "2"),
             ("tollgate.writer_version", env!("CARGO_PKG_VERSION")),
             ("tollgate.rows", "7"),
             ("tollgate.instance_id", "gate-1"),

@@ -43,12 +43,12 @@ Examples:
 pub enum ManifestKeyCommand {
     /// Make a new key and hand over to it in the chain
     #[command(after_help = ROTATE_EXAMPLES)]
-    Rotate(RotateArgs),
+    Rotate(ManifestKeyRotateArgs),
 }
 
 /// `tollgate manifest-key rotate`
 #[derive(Args, Debug)]
-pub struct RotateArgs {
+pub struct ManifestKeyRotateArgs {
     /// Data directory of the stopped proxy
     #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
     pub data_dir: PathBuf,

@@ -29,6 +29,8 @@ fn help_texts_are_the_golden_ones() {
         (&["ca"], include_str!("../golden/ca.txt")),
         (&["ca", "show"], include_str!("../golden/ca-show.txt")),
         (&["ca", "export"], include_str!("../golden/ca-export.txt")),
+        (&["fingerprint-key"], include_str!("../golden/fingerprint-key.txt")),
+        (&["fingerprint-key", "rotate"], include_str!("../golden/fingerprint-key-rotate.txt")),
         (&["connectors"], include_str!("../golden/connectors.txt")),
         (&["connectors", "list"], include_str!("../golden/connectors-list.txt")),
         (&["connectors", "match"], include_str!("../golden/connectors-match.txt")),
@@ -53,10 +55,12 @@ fn examples_parse() {
         &["doctor"],
         &["kibana-config"],
         &["connectors", "match"],
+        &["fingerprint-key", "rotate"],
     ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
-            let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+            let command =
+                line.split("   ").next().unwrap_or_default().split(['|', '<']).next().unwrap_or_default().trim_end();
             let words = command.split_whitespace().map(|word| word.trim_matches('\''));
             let parsed = Cli::try_parse_from(words);
             assert!(parsed.is_ok(), "{command}: {parsed:?}");

@@ -57,6 +57,7 @@ fn flags_of_records_make_the_query() {
         host: Some("*.slack.com".parse().unwrap()),
         decision: Some(crate::record::Decision::WouldDeny),
         outcome: None,
+        fingerprints: None,
         since_us: Some(1_795_305_600_000_000),
         until_us: Some(1_795_305_601_000_000),
         limit: 3,

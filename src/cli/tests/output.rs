@@ -35,6 +35,7 @@ pub(super) fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, St
         Command::Verify(args) => verify::verify(&args, &mut out),
         Command::Prove(args) => prove::prove(&args, &mut out),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, &mut out),
+        Command::FingerprintKey(command) => fingerprint_key::fingerprint_key(&command, &mut out),
         Command::Connectors(command) => connectors::connectors(&command, &mut out),
     };
     (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))
@@ -134,7 +135,7 @@ threads   2
             { "name": "tls", "url": "https://127.0.0.1:3130" },
         ],
         "admin": "http://127.0.0.1:3129",
-        "policy": { "mode": "enforce", "rules": 1, "hash": hash, "source": "DIR/tollgate.yml (policy)" },
+        "policy": { "mode": "enforce", "rules": 1, "hash": hash, "presets": [], "source": "DIR/tollgate.yml (policy)" },
         "data_dir": "tollgate-data",
         "ca_cert_file": "DIR/my ca.pem",
         "threads": 2,
@@ -256,13 +257,14 @@ fn connectors_of_the_operators_own_file_are_listed_and_matched() {
     let expected = "\
 connector_type    .nybble
 connector_source  host_path (confidence high)
+reason            host, method and path are this connector's
 path              /conn/{secret}
 query             a={redacted}
 ";
     assert_eq!(printed(directory.path(), line).1, expected);
     assert_eq!(
         printed(directory.path(), "tollgate connectors hosts .nybble --config DIR/tollgate.yml").1,
-        "hub.test\n"
+        "hub.test:443\n"
     );
 }
 
@@ -276,9 +278,10 @@ fn what_no_connector_calls_is_said_so() {
     let found: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((found["connector_type"].as_str(), found["path"].as_str()), (Some(".email"), None));
     for (line, said) in [
+        ("tollgate connectors hosts .slak", "there is no connector type \".slak\"; did you mean `.slack`?"),
         (
-            "tollgate connectors hosts .slak",
-            "there is no connector type \".slak\"; `tollgate connectors list` shows them all",
+            "tollgate connectors hosts .webhook",
+            "the hosts of connector \".webhook\" are not known; list yours in `hosts`",
         ),
         ("tollgate connectors match /services", "the URL has no host; write https://hooks.slack.com/services/..."),
         ("tollgate connectors match https://127.1/", "the URL's host is not valid"),
@@ -287,4 +290,39 @@ fn what_no_connector_calls_is_said_so() {
         assert!(error.to_string().starts_with(said), "{error}");
         assert_eq!(error.exit_code(), 64, "{error}");
     }
+}
+
+#[test]
+fn hosts_of_a_connector_are_what_a_policy_allows_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (result, text) = printed(directory.path(), "tollgate connectors hosts .bedrock");
+    assert!(result.is_ok());
+    assert!(text.lines().any(|line| line == "bedrock-runtime.eu-central-1.amazonaws.com:443"), "{text}");
+    assert!(!text.contains('*'), "{text}");
+    let tenants = "# *.openai.azure.com:443: each tenant has a host of its own; list yours in `hosts`";
+    let (_, text) = printed(directory.path(), "tollgate connectors hosts .gen-ai");
+    assert_eq!(text, format!("api.openai.com:443\n{tenants}\n"));
+    let (_, text) = printed(directory.path(), "tollgate connectors hosts .zendesk --json");
+    let hosts: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        hosts,
+        serde_json::json!({ "allowed": [], "tenants": ["*.zendesk.com:443"], "hosts_source": "vendor-docs" })
+    );
+}
+
+#[test]
+fn check_shows_what_presets_stand_for() {
+    let directory = tempfile::tempdir().unwrap();
+    config_in(directory.path(), "policy:\n  mode: enforce\n  rules: [{ name: a, connectors: [.slack, .bedrock] }]\n");
+    let (result, text) = printed(directory.path(), "tollgate check --config DIR/tollgate.yml");
+    assert!(result.is_ok(), "{text}");
+    assert!(text.contains("policy    enforce, 1 rule from"), "{text}");
+    assert!(text.contains("\n          rule a (.slack): hooks.slack.com:443\n"), "{text}");
+    assert!(text.contains("\n          rule a (.bedrock): bedrock-runtime.us-east-1.amazonaws.com:443, "), "{text}");
+    let (_, text) = printed(directory.path(), "tollgate check --config DIR/tollgate.yml --json");
+    let checked: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        checked["policy"]["presets"][0],
+        serde_json::json!({ "rule": "a (.slack)", "hosts": ["hooks.slack.com:443"] })
+    );
 }

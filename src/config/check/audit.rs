@@ -7,7 +7,7 @@ use crate::archive::anchor::Sink;
 use crate::config::file::{AnchorFile, AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
-use crate::config::{Audit, DataDir, Limits, ProblemKind, defaults};
+use crate::config::{Audit, DataDir, Excerpts, Limits, ProblemKind};
 use crate::journal::{self, Durability};
 
 impl Checker<'_> {
@@ -22,12 +22,16 @@ impl Checker<'_> {
         journal.free_bytes_min = self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN);
         let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
             Some(setting) => self.path(setting),
-            None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
+            None => data_dir.url_fingerprint_key(),
+        };
+        let excerpts = Excerpts {
+            request_bytes_max: self.count(file.excerpts.request_bytes.as_ref(), limits::EXCERPT_REQUEST_BYTES),
+            response_bytes_max: self.count(file.excerpts.response_bytes.as_ref(), limits::EXCERPT_RESPONSE_BYTES),
         };
         let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
         let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
         let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
-        Audit { journal, heartbeat, anchors, anchor_every, url_fingerprint_key_file }
+        Audit { journal, heartbeat, anchors, anchor_every, url_fingerprint_key_file, excerpts }
     }
 
     /// Exactly one of the kinds of sinks.

@@ -1,9 +1,10 @@
-//! Checks of `clients` that need more than the client's own settings: password files and listener names.
+//! Checks of `identity`, and of `clients` what needs more than the client's own settings: password files and listener names.
 
 use super::Checker;
 use crate::client::{ClientSettings, Clients, Secret};
+use crate::config::file::IdentityFile;
 use crate::config::setting::{Origin, Setting};
-use crate::config::{Listener, ProblemKind};
+use crate::config::{Identity, Listener, ProblemKind};
 
 impl Checker<'_> {
     pub(super) fn clients(&mut self, settings: Vec<Setting<ClientSettings>>, listeners: &[Listener]) -> Clients {
@@ -21,6 +22,13 @@ impl Checker<'_> {
             }
             Clients::default()
         })
+    }
+
+    pub(super) fn identity(&mut self, file: &IdentityFile) -> Identity {
+        Identity {
+            strip_elastic_fragment: file.strip_elastic_fragment.iter().filter_map(|host| self.pattern(host)).collect(),
+            refuse_unbound_claims: file.refuse_unbound_claims,
+        }
     }
 
     fn client_listener(&mut self, Setting { value, origin }: &Setting<ClientSettings>, listeners: &[Listener]) {

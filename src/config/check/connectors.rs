@@ -11,27 +11,28 @@ use crate::connectors::{Catalogue, CatalogueError, CatalogueProblem, load};
 const CATALOGUE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 impl Checker<'_> {
-    pub(super) fn connectors(&mut self, setting: Option<&Setting<PathBuf>>) -> Catalogue {
+    /// `None` when it has problems, which are noted.
+    pub(super) fn connectors(&mut self, setting: Option<&Setting<PathBuf>>) -> Option<Catalogue> {
         let Some(setting) = setting else {
             return Catalogue::embedded()
-                .unwrap_or_else(|problems| self.invalid_catalogue(Path::new("embedded catalogue"), problems));
+                .map_err(|problems| self.invalid_catalogue(Path::new("embedded catalogue"), problems))
+                .ok();
         };
         let path = self.path(setting);
         match load(&path, CATALOGUE_BYTES_MAX) {
-            Ok(catalogue) => catalogue,
+            Ok(catalogue) => return Some(catalogue),
             Err(CatalogueError::Invalid(problems)) => self.invalid_catalogue(&path, problems),
             Err(source @ (CatalogueError::Unreadable(_) | CatalogueError::TooLarge { .. })) => {
                 self.problem(setting.origin, ProblemKind::ConnectorsFile { path, source });
-                Catalogue::default()
             }
         }
+        None
     }
 
-    fn invalid_catalogue(&mut self, path: &Path, problems: Vec<CatalogueProblem>) -> Catalogue {
+    fn invalid_catalogue(&mut self, path: &Path, problems: Vec<CatalogueProblem>) {
         self.problems.extend(problems.into_iter().map(|found| Problem {
             place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
             kind: ProblemKind::Connectors(found.problem),
         }));
-        Catalogue::default()
     }
 }

@@ -7,6 +7,7 @@ mod inline;
 mod listeners;
 mod policy;
 mod upstream;
+mod upstream_tls;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -36,7 +37,8 @@ pub(super) fn check(
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
     let mut checker = Checker { file: path, problems: Vec::new() };
-    let (policy, policy_source) = checker.policy(&file, text, overrides);
+    let connectors = checker.connectors(file.connectors_file.as_ref());
+    let (policy, policy_source) = checker.policy(&file, text, overrides, connectors.as_ref());
     let data_dir = DataDir::new(checker.path_or(file.data_dir.as_ref(), defaults::DATA_DIR));
     let listeners = checker.listeners(file.listeners);
     let admin = checker.admin(file.admin.as_ref(), &listeners);
@@ -44,13 +46,15 @@ pub(super) fn check(
     let upstream = checker.upstream(&file.upstream, overrides);
     let mut config = Config {
         threads: checker.threads(file.threads.as_ref()),
+        danger_core_dumps: file.danger_core_dumps,
         interception: checker.interception(&file.interception),
         upstream,
         policy: Arc::new(policy),
         policy_source,
         tunnel: checker.tunnel(&file.tunnel_hosts, file.tunnel_ports.as_ref()),
-        connectors: Arc::new(checker.connectors(file.connectors_file.as_ref())),
+        connectors: Arc::new(connectors.unwrap_or_default()),
         clients,
+        identity: checker.identity(&file.identity),
         audit: checker.audit(&file.audit, &data_dir),
         limits: checker.limits(&file.limits),
         log: checker.log(&file.log),
@@ -198,8 +202,13 @@ fn warnings(config: &Config) -> Vec<Warning> {
     }
     let wide = config.upstream.allow_addresses.iter().filter(|network| !is_loopback(network));
     warnings.extend(wide.map(|network| Warning::AllowedAddresses(*network)));
+    let unverified = config.upstream.tls.hosts.iter().filter(|entry| entry.options.danger_skip_verify);
+    warnings.extend(unverified.map(|entry| Warning::Unverified(entry.hosts.clone())));
     if config.audit.journal.durability == Durability::Write {
         warnings.push(Warning::DurabilityWrite);
+    }
+    if config.danger_core_dumps {
+        warnings.push(Warning::CoreDumps);
     }
     let open = config.listeners.iter().filter(|listener| !listener.address.ip().is_loopback());
     if config.clients.is_empty() {

@@ -6,24 +6,32 @@ use super::Checker;
 use crate::config::file::ConfigFile;
 use crate::config::setting::{Place, Setting};
 use crate::config::{HostPattern, Overrides, PolicySource, Problem, ProblemKind};
-use crate::policy::{InvalidPolicy, Mode, Policy, PolicyLoadError, load};
+use crate::connectors::Catalogue;
+use crate::policy::{InvalidPolicy, Mode, Policy, PolicyLoadError, PresetError, Presets, load};
 
 /// Room for a million rules.
 const POLICY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 impl Checker<'_> {
-    pub(super) fn policy(&mut self, file: &ConfigFile, text: &str, overrides: &Overrides) -> (Policy, PolicySource) {
+    pub(super) fn policy(
+        &mut self,
+        file: &ConfigFile,
+        text: &str,
+        overrides: &Overrides,
+        catalogue: Option<&Catalogue>,
+    ) -> (Policy, PolicySource) {
+        let presets = catalogue.map_or(&NotKnown as &dyn Presets, |catalogue| catalogue);
         if !overrides.allow_host.is_empty() {
             return (self.policy_of_flags(overrides), PolicySource::Flags);
         }
         let (policy, source) = match (&overrides.policy, &file.policy_file, &file.policy) {
-            (Some(path), _, _) => self.policy_file(&Setting::flag("--policy", path.clone())),
-            (None, Some(path), None) => self.policy_file(path),
+            (Some(path), _, _) => self.policy_file(&Setting::flag("--policy", path.clone()), presets),
+            (None, Some(path), None) => self.policy_file(path, presets),
             (None, Some(path), Some(_)) => {
                 self.problem(path.origin, ProblemKind::TwoPolicies);
                 (none(), PolicySource::BuiltIn)
             }
-            (None, None, Some(position)) => self.policy_inline(position, text),
+            (None, None, Some(position)) => self.policy_inline(position, text, presets),
             (None, None, None) => (none(), PolicySource::BuiltIn),
         };
         let policy = if overrides.enforce { policy.with_mode(Mode::Enforce) } else { policy };
@@ -40,9 +48,9 @@ impl Checker<'_> {
         Policy::from_flags(true, &hosts)
     }
 
-    fn policy_file(&mut self, setting: &Setting<std::path::PathBuf>) -> (Policy, PolicySource) {
+    fn policy_file(&mut self, setting: &Setting<std::path::PathBuf>, presets: &dyn Presets) -> (Policy, PolicySource) {
         let path = self.path(setting);
-        let policy = load(&path, POLICY_BYTES_MAX).unwrap_or_else(|error| {
+        let policy = load(&path, POLICY_BYTES_MAX, presets).unwrap_or_else(|error| {
             match error {
                 PolicyLoadError::Invalid(invalid) => self.invalid_policy(&path, invalid),
                 PolicyLoadError::Unreadable { .. } | PolicyLoadError::TooLarge { .. } => {
@@ -54,7 +62,12 @@ impl Checker<'_> {
         (policy, PolicySource::File(path))
     }
 
-    fn policy_inline(&mut self, setting: &Setting<serde_json::Value>, text: &str) -> (Policy, PolicySource) {
+    fn policy_inline(
+        &mut self,
+        setting: &Setting<serde_json::Value>,
+        text: &str,
+        presets: &dyn Presets,
+    ) -> (Policy, PolicySource) {
         let path = self.file.unwrap_or(Path::new("")).to_owned();
         let own = super::inline::own_text(text, setting.origin);
         // A cut that loses lines could turn an enforcing policy into an empty one, which observes.
@@ -62,7 +75,7 @@ impl Checker<'_> {
             self.problem(setting.origin, ProblemKind::UnclearPolicy);
             return (none(), PolicySource::Inline(path));
         }
-        let policy = Policy::parse(&own, &path.display().to_string()).unwrap_or_else(|invalid| {
+        let policy = Policy::parse(&own, &path.display().to_string(), presets).unwrap_or_else(|invalid| {
             self.invalid_policy(&path, invalid);
             none()
         });
@@ -81,6 +94,15 @@ impl Checker<'_> {
         HostPattern::parse(&setting.value)
             .map_err(|error| self.problem(setting.origin, ProblemKind::HostPattern(error)))
             .ok()
+    }
+}
+
+/// Stands for a catalogue that has problems itself: what the policy says of its connectors cannot be judged, and is not used.
+struct NotKnown;
+
+impl Presets for NotKnown {
+    fn hosts_of(&self, _: &str) -> Result<Vec<HostPattern>, PresetError> {
+        Ok(Vec::new())
     }
 }
 

@@ -45,8 +45,7 @@ impl Checker<'_> {
             (limits::POOL_IDLE_MAX, pool_idle_max),
         );
         Upstream {
-            ca_files: file.ca_files.iter().map(|setting| self.readable("upstream.ca_files", setting)).collect(),
-            system_roots: file.system_roots.unwrap_or(true),
+            tls: self.upstream_tls(file),
             allow_addresses: file.allow_addresses.iter().filter_map(|setting| self.network(setting)).collect(),
             resolve: self.resolve(file, overrides),
             pool_idle_per_destination_max: count(pool_idle_per_destination_max),

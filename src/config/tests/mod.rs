@@ -1,10 +1,12 @@
 mod overrides;
 mod problems;
+mod upstream_tls;
 
 use super::*;
 use crate::destination::Destination;
 use crate::journal::Durability;
 use crate::policy::Mode;
+use crate::upstream::TlsVersion;
 
 /// Checks a configuration text as if it were the file `conf/tollgate.yml`.
 fn load(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
@@ -44,7 +46,11 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     assert_eq!(config.interception.authority.key_file, Path::new("certs/ca.key"));
     assert_eq!(config.interception.authority.leaf_valid, Duration::from_secs(190 * 86_400));
     assert_eq!(config.tunnel.ports, [25, 465, 587, 2525]);
-    assert!(config.upstream.system_roots && config.upstream.allow_addresses.is_empty());
+    assert!(
+        config.upstream.tls.default.system_roots
+            && config.upstream.tls.hosts.is_empty()
+            && config.upstream.allow_addresses.is_empty()
+    );
     assert_eq!(config.audit.journal, journal::Settings::new("tollgate-data/journal".into()));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
@@ -85,6 +91,8 @@ threads: 3
 interception: { ca_cert_file: a.pem, ca_key_file: /b.key, leaf_cache_entries: 7, leaf_valid_days: 30 }
 upstream:
   system_roots: false
+  tls_min: '1.3'
+  hosts: [{ hosts: [mtls.example.com], system_roots: true, tls_min: '1.2' }]
   allow_addresses: [127.0.0.0/8, 10.1.2.3]
   resolve: { Hooks.Slack.com: 203.0.113.7 }
   pool_idle_per_destination_max: 3
@@ -92,10 +100,12 @@ upstream:
   pool_idle_timeout_s: 5
   dns_cache_ttl_s: 0
   dns_cache_entries: 6
+danger_core_dumps: true
 policy: { mode: enforce }
 tunnel_hosts: ['*.bank.example']
 tunnel_ports: [2525]
 clients: [{ name: kibana, listener: inside, deployments: [d1] }]
+identity: { strip_elastic_fragment: ['*.vendor.example'], refuse_unbound_claims: true }
 audit:
   durability: write
   seal_after_s: 11
@@ -105,6 +115,7 @@ audit:
   backlog_frames_max: 1400
   free_bytes_min: 1500000
   url_fingerprint_key_file: f.key
+  excerpts: { request_bytes: 100, response_bytes: 65536 }
 limits: { connections_max: 100, drain_timeout_s: 0 }
 log: { format: json, level: 'warn,tollgate=debug' }
 ";
@@ -119,6 +130,9 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert_eq!(config.interception.authority.cert_file, Path::new("conf/a.pem"));
     assert_eq!(config.interception.authority.key_file, Path::new("/b.key"));
     assert_eq!(config.interception.leaf_cache_entries, 7);
+    let (tls, entry) = (&config.upstream.tls.default, &config.upstream.tls.hosts[0]);
+    assert_eq!((tls.system_roots, tls.version_min), (false, TlsVersion::Tls13));
+    assert_eq!((entry.options.system_roots, entry.options.version_min), (true, TlsVersion::Tls12));
     let networks: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "10.1.2.3/32".parse().unwrap()];
     assert_eq!(config.upstream.allow_addresses, networks);
     let pinned = config.upstream.resolve.get(&Host::parse("hooks.slack.com").unwrap());
@@ -132,6 +146,9 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert!(config.tunnel.hosts[0].matches(&destination("www.bank.example:443")));
     assert_eq!(config.tunnel.ports, [2525]);
     assert!(!config.clients.is_empty());
+    assert!(config.identity.refuse_unbound_claims);
+    let hides_from = |text: &str| config.identity.hides_from(&destination(text));
+    assert_eq!([hides_from("api.vendor.example:443"), hides_from("vendor.example:443")], [true, false]);
 }
 
 #[test]
@@ -149,9 +166,13 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
     };
     assert_eq!(config.audit.journal, journal);
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
+    assert_eq!(config.audit.excerpts, Excerpts { request_bytes_max: 100, response_bytes_max: 65_536 });
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
-    assert_eq!(config.warnings, [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite]);
+    assert_eq!(
+        config.warnings,
+        [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite, Warning::CoreDumps]
+    );
 }
 
 #[test]

@@ -49,9 +49,9 @@ log: { format: xml, level: 'a=b=c' }
             "conf/tollgate.yml:5:8: admin: 127.0.0.1:1 is used twice; give each listener an address of its own",
             "conf/tollgate.yml:6:10: threads: 0 is outside 1 to 1024: at least one worker thread is needed",
             "conf/tollgate.yml:10:26: host \"Hooks.Slack.com\" is not canonical; write \"hooks.slack.com\"",
-            "conf/tollgate.yml:11:7: rule \"r\" names no hosts; add `hosts` with at least one, or remove the rule",
+            "conf/tollgate.yml:11:7: rule \"r\" names no hosts; add `hosts` or `connectors` with at least one, or remove the rule",
             "conf/tollgate.yml:11:15: rule \"r\" is already defined in line 10; rename one or merge them",
-            "conf/tollgate.yml:11:18: unknown key \"host\"; the keys here are name, hosts, for",
+            "conf/tollgate.yml:11:18: unknown key \"host\"; the keys here are name, hosts, connectors, for",
             "conf/tollgate.yml:13:21: upstream.allow_addresses: \"10.0.0.0/33\" is not a network; write 10.1.2.0/24, or 10.1.2.3 for one address",
             "conf/tollgate.yml:14:21: upstream.resolve: \"a b\" is not a host name: the host contains a character that is not allowed in a name",
             "conf/tollgate.yml:14:42: upstream.resolve: \"nowhere\" is not an IP address; write 203.0.113.7 or 2001:db8::7",
@@ -164,7 +164,7 @@ fn files_that_are_named_must_exist_and_are_found_beside_the_configuration() {
     let config = Config::load(Some(&path), &Overrides::default()).unwrap();
     assert_eq!(config.policy_source, PolicySource::File(beside("policy.yml").into()));
     assert_eq!((config.policy.mode(), config.policy.rule_count()), (Mode::Enforce, 1));
-    assert_eq!(config.upstream.ca_files, [directory.path().join("extra.pem")]);
+    assert_eq!(config.upstream.tls.default.ca_files, [directory.path().join("extra.pem")]);
 
     fs::write(beside("policy.yml"), "mode: perhaps\n").unwrap();
     assert_eq!(

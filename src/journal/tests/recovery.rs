@@ -196,9 +196,9 @@ fn a_segment_of_another_format_stops_recovery_and_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = write_segment(dir.path(), 1, 1, &[row_frame(1, 1)]);
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 1;
     std::fs::write(&path, &bytes).unwrap();
-    assert!(matches!(recover(dir.path(), NOW_US), Err(RecoverError::Version { found: 2, .. })));
+    assert!(matches!(recover(dir.path(), NOW_US), Err(RecoverError::Version { found: 1, .. })));
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 

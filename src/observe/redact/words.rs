@@ -138,7 +138,7 @@ pub(super) fn is_plain_segment(segment: &str) -> bool {
 
 /// Whether the name of a query parameter can stay. Names are more varied than segments (`$top`, `X-Amz-Date`,
 /// `filter[name]`, `identifierType`), so capitals are allowed at the start of words.
-pub(super) fn is_plain_name(name: &str) -> bool {
+pub(in crate::observe) fn is_plain_name(name: &str) -> bool {
     let name = name.strip_prefix('$').unwrap_or(name);
     name.len() <= NAME_BYTES_MAX
         && !is_shredded(name)

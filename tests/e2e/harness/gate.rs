@@ -87,6 +87,15 @@ impl GateBuilder {
         self
     }
 
+    /// The same for a secret: its owner alone may read it.
+    pub fn secret(self, name: &str, text: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.dir.path().join(name);
+        let gate = self.file(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        gate
+    }
+
     pub fn start(self) -> Gate {
         let path = |name: &str| self.dir.path().join(name).to_str().unwrap().to_owned();
         let mut args = vec!["run".to_owned()];
@@ -104,7 +113,8 @@ impl GateBuilder {
             args.extend(["--durability".to_owned(), "write".to_owned()]);
         }
         args.extend(self.flags);
-        let mut gate = Gate { dir: self.dir, args, child: None, listeners: Vec::new(), log: Arc::default() };
+        let mut gate =
+            Gate { dir: self.dir, args, child: None, listeners: Vec::new(), admin: None, log: Arc::default() };
         gate.spawn();
         gate
     }
@@ -116,6 +126,7 @@ pub struct Gate {
     args: Vec<String>,
     child: Option<Child>,
     listeners: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
 }
 
@@ -147,6 +158,7 @@ impl Gate {
         for line in lines.by_ref() {
             let line = line.unwrap();
             let Some(url) = line.strip_prefix("tollgate: listening on ") else {
+                self.admin = line.strip_prefix("tollgate: admin on http://").map(|address| address.parse().unwrap());
                 break;
             };
             self.listeners.push(url.split_once("://").unwrap().1.parse().unwrap());
@@ -163,6 +175,11 @@ impl Gate {
 
     pub fn listener(&self, index: usize) -> SocketAddr {
         self.listeners[index]
+    }
+
+    /// The admin listener, which the gate was started with.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.unwrap()
     }
 
     pub fn log(&self) -> String {

@@ -5,10 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// A request as it reached an origin.
 #[derive(Clone, Debug)]
@@ -53,30 +56,70 @@ impl TestCa {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     pub fn write_pem(&self, path: &PathBuf) {
         std::fs::write(path, &self.pem).unwrap();
     }
 
     /// A server configuration with a certificate for these names.
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
-        let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        self.server_with(&params)
+        self.server_with(&named(names))
     }
 
     /// A server configuration with a certificate made from `params`.
     pub fn server_with(&self, params: &CertificateParams) -> Arc<ServerConfig> {
+        self.server_for(params, rustls::ALL_VERSIONS, None)
+    }
+
+    /// A server that speaks no TLS newer than 1.2.
+    pub fn server_of_tls12(&self, names: &[&str]) -> Arc<ServerConfig> {
+        self.server_for(&named(names), &[&rustls::version::TLS12], None)
+    }
+
+    /// A server that serves nobody without a certificate of `clients`.
+    pub fn server_for_clients_of(&self, names: &[&str], clients: &Self) -> Arc<ServerConfig> {
+        self.server_for(&named(names), rustls::ALL_VERSIONS, Some(clients))
+    }
+
+    fn server_for(
+        &self,
+        params: &CertificateParams,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        clients: Option<&Self>,
+    ) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(config)
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(clients.pem.as_bytes()).unwrap()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).unwrap())
     }
+
+    /// A certificate and its key, PEM, for a client of this name, valid for so many days from now on.
+    pub fn client(&self, name: &str, days: u32) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named(&[name]);
+        let end = std::time::SystemTime::now() + Duration::from_secs(24 * 60 * 60) * days;
+        params.not_after = end.into();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+fn named(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
 type Handler = dyn Fn(&Seen, &mut dyn Write) -> bool + Send + Sync;

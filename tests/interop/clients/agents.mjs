@@ -13,14 +13,13 @@ const GENERATIONS = {
       httpsAgent: new HttpsProxyAgent({ host: hostname, port: Number(port), protocol, headers: proxyHeaders, ...auth }),
     };
   },
-  // The newest release of both.
-  new: async ({ proxyUrl, proxyHeaders }) => {
+  // The newest release of both. `tls` reaches the handshake with the target, which it does not in the old one.
+  new: async ({ proxyUrl, proxyHeaders, tls }) => {
     const { HttpProxyAgent } = await import('http-proxy-agent');
     const { HttpsProxyAgent } = await import('https-proxy-agent');
-    return {
-      httpAgent: new HttpProxyAgent(proxyUrl),
-      httpsAgent: new HttpsProxyAgent(proxyUrl, { headers: proxyHeaders }),
-    };
+    const httpsAgent = new HttpsProxyAgent(proxyUrl, { headers: proxyHeaders });
+    Object.assign(httpsAgent.options, tls);
+    return { httpAgent: new HttpProxyAgent(proxyUrl), httpsAgent };
   },
 };
 
@@ -29,7 +28,8 @@ const GENERATIONS = {
  * @param {string} [call.proxyUrl] `xpack.actions.proxyUrl`; absent: no agents, a direct call
  * @param {Record<string, string>} [call.proxyHeaders] `xpack.actions.proxyHeaders`
  * @param {'old' | 'new'} [call.agents]
+ * @param {{cert: string, key: string}} [call.tls] client certificate
  */
-export async function customAgents({ proxyUrl, proxyHeaders = {}, agents = 'old' }) {
-  return proxyUrl ? GENERATIONS[agents]({ proxyUrl, proxyHeaders }) : {};
+export async function customAgents({ proxyUrl, proxyHeaders = {}, agents = 'old', tls }) {
+  return proxyUrl ? GENERATIONS[agents]({ proxyUrl, proxyHeaders, tls }) : {};
 }

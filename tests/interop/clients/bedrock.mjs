@@ -3,9 +3,8 @@
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { customAgents } from './agents.mjs';
-import { perform } from './call.mjs';
 
-await perform(async (call, report) => {
+export default async function perform(call, report) {
   const client = new BedrockRuntimeClient({
     region: call.region,
     endpoint: call.url,
@@ -15,7 +14,7 @@ await perform(async (call, report) => {
   });
   const input = { modelId: call.model, messages: [{ role: 'user', content: [{ text: call.text }] }] };
   return call.stream ? converseStream(client, input, report) : converse(client, input);
-});
+}
 
 async function converse(client, input) {
   const reply = await client.send(new ConverseCommand(input));

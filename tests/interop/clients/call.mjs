@@ -1,16 +1,20 @@
-// What every client script shares: the call comes as JSON in the first argument, events go to standard output as JSON
-// lines, and the last one is the result.
-
-const report = (event, values = {}) => process.stdout.write(`${JSON.stringify({ event, ...values })}\n`);
+// One call of one client, reported as events: what it says while it runs, and last how it ended.
 
 /**
- * Performs the call and reports how it ended.
- * @param {(call: any, report: (event: string, values?: object) => void) => Promise<object>} perform
+ * @typedef {(event: string, values?: object) => void} Report
+ * @typedef {(call: any, report: Report) => Promise<object>} Perform the default export of every client script
  */
-export async function perform(perform) {
-  const call = JSON.parse(process.argv[2]);
+
+/**
+ * Performs a call and reports how it ended: `{ok: true, ...}` or `{ok: false, error}`.
+ * @param {string} script file name beside this one
+ * @param {object} call
+ * @param {Report} report
+ */
+export async function perform(script, call, report) {
   try {
-    report('result', { ok: true, ...(await perform(call, report)) });
+    const { default: client } = await import(`./${script}`);
+    report('result', { ok: true, ...(await client(call, report)) });
   } catch (error) {
     report('result', { ok: false, error: describe(error) });
   }

@@ -5,9 +5,8 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import tls from 'node:tls';
-import { perform } from './call.mjs';
 
-await perform(async (call) => {
+export default async function perform(call) {
   const target = new URL(call.url);
   const open = target.protocol === 'https:' ? intercepted : plain;
   const socket = await open(new URL(call.proxyUrl), target);
@@ -21,7 +20,7 @@ await perform(async (call) => {
   for (const headers of call.requests) answers.push(await send(agent, target, headers));
   socket.destroy();
   return { answers, connections };
-});
+}
 
 async function plain(proxy) {
   const socket = net.connect(proxy.port, proxy.hostname);

@@ -1,14 +1,14 @@
 // nodemailer as the `.email` connector uses it: its own CONNECT client, named by `proxy`.
 
 import nodemailer from 'nodemailer';
-import { perform } from './call.mjs';
 
-await perform(async (call) => {
+export default async function perform(call) {
   const transport = nodemailer.createTransport({
     host: call.host,
     port: call.port,
     secure: call.implicit,
     requireTLS: !call.implicit,
+    auth: call.auth,
     proxy: call.proxyUrl,
   });
   const sent = await transport.sendMail({
@@ -18,4 +18,4 @@ await perform(async (call) => {
     text: call.text,
   });
   return { accepted: sent.accepted };
-});
+}

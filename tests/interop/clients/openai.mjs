@@ -2,13 +2,16 @@
 
 import OpenAI from 'openai';
 import { customAgents } from './agents.mjs';
-import { perform } from './call.mjs';
 
-await perform(async (call, report) => {
+export default async function perform(call, report) {
   const { httpsAgent } = await customAgents(call);
   const client = new OpenAI({
-    apiKey: 'sk-interop',
+    apiKey: call.apiKey ?? 'sk-interop',
+    organization: call.organization,
+    project: call.project,
     baseURL: call.url,
+    defaultQuery: call.query,
+    defaultHeaders: call.headers,
     httpAgent: httpsAgent,
     maxRetries: call.retries,
   });
@@ -24,4 +27,4 @@ await perform(async (call, report) => {
     report('piece', { piece });
   }
   return { text };
-});
+}

@@ -2,11 +2,10 @@
 
 import { IncomingWebhook } from '@slack/webhook';
 import { customAgents } from './agents.mjs';
-import { perform } from './call.mjs';
 
-await perform(async (call) => {
+export default async function perform(call) {
   const { httpAgent, httpsAgent } = await customAgents(call);
   const agent = call.url.startsWith('https:') ? httpsAgent : httpAgent;
   const sent = await new IncomingWebhook(call.url, { agent }).send({ text: call.text });
   return { body: sent.text };
-});
+}

@@ -1,8 +1,6 @@
 // undici's fetch over its ProxyAgent, as the `.mcp` connector uses it: CONNECT for http targets too.
 
-import { perform } from './call.mjs';
-
-await perform(async (call) => {
+export default async function perform(call) {
   const { Agent, ProxyAgent, fetch } = await import(call.undici === 'old' ? 'undici-old' : 'undici');
   const dispatcher = call.proxyUrl ? new ProxyAgent({ uri: call.proxyUrl, headers: call.proxyHeaders }) : new Agent();
   const response = await fetch(call.url, {
@@ -15,4 +13,4 @@ await perform(async (call) => {
   const body = await response.json();
   await dispatcher.close();
   return { status: response.status, body };
-});
+}

@@ -3,9 +3,8 @@
 import { once } from 'node:events';
 import WebSocket from 'ws';
 import { customAgents } from './agents.mjs';
-import { perform } from './call.mjs';
 
-await perform(async (call) => {
+export default async function perform(call) {
   const { httpsAgent } = await customAgents(call);
   const socket = new WebSocket(call.url, { agent: httpsAgent, headers: call.headers, perMessageDeflate: false });
   const refusal = once(socket, 'unexpected-response').then(([, response]) => refused(response));
@@ -21,7 +20,7 @@ await perform(async (call) => {
   socket.close(1000, 'done');
   const [code] = await once(socket, 'close');
   return { status: 101, echoes, code };
-});
+}
 
 async function refused(response) {
   const chunks = [];

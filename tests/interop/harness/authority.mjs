@@ -27,18 +27,23 @@ export function makeAuthority(directory, name) {
   const certFile = join(directory, `${name}.pem`);
   writeFileSync(certFile, forge.pki.certificateToPem(certificate));
   const signer = { certificate, key: keys.privateKey };
-  return { certFile, issue: (hosts) => issue(directory, signer, hosts) };
+  return {
+    cert: forge.pki.certificateToPem(certificate),
+    certFile,
+    issue: (hosts) => issue(directory, signer, hosts, { serverAuth: true }),
+    issueClient: (name) => issue(directory, signer, [name], { clientAuth: true }),
+  };
 }
 
-/** A server certificate for DNS names (wildcards too) and IP addresses, as PEM and as files. */
-function issue(directory, signer, hosts) {
+/** A certificate for DNS names (wildcards too) and IP addresses, as PEM and as files. */
+function issue(directory, signer, hosts, usage) {
   const keys = forge.pki.rsa.generateKeyPair(2048);
-  const certificate = unsigned(keys.publicKey, 'origin');
+  const certificate = unsigned(keys.publicKey, 'leaf');
   certificate.setIssuer(signer.certificate.subject.attributes);
   certificate.setExtensions([
     { name: 'basicConstraints', cA: false, critical: true },
     { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, critical: true },
-    { name: 'extKeyUsage', serverAuth: true },
+    { name: 'extKeyUsage', ...usage },
     {
       name: 'subjectAltName',
       altNames: hosts.map((host) => (isIP(host) ? { type: 7, ip: host } : { type: 2, value: host })),
@@ -47,7 +52,7 @@ function issue(directory, signer, hosts) {
   certificate.sign(signer.key, forge.md.sha256.create());
   const cert = forge.pki.certificateToPem(certificate);
   const key = forge.pki.privateKeyToPem(keys.privateKey);
-  const stem = join(directory, `server-${certificate.serialNumber}`);
+  const stem = join(directory, `leaf-${certificate.serialNumber}`);
   const files = { certFile: `${stem}.pem`, keyFile: `${stem}.key` };
   writeFileSync(files.certFile, cert);
   writeFileSync(files.keyFile, key, { mode: 0o600 });

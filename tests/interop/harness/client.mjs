@@ -19,12 +19,10 @@ const DEADLINE_MS = 60_000;
  * @param {string} [options.nodeOptions] NODE_OPTIONS of the script
  */
 export function startClient(script, call, { trust, direct = false, nodeOptions = '' } = {}) {
-  const env = { ...process.env, NODE_EXTRA_CA_CERTS: trust ?? '', NODE_OPTIONS: nodeOptions };
-  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'])
-    delete env[name];
+  const env = clientEnvironment(trust, nodeOptions);
   const path = (name) => fileURLToPath(new URL(`../clients/${name}`, import.meta.url));
   const preload = direct ? ['--import', path('loopback-names.mjs')] : [];
-  const run = launch(process.execPath, [...preload, path(script), JSON.stringify(call)], {
+  const run = launch(process.execPath, [...preload, path('once.mjs'), script, JSON.stringify(call)], {
     env,
     killAfterMs: DEADLINE_MS,
   });
@@ -46,6 +44,14 @@ export function startClient(script, call, { trust, direct = false, nodeOptions =
       return last;
     },
   };
+}
+
+/** The environment of a client process: additional roots, and none of the proxy settings of whoever runs the tests. */
+export function clientEnvironment(trust, nodeOptions = '') {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: trust ?? '', NODE_OPTIONS: nodeOptions };
+  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'])
+    delete env[name];
+  return env;
 }
 
 /** Runs a client script to its end. */

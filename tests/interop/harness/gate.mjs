@@ -9,6 +9,7 @@ import { launch, until } from './process.mjs';
 const PROJECT = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 const BUILDS = ['target/release/tollgate', 'target/debug/tollgate'];
 const LISTENING = /^tollgate: listening on (https?:\/\/\S+)$/;
+const ADMIN = /^tollgate: admin on (http:\/\/\S+)$/;
 
 /** The binary under test: `TOLLGATE_BIN`, else the release build, else the debug build. */
 export function binary() {
@@ -52,6 +53,8 @@ export async function startGate({ directory, upstreamCa, hosts, config, policy, 
   return {
     proxyUrls: addresses,
     proxyUrl: addresses[0],
+    adminUrl: () => until('the admin address', () => run.lines.map((line) => ADMIN.exec(line)?.[1]).find(Boolean)),
+    output: () => `${run.lines.join('\n')}\n${run.errors()}`,
     caFile,
     dataDir,
     rows: (filters) => rows(dataDir, filters),
@@ -77,12 +80,20 @@ function announced(run, listeners) {
  * @param {string[]} [filters] flags of `tollgate records`
  */
 export async function rows(dataDir, filters = []) {
-  const search = launch(binary(), ['records', '--data-dir', dataDir, '--json', '--limit', '10000', ...filters], {
-    killAfterMs: 30_000,
-  });
+  const lines = await records(dataDir, ['--json', '--limit', '10000', ...filters]);
+  return lines.map((line) => JSON.parse(line));
+}
+
+/**
+ * The lines `tollgate records` prints.
+ * @param {string} dataDir
+ * @param {string[]} flags
+ */
+export async function records(dataDir, flags) {
+  const search = launch(binary(), ['records', '--data-dir', dataDir, ...flags], { killAfterMs: 30_000 });
   const { code } = await search.exited;
   assert.equal(code, 0, `tollgate records failed:\n${search.errors()}`);
-  return search.lines.map((line) => JSON.parse(line));
+  return search.lines;
 }
 
 /** The one row of a host (that satisfies `matches`). Fails when there are two, or none in time. */

@@ -8,15 +8,21 @@ import { SMTPServer } from 'smtp-server';
  * @param {object} options
  * @param {{cert: string, key: string}} options.tls
  * @param {boolean} options.implicit TLS before the banner, as on port 465
- * @returns {Promise<{port: number, messages: string[], wire: {received: number, sent: number}[], close: () => Promise<void>}>}
+ * @param {{host: string, port: number}} [options.listen]
+ * @returns {Promise<{port: number, messages: string[], logins: string[][], wire: {received: number, sent: number}[], close: () => Promise<void>}>}
  *   `wire` has one entry per connection that ended, in bytes below TLS.
  */
-export async function startMail({ tls, implicit }) {
+export async function startMail({ tls, implicit, listen = { host: '127.0.0.1', port: 0 } }) {
   const messages = [];
+  const logins = [];
   const smtp = new SMTPServer({
     ...tls,
     secure: implicit,
     authOptional: true,
+    onAuth: ({ username, password }, _session, done) => {
+      logins.push([username, password]);
+      done(null, { user: username });
+    },
     disableReverseLookup: true,
     onData(stream, _session, done) {
       const chunks = [];
@@ -30,16 +36,16 @@ export async function startMail({ tls, implicit }) {
   smtp.on('error', () => {}); // A client that leaves early is a case, not a failure of the origin.
   smtp.listen(0, '127.0.0.1');
   await once(smtp.server, 'listening');
-  const counter = await countConnections(smtp.server.address().port);
+  const counter = await countConnections(smtp.server.address().port, listen);
   const close = async () => {
     counter.server.close();
     await new Promise((resolve) => smtp.close(resolve));
   };
-  return { port: counter.server.address().port, messages, wire: counter.wire, close };
+  return { port: counter.server.address().port, messages, logins, wire: counter.wire, close };
 }
 
 /** A relay in front of the server: the upgrade to TLS takes the server's own sockets out of reach. */
-async function countConnections(port) {
+async function countConnections(port, listen) {
   const wire = [];
   // Half-open, or what the server says last would be counted and not sent on.
   const server = net.createServer({ allowHalfOpen: true }, async (client) => {
@@ -54,7 +60,7 @@ async function countConnections(port) {
     await Promise.all([client, upstream].map((socket) => new Promise((resolve) => socket.on('close', resolve))));
     wire.push(count);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(listen);
   await once(server, 'listening');
   return { server, wire };
 }

@@ -18,18 +18,25 @@ import { WebSocketServer } from 'ws';
  */
 
 /**
+ * @typedef {(response: http.ServerResponse, received: Received) => unknown} Answer
+ * @typedef {Record<string, Answer> | ((received: Received) => Answer | undefined)} Routes by path, or chosen by a function
+ */
+
+/**
  * Starts an origin.
  * @param {object} options
  * @param {{cert: string, key: string}} [options.tls] absent: plain HTTP
- * @param {Record<string, (response: http.ServerResponse, received: Received) => unknown>} options.routes by path
+ * @param {Routes} options.routes
+ * @param {{host: string, port: number}} [options.listen]
  * @returns {Promise<{port: number, requests: Received[], at: (host: string) => Received[], close: () => Promise<void>}>}
  */
-export async function startOrigin({ tls, routes }) {
+export async function startOrigin({ tls, routes, listen = { host: '127.0.0.1', port: 0 } }) {
+  const choose = typeof routes === 'function' ? routes : ({ target }) => routes[target.split('?')[0]];
   const requests = [];
   const answer = async (request, response) => {
     const received = await receive(request);
     requests.push(received);
-    const route = routes[received.target.split('?')[0]];
+    const route = choose(received);
     if (route === undefined) {
       response.writeHead(404).end();
       return;
@@ -38,7 +45,7 @@ export async function startOrigin({ tls, routes }) {
   };
   const server = tls ? https.createServer(tls, answer) : http.createServer(answer);
   echoWebSockets(server, requests);
-  server.listen(0, '127.0.0.1');
+  server.listen(listen);
   await once(server, 'listening');
   return {
     port: server.address().port,

@@ -20,17 +20,17 @@ export function signatures(received, secret) {
     'AWS4-HMAC-SHA256',
     received.headers['x-amz-date'],
     `${date}/${region}/${service}/aws4_request`,
-    sha256(canonicalRequest(received, signedHeaders)),
+    sha256(canonicalRequest(received, signedHeaders, service)),
   ].join('\n');
   const key = [date, region, service, 'aws4_request'].reduce(hmac, `AWS4${secret}`);
   return { presented, computed: hmac(key, text).toString('hex'), signedHeaders };
 }
 
-function canonicalRequest(received, signedHeaders) {
+function canonicalRequest(received, signedHeaders, service) {
   const [path, query = ''] = received.target.split('?');
   return [
     received.method,
-    path.split('/').map(encodeSegment).join('/'),
+    service === 's3' ? path : path.split('/').map(encodeSegment).join('/'),
     query.split('&').sort().join('&'),
     ...signedHeaders.map((name) => `${name}:${received.headers[name].trim().replace(/ +/g, ' ')}`),
     '',
