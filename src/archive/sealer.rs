@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,12 @@ use crate::observe::exchange::now_us;
 
 mod quiet;
 mod statements;
+mod status;
 
 use quiet::{Observation, Quiet};
 use statements::Statements;
+use status::Shared;
+pub use status::{Status, Watch};
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -74,81 +77,12 @@ pub struct Opening {
     pub statement: StartStatement,
 }
 
-/// What the sealer has done since it started, for metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Files written.
-    pub files: u64,
-    /// Rows in those files.
-    pub rows: u64,
-    /// Bytes of those files.
-    pub bytes: u64,
-    /// Attempts that failed.
-    pub failures: u64,
-    /// The latest failure; `None` once everything is sealed.
-    pub last_error: Option<String>,
-    /// Segments taken over and not sealed yet.
-    pub backlog: usize,
-    /// Whether the thread is running.
-    pub running: bool,
-    /// Entries this start added to the chain.
-    pub entries: u64,
-    /// Index of the last entry of the chain.
-    pub head_index: u64,
-    /// When the last entry was written, microseconds since the Unix epoch.
-    pub last_entry_us: i64,
-    /// Statements that are missing from the chain.
-    pub notes_lost: u64,
-    /// Deliveries of anchors that failed.
-    pub anchor_failures: u64,
-}
-
 /// What was not sealed when [`Sealer::finish`] returned. The segments stay in the journal for the next start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsealed {
     pub segments: Vec<PathBuf>,
     /// Whether the thread was still sealing at the deadline; the list is then what was known before.
     pub deadline_passed: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    progress: Mutex<Progress>,
-    finishing: AtomicBool,
-    /// What the chain says last.
-    stop: Mutex<Option<StopStatement>>,
-    /// Tells the largest durable `seq` of this start.
-    last_seq: OnceLock<LastSeq>,
-    /// Where the head of the chain is anchored.
-    outbox: OnceLock<Outbox>,
-}
-
-type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;
-
-#[derive(Default)]
-struct Progress {
-    status: Status,
-    pending: Vec<PathBuf>,
-}
-
-impl Progress {
-    /// With nothing left to seal, the latest failure is over.
-    fn set_backlog(&mut self, backlog: usize) {
-        self.status.backlog = backlog;
-        if backlog == 0 {
-            self.status.last_error = None;
-        }
-    }
-}
-
-impl Shared {
-    fn take_stop(&self) -> Option<StopStatement> {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
-        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Handle of the sealing thread.
@@ -241,25 +175,6 @@ impl Sealer {
         let waited = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let segments = self.shared.update(|progress| progress.pending.clone());
         Unsealed { segments, deadline_passed: waited == Err(RecvTimeoutError::Timeout) }
-    }
-}
-
-/// Tells the status of the sealing thread.
-#[derive(Clone)]
-pub struct Watch {
-    shared: Arc<Shared>,
-    notes: Notes,
-}
-
-impl Watch {
-    /// Counters since the start.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        Status {
-            notes_lost: self.notes.lost(),
-            anchor_failures: self.shared.outbox.get().map_or(0, Outbox::failures),
-            ..self.shared.update(|progress| progress.status.clone())
-        }
     }
 }
 
