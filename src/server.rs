@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::archive::anchor;
 use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
@@ -37,6 +38,8 @@ use signals::Signals;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How long sealing may take when the process stops; what is left is sealed at the next start.
 const SEAL_DEADLINE: Duration = Duration::from_secs(60);
+/// How long anchoring the last head may take when the process stops.
+const ANCHOR_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why the proxy did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +145,7 @@ struct Evidence {
     thread: JournalThread,
     sealer: Sealer,
     watch: Watch,
+    anchors: Option<anchor::Sender>,
 }
 
 impl Evidence {
@@ -159,6 +163,7 @@ impl Evidence {
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
         let watched = archive_settings.clone();
+        archive_settings.anchor_every = config.audit.anchor_every;
         rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
@@ -167,19 +172,33 @@ impl Evidence {
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         let counted = journal.clone();
         sealer.begin_heartbeats(move || counted.counters().last_seq);
-        Ok(Self { installation, journal, thread, sealer, watch })
+        let anchors = start_anchoring(config, &sealer)?;
+        Ok(Self { installation, journal, thread, sealer, watch, anchors })
     }
 
     fn close(self, reason: StopReason) -> Result<(), RunError> {
         let closed = self.thread.close();
         let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
         let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
+        if self.anchors.is_some_and(|anchors| !anchors.finish(Instant::now() + ANCHOR_DEADLINE)) {
+            tracing::warn!("the last head of the chain was not anchored everywhere before the deadline");
+        }
         closed?;
         match unsealed.segments.len() {
             0 => Ok(()),
             left => Err(RunError::Unsealed(left)),
         }
     }
+}
+
+fn start_anchoring(config: &Config, sealer: &Sealer) -> Result<Option<anchor::Sender>, RunError> {
+    if config.audit.anchors.is_empty() {
+        return Ok(None);
+    }
+    let sender = anchor::Sender::start(config.audit.anchors.clone(), config.data_dir.anchors());
+    let sender = sender.map_err(RunError::Runtime)?;
+    sealer.begin_anchoring(sender.outbox());
+    Ok(Some(sender))
 }
 
 /// What the chain says of this start before it accepts anything.
@@ -221,6 +240,7 @@ async fn serve(
             metrics: Arc::clone(&metrics),
             journal: evidence.journal.clone(),
             watch: evidence.watch.clone(),
+            sealing: evidence.sealer.sealing_status(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));

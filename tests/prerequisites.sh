@@ -20,6 +20,8 @@ need_rust() {
     have=$(rustc --version | cut -d ' ' -f 2)
     at_least "$have" "$want" || problems+=("rustc is $have, $want or newer is needed: rustup update stable")
   fi
+  has openssl || problems+=("openssl is missing: the tests of deploy/anchors need it (Debian: apt install openssl)")
+  has curl || problems+=("curl is missing: the tests of deploy/anchors need it (Debian: apt install curl)")
   has "${CC:-cc}" || problems+=("${CC:-cc} is missing: install a C compiler (Debian: apt install gcc libc6-dev; Fedora: dnf install gcc)")
 }
 

@@ -9,6 +9,7 @@
 //! [`entries`] the files it is in, [`signer`] the key and [`rotation`] its successor; other threads say things through
 //! [`notes`].
 
+pub mod anchor;
 pub mod canonical;
 pub mod chain;
 pub mod content;
@@ -19,6 +20,7 @@ pub mod entries;
 mod file;
 pub mod manifest;
 pub mod notes;
+pub mod proof;
 mod properties;
 pub mod rotation;
 pub mod rows;
@@ -37,6 +39,6 @@ pub use file::FileError;
 pub use manifest::Start;
 pub use notes::{Notes, NotesError};
 pub use seal::{SealError, Sealed, Settings};
-pub use sealer::{Opening, Sealer, StartError, Status, Unsealed};
+pub use sealer::{Opening, Sealer, SealingStatus, StartError, Status, Unsealed};
 pub use signer::{KeyError, Signer};
 pub use watch::{Disturbance, Watch, Watched};

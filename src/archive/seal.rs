@@ -32,6 +32,8 @@ pub struct Settings {
     pub row_group_rows: usize,
     /// Without a row for so long, the chain says that there was none.
     pub heartbeat: Duration,
+    /// The head of the chain is anchored at most once in this time, if it has moved.
+    pub anchor_every: Duration,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
             retry_max: Duration::from_secs(30),
             row_group_rows: 131_072,
             heartbeat: Duration::from_secs(3600),
+            anchor_every: Duration::from_secs(300),
         }
     }
 }

@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::anchor::Outbox;
 use super::chain::{Chain, ChainError};
 use super::cover::{self, CoverError};
 use super::file::{self, FileError};
@@ -27,9 +28,12 @@ use crate::storage::{self, Site};
 
 mod quiet;
 mod statements;
+mod status;
 
 use quiet::{Observation, Quiet};
 use statements::Statements;
+use status::Shared;
+pub use status::{SealingStatus, Status};
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -73,69 +77,12 @@ pub struct Opening {
     pub statement: StartStatement,
 }
 
-/// What the sealer has done since it started, for metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Files written.
-    pub files: u64,
-    /// Rows in those files.
-    pub rows: u64,
-    /// Bytes of those files.
-    pub bytes: u64,
-    /// Attempts that failed.
-    pub failures: u64,
-    /// The latest failure; `None` once everything is sealed.
-    pub last_error: Option<String>,
-    /// Segments taken over and not sealed yet.
-    pub backlog: usize,
-    /// Whether the thread is running.
-    pub running: bool,
-}
-
 /// What was not sealed when [`Sealer::finish`] returned. The segments stay in the journal for the next start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsealed {
     pub segments: Vec<PathBuf>,
     /// Whether the thread was still sealing at the deadline; the list is then what was known before.
     pub deadline_passed: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    progress: Mutex<Progress>,
-    finishing: AtomicBool,
-    /// What the chain says last.
-    stop: Mutex<Option<StopStatement>>,
-    /// Tells the largest durable `seq` of this start.
-    last_seq: OnceLock<LastSeq>,
-}
-
-type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;
-
-#[derive(Default)]
-struct Progress {
-    status: Status,
-    pending: Vec<PathBuf>,
-}
-
-impl Progress {
-    /// With nothing left to seal, the latest failure is over.
-    fn set_backlog(&mut self, backlog: usize) {
-        self.status.backlog = backlog;
-        if backlog == 0 {
-            self.status.last_error = None;
-        }
-    }
-}
-
-impl Shared {
-    fn take_stop(&self) -> Option<StopStatement> {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn update<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
-        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Handle of the sealing thread.
@@ -174,9 +121,11 @@ impl Sealer {
         let (finished, done) = mpsc::sync_channel(1);
         let (notes, arriving) = notes::queue();
         let statements = Statements::new(chain, start, arriving, notes.loss());
-        let (queue, shared_work) = (VecDeque::new(), Arc::clone(&shared));
+        let queue = VecDeque::new();
         let quiet = Quiet::new(settings.heartbeat);
-        let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work, quiet };
+        let (connected, shared_work, anchored) = (true, Arc::clone(&shared), Anchored::default());
+        let mut work =
+            Work { settings, statements, read, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
             // Whoever is told that this is the end finds the channels closed.
@@ -201,10 +150,21 @@ impl Sealer {
         let _ = self.shared.last_seq.set(Box::new(last_seq));
     }
 
+    /// From now on the head of the chain is handed to `outbox`, at most once in [`Settings::anchor_every`], and once
+    /// more when the sealer finishes. To be called once.
+    pub fn begin_anchoring(&self, outbox: Outbox) {
+        let _ = self.shared.outbox.set(outbox);
+    }
+
     /// Counters since the start.
     pub fn status(&self) -> Status {
-        let status = self.shared.update(|progress| progress.status.clone());
-        Status { running: !self.thread.is_finished(), ..status }
+        Status { running: !self.thread.is_finished(), ..self.sealing_status().now() }
+    }
+
+    /// For those who want to know the status as long as the sealer runs; cheap to clone.
+    #[must_use]
+    pub fn sealing_status(&self) -> SealingStatus {
+        SealingStatus { shared: Arc::clone(&self.shared), notes: self.notes.clone() }
     }
 
     /// Seals what has arrived, trying each segment once more, states the stop, and reports what is left at the deadline
@@ -237,10 +197,25 @@ struct Work {
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
     quiet: Quiet,
+    anchored: Anchored,
+}
+
+/// What was last handed over to be anchored.
+#[derive(Default)]
+struct Anchored {
+    index: Option<u64>,
+    when: Option<Instant>,
 }
 
 impl Work {
     fn run(&mut self) {
+        self.shared.update(|progress| progress.status.running = true);
+        self.seal_until_finished();
+        self.publish_chain();
+        self.shared.update(|progress| progress.status.running = false);
+    }
+
+    fn seal_until_finished(&mut self) {
         loop {
             let finishing = self.shared.finishing.load(Ordering::Acquire);
             // Before the files: what was in force is stated before the rows it applied to.
@@ -250,13 +225,24 @@ impl Work {
             self.take_arrived();
             self.seal_due(finishing);
             if finishing {
-                return self.statements.write_stop(self.shared.take_stop());
+                self.statements.write_stop(self.shared.take_stop());
+                return self.anchor(true);
             }
             if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
             self.state_quiet();
+            self.anchor(false);
+            self.publish_chain();
             self.wait();
+        }
+    }
+
+    fn anchor(&mut self, last: bool) {
+        let due = self.anchored.when.is_none_or(|when| when.elapsed() >= self.settings.anchor_every);
+        if let Some(outbox) = self.shared.outbox.get().filter(|_| due || last) {
+            self.anchored.index = self.statements.anchor(outbox, self.anchored.index);
+            self.anchored.when = Some(Instant::now());
         }
     }
 
@@ -339,6 +325,15 @@ impl Work {
         self.shared.update(|progress| {
             progress.status.failures += 1;
             progress.status.last_error = Some(what);
+        });
+    }
+
+    fn publish_chain(&self) {
+        let (head_index, added, last_entry_us) = self.statements.written();
+        self.shared.update(|progress| {
+            progress.status.head_index = head_index;
+            progress.status.entries = added;
+            progress.status.last_entry_us = last_entry_us;
         });
     }
 

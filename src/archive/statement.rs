@@ -146,11 +146,14 @@ pub struct HeartbeatStatement {
     pub last_seq: u64,
 }
 
-/// The policy hashes before and after a reload.
+/// What a reload of policy and connectors came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyStatement {
+    /// Policy hashes.
     pub before: String,
     pub after: String,
+    /// Of the connector catalogue in force from now on.
+    pub catalogue_sha256: Sha256,
 }
 
 /// A policy or configuration that was not taken.

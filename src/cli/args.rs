@@ -2,6 +2,7 @@
 
 mod connectors;
 mod doctor;
+mod evidence;
 mod keys;
 mod kibana;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use connectors::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 pub(super) use doctor::DoctorArgs;
+pub(super) use evidence::ProveArgs;
 pub(super) use keys::{FingerprintKeyCommand, ManifestKeyCommand, RotateArgs};
 pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
@@ -55,6 +57,9 @@ pub enum Command {
     /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Write one row with the proof that it is the one that was signed
+    #[command(after_help = evidence::PROVE_EXAMPLES)]
+    Prove(ProveArgs),
     /// Change the key that signs the evidence
     #[command(name = "manifest-key", subcommand)]
     ManifestKey(ManifestKeyCommand),
@@ -111,6 +116,7 @@ Examples:
   tollgate verify
   tollgate verify --data-dir /var/lib/tollgate --public-key /etc/tollgate/manifest.pub
   tollgate verify --copy backup --public-key manifest.pub --since 30d --json
+  tollgate verify --public-key manifest.pub --anchor /mnt/anchors/tollgate.jsonl
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
@@ -249,6 +255,12 @@ pub struct VerifyArgs {
     /// Public key that signatures are checked with [default: keys/manifest.pub in the directory]
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
+    /// Anchors of the chain from elsewhere, which it must contain
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// Check a bundle of `tollgate prove` and nothing else
+    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["data_dir", "copy", "anchor", "since", "until"])]
+    pub bundle: Option<PathBuf>,
     /// Files with calls that began at or after this time
     #[arg(long, value_name = "T", value_parser = parse_time_us)]
     pub since: Option<i64>,

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::kibana::ProxyUrlError;
+use super::prove::BundleCheckError;
 use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
@@ -14,6 +15,7 @@ use crate::search::sought::SoughtError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
+use crate::verify::prove::ProveError;
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -46,6 +48,9 @@ pub enum CliError {
     /// The output file exists.
     #[error("{0} exists; name a file that does not")]
     OutputExists(std::path::PathBuf),
+    /// The data directory is in use, or a key in it could not be read or changed.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
     /// The catalogue has no such connector, or a policy can name none of its hosts.
     #[error(transparent)]
     Preset(#[from] PresetError),
@@ -76,9 +81,12 @@ pub enum CliError {
     /// `verify` had nothing to verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The data directory is in use or is none, or a key in it could not be read or rotated.
+    /// There is no bundle for a row.
     #[error(transparent)]
-    Installation(#[from] InstallationError),
+    Prove(#[from] ProveError),
+    /// A bundle was not checked, or proves nothing.
+    #[error(transparent)]
+    Bundle(#[from] BundleCheckError),
     /// The signing key was not changed.
     #[error("the key that signs was not changed: {0}")]
     Rotation(#[from] RotationError),
@@ -120,14 +128,21 @@ impl CliError {
             | Self::Verify(VerifyError::NoDataDir(_)) => EXIT_USAGE,
             Self::Output(_)
             | Self::OutputExists(_)
+            | Self::Installation(_)
             | Self::Search(_)
             | Self::Sought(SoughtError::Read(_))
             | Self::Incomplete(_)
-            | Self::Installation(_)
+            | Self::Prove(_)
+            | Self::Bundle(BundleCheckError::Unreadable(..))
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
-            Self::Run(_) | Self::CoreDumps(_) | Self::Tampered | Self::Releases(_) | Self::Unwell => EXIT_FAILURE,
+            Self::Run(_)
+            | Self::CoreDumps(_)
+            | Self::Tampered
+            | Self::Bundle(BundleCheckError::Refused(..))
+            | Self::Releases(_)
+            | Self::Unwell => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }

@@ -12,6 +12,7 @@ mod kibana;
 mod log;
 mod lookup;
 mod manifest_key;
+mod prove;
 mod records;
 mod run;
 mod verify;
@@ -32,6 +33,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
+        Command::Prove(args) => prove::prove(&args, stdout),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
         Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),

@@ -125,6 +125,8 @@ pub(super) struct AuditFile {
     pub(super) free_bytes_min: Key<u64>,
     pub(super) watch_s: Key<u64>,
     pub(super) heartbeat_s: Key<u64>,
+    pub(super) anchors: Vec<Setting<AnchorFile>>,
+    pub(super) anchor_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
     pub(super) excerpts: ExcerptsFile,
 }
@@ -134,6 +136,15 @@ pub(super) struct AuditFile {
 pub(super) struct ExcerptsFile {
     pub(super) request_bytes: Key<u64>,
     pub(super) response_bytes: Key<u64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AnchorFile {
+    pub(super) file: Key<PathBuf>,
+    pub(super) syslog: Key<PathBuf>,
+    pub(super) command: Key<Vec<String>>,
+    pub(super) timeout_s: Key<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

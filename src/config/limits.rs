@@ -94,6 +94,16 @@ pub(super) const HEARTBEAT_S: Bounds = bounds(
     "shorter fills the chain with silence, longer leaves it open whether the proxy ran",
 );
 
+pub(super) const ANCHOR_EVERY_S: Bounds = bounds(
+    "audit.anchor_every_s",
+    300,
+    1,
+    86_400,
+    "this is how much of the evidence the holder of the key can rewrite unseen; each anchor is kept for ever",
+);
+pub(super) const ANCHOR_TIMEOUT_S: Bounds =
+    bounds("audit.anchors timeout_s", 20, 1, 600, "a command that hangs keeps later heads from being anchored");
+
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");
 pub(super) const HEADER_FIELDS_MAX: Bounds =

@@ -30,6 +30,7 @@ pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
+use crate::archive::anchor::Sink;
 use crate::archive::digest::Sha256;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
@@ -166,6 +167,10 @@ pub struct Audit {
     pub watch: Duration,
     /// Without a row for so long, the chain says that there was none.
     pub heartbeat: Duration,
+    /// Where the head of the chain is anchored.
+    pub anchors: Vec<Sink>,
+    /// The least time between two anchors.
+    pub anchor_every: Duration,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
     pub excerpts: Excerpts,

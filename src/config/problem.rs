@@ -71,6 +71,11 @@ pub enum ProblemKind {
     /// A word that is not one of a few.
     #[error("{key}: \"{given}\" is not one of {allowed}")]
     NotOneOf { key: &'static str, given: String, allowed: &'static str },
+    /// An anchor that is none of the kinds there are, or several.
+    #[error(
+        "audit.anchors: write one of {{ file: PATH }}, {{ syslog: PATH }} and {{ command: [PROGRAM, ARG, ..], timeout_s: N }}"
+    )]
+    Anchor,
     /// Not a socket address.
     #[error("{key}: \"{given}\" is not an IP address and a port; write 127.0.0.1:3128 or [::1]:3128")]
     Address { key: &'static str, given: String },

@@ -49,8 +49,8 @@ fn reload_all(gate: &Gate, reload: &Reload, notes: &Notes) {
         Ok(Reloaded { policy, connectors }) => {
             tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, and the connectors");
             // Noted before it is in force, so that the chain says so before it states rows it applied to.
-            let after = policy.hash().to_string();
-            notes.send(Statement::Policy(PolicyStatement { before, after }));
+            let (after, catalogue_sha256) = (policy.hash().to_string(), connectors.sha256());
+            notes.send(Statement::Policy(PolicyStatement { before, after, catalogue_sha256 }));
             gate.recorder.replace_connectors(connectors);
             gate.policy.store(policy);
         }

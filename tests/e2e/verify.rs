@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::chain::kinds;
 use crate::harness::{Gate, Origin, respond};
 
 fn verify(dir: &Path) -> Output {
@@ -30,19 +31,6 @@ fn gate() -> (Gate, Origin) {
 fn sealed_file(data_dir: &Path) -> PathBuf {
     let partition = fs::read_dir(data_dir.join("audit")).unwrap().next().unwrap().unwrap().path();
     fs::read_dir(partition).unwrap().next().unwrap().unwrap().path()
-}
-
-/// What each entry of the chain says, in order.
-fn chain(data_dir: &Path) -> Vec<serde_json::Value> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(data_dir.join("manifest")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let entry = |path| serde_json::from_str(fs::read_to_string(path).unwrap().lines().next().unwrap()).unwrap();
-    paths.into_iter().map(entry).collect()
-}
-
-fn kinds(data_dir: &Path) -> Vec<String> {
-    chain(data_dir).iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn the_chain_says_start_first_notes_before_the_files_after_them_and_stop_last() 
     assert_eq!(said(bench.dir.path()), [("start", 1)]);
     let notes = bench.sealer.notes();
     let (before, after) = ("p".to_owned(), "q".to_owned());
-    notes.send(Statement::Policy(PolicyStatement { before, after: after.clone() }));
+    notes.send(Statement::Policy(PolicyStatement { before, after: after.clone(), catalogue_sha256: Sha256::of(b"c") }));
     notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: after, problems: 2 }));
     bench.closed.send(bench.segment("1.journal", "1 3")).expect("sends");
     assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());

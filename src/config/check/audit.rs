@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Checker, count};
-use crate::config::file::{AuditFile, LimitsFile};
+use crate::archive::anchor::Sink;
+use crate::config::file::{AnchorFile, AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
 use crate::config::{Audit, DataDir, Excerpts, Limits, ProblemKind};
@@ -31,7 +32,27 @@ impl Checker<'_> {
             response_bytes_max: self.count(file.excerpts.response_bytes.as_ref(), limits::EXCERPT_RESPONSE_BYTES),
         };
         let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
-        Audit { journal, watch, heartbeat, url_fingerprint_key_file, excerpts }
+        let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
+        let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
+        Audit { journal, watch, heartbeat, anchors, anchor_every, url_fingerprint_key_file, excerpts }
+    }
+
+    /// Exactly one of the kinds of sinks.
+    fn anchor(&mut self, setting: &Setting<AnchorFile>) -> Option<Sink> {
+        let AnchorFile { file, syslog, command, timeout_s } = &setting.value;
+        let timeout = self.seconds(timeout_s.as_ref(), limits::ANCHOR_TIMEOUT_S);
+        match (file, syslog, command) {
+            (Some(file), None, None) if timeout_s.is_none() => Some(Sink::File(self.path(file))),
+            (None, Some(syslog), None) if timeout_s.is_none() => Some(Sink::Syslog(self.path(syslog))),
+            (None, None, Some(command)) if !command.value.is_empty() => {
+                let (program, args) = command.value.split_first()?;
+                Some(Sink::Command { program: program.clone(), args: args.to_vec(), timeout })
+            }
+            _ => {
+                self.problem(setting.origin, ProblemKind::Anchor);
+                None
+            }
+        }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>, interval_ms: Option<&Setting<u64>>) -> Durability {

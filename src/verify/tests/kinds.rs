@@ -8,34 +8,34 @@ use crate::archive::rotation::{self, Rotated};
 use crate::archive::statement::{RemovedRows, RewriteInput, RewriteReason, RewriteStatement};
 
 /// A dataset whose chain can go on.
-struct Growing {
-    dir: TempDir,
-    settings: archive::Settings,
+pub(super) struct Growing {
+    pub(super) dir: TempDir,
+    pub(super) settings: archive::Settings,
 }
 
 impl Growing {
-    fn new(segments: &[Vec<Row>]) -> Self {
+    pub(super) fn new(segments: &[Vec<Row>]) -> Self {
         let dir = tempfile::tempdir().expect("temp dir");
         let settings = archive::Settings::new(dir.path());
         seal_into(dir.path(), segments);
         Self { dir, settings }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn seal(&self, rows: &[Row]) {
+    pub(super) fn seal(&self, rows: &[Row]) {
         seal_into(self.dir.path(), &[rows.to_vec()]);
     }
 
-    fn append(&self, statement: Statement) {
+    pub(super) fn append(&self, statement: Statement) {
         let signer = Signer::load_or_create(&self.path("keys")).expect("key");
         let mut chain = Chain::open(self.settings.clone(), signer).expect("opens");
         chain.append(&samples::start(), MIDNIGHT_US, statement).expect("appends");
     }
 
-    fn rotate(&self) -> Rotated {
+    pub(super) fn rotate(&self) -> Rotated {
         rotation::rotate(&self.settings, &self.path("keys"), &samples::start(), MIDNIGHT_US).expect("rotates")
     }
 
@@ -183,9 +183,9 @@ fn a_compaction_is_pending_or_done_and_nothing_else() {
 const SECOND: &str = "audit/event_date=2026-11-22/gate-1-7-4-5.parquet";
 const THIRD: &str = "audit/event_date=2026-11-22/gate-1-7-6-7.parquet";
 
-fn removed(seqs: Vec<(u64, u64)>, rows: u64) -> Option<RemovedRows> {
+fn removed(seqs: Vec<(u64, u64)>, rows: u64) -> RemovedRows {
     let time = manifest::time_text(MIDNIGHT_US);
-    Some(RemovedRows { rows, seqs, first_event_time: time.clone(), last_event_time: time })
+    RemovedRows { rows, seqs, first_event_time: time.clone(), last_event_time: time }
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn removed_rows_are_accounted_for_and_must_add_up() {
     let input = ("audit/event_date=2026-11-22/gate-1-7-4-7.parquet", 3);
     let kept = [rows_at(4..=4), rows_at(7..=7)].concat();
     // The same name: told apart by its bytes.
-    let (staged, place) = growing.state_rewrite(&[input], &kept, removed(vec![(5, 6)], 2));
+    let (staged, place) = growing.state_rewrite(&[input], &kept, Some(removed(vec![(5, 6)], 2)));
     assert_eq!((said(&verified(growing.dir.path())), staged.exists()), (vec![], true));
     fs::rename(&staged, &place).expect("replaces");
     let report = verified(growing.dir.path());
@@ -202,12 +202,12 @@ fn removed_rows_are_accounted_for_and_must_add_up() {
 
     for (seqs, rows) in [(vec![(5, 6)], 1), (vec![(5, 5)], 1), (vec![(6, 5)], 2), (vec![(5, 6), (6, 6)], 3)] {
         let growing = Growing::new(&[rows_at(1..=3), rows_at(4..=7)]);
-        growing.state_rewrite(&[input], &kept, removed(seqs.clone(), rows));
+        growing.state_rewrite(&[input], &kept, Some(removed(seqs.clone(), rows)));
         let report = verified(growing.dir.path());
         assert_eq!(said(&report)[0], ("manifest/00000004.json", "rewrite_mismatch"), "{seqs:?} {rows}");
     }
     let growing = Growing::new(&[rows_at(1..=3), rows_at(4..=7)]);
-    growing.state_rewrite(&[(input.0, 1)], &kept, removed(vec![(5, 6)], 2));
+    growing.state_rewrite(&[(input.0, 1)], &kept, Some(removed(vec![(5, 6)], 2)));
     let report = verified(growing.dir.path());
     assert!(said(&report).contains(&("manifest/00000004.json", "rewrite_mismatch")), "{:?}", said(&report));
 }
