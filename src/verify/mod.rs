@@ -136,7 +136,7 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
         files: outcome.files,
         rows: outcome.rows,
         skipped: outcome.skipped,
-        removed_rows: chain.stated.removed_rows,
+        removed_rows: chain.stated.removed_rows(),
         pending: chain.stated.pending,
         unsealed_rows: journal.rows,
         unsigned: outcome.unsigned,
