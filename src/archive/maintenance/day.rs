@@ -69,11 +69,12 @@ impl Work<'_, '_> {
         let ready: Vec<&StatedRewrite> = day.undone.iter().filter(|stated| is_ready(&self.places, stated)).collect();
         if !ready.is_empty() {
             let rewrites: Vec<RewriteStatement> = ready.iter().map(|stated| stated.rewrite.clone()).collect();
-            self.change(&rewrites, &day.accounted)?;
+            self.change(&rewrites, day)?;
             self.places.remove_out()?;
             return Ok(true);
         }
         self.places.remove_out()?;
+        self.locked(|| self.places.remove_partition_if_empty())?;
         let mut removed = 0;
         for stated in &day.superseded {
             let name = name_of(&stated.file.path);
@@ -105,24 +106,24 @@ impl Work<'_, '_> {
         }
         let rewrites: Vec<RewriteStatement> = rewrites.into_iter().map(|(_, rewrite)| rewrite).collect();
         if !rewrites.is_empty() {
-            let mut accounted = day.accounted.clone();
-            for input in rewrites.iter().flat_map(|rewrite| &rewrite.inputs) {
-                accounted.entry(input.path.clone()).or_default().insert(input.sha256);
-            }
-            self.change(&rewrites, &accounted)?;
+            self.change(&rewrites, day)?;
         }
         self.places.remove_out()?;
         Ok(!rewrites.is_empty())
     }
 
     /// Does what was stated.
-    fn change(&mut self, rewrites: &[RewriteStatement], accounted: &Accounted) -> Result<(), RewriteError> {
+    fn change(&mut self, rewrites: &[RewriteStatement], day: &Day) -> Result<(), RewriteError> {
+        let mut accounted: Accounted = day.accounted.clone();
+        for input in rewrites.iter().flat_map(|rewrite| &rewrite.inputs) {
+            accounted.entry(input.path.clone()).or_default().insert(input.sha256);
+        }
         let inputs = rewrites.iter().flat_map(|rewrite| &rewrite.inputs);
         let going: BTreeSet<String> = inputs.map(|input| name_of(&input.path).to_owned()).collect();
         let outputs = rewrites.iter().filter_map(|rewrite| rewrite.output.as_ref());
         let coming: BTreeSet<String> = outputs.map(|output| name_of(&output.path).to_owned()).collect();
         self.report.files_gone += going.len().saturating_sub(coming.len()) as u64;
-        let change = Change { going, coming, accounted };
+        let change = Change { going, coming, accounted: &accounted };
         let kept = self.locked(|| swap::swap(&self.places, &change, self.round.expect))?;
         self.report.unknown.extend(kept);
         self.report.rewrites += rewrites.len() as u64;

@@ -216,30 +216,27 @@ impl Round<'_> {
     }
 }
 
-/// The files of a day, in the dataset and in the directory it is made anew in.
+/// The files of a day.
 fn present(places: &Places) -> io::Result<Present> {
-    let mut present = Present::new();
-    for dir in [&places.partition, &places.build] {
+    let files = |dir: &Path| -> io::Result<BTreeMap<String, u64>> {
         let entries = match fs::read_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
             entries => entries?,
         };
+        let mut found = BTreeMap::new();
         for entry in entries {
             let entry = entry?;
             let path = format!("{}/{}", places.date.directory_name(), entry.file_name().to_string_lossy());
-            let sizes = present.entry(path).or_default();
-            let bytes = entry.metadata()?.len();
-            if !sizes.contains(&bytes) {
-                sizes.push(bytes);
-            }
+            found.insert(path, entry.metadata()?.len());
         }
-    }
-    Ok(present)
+        Ok(found)
+    };
+    Ok(Present { partition: files(&places.partition)?, build: files(&places.build)? })
 }
 
 /// Whether a start has more than one file.
 fn is_scattered(present: &Present) -> bool {
     let mut starts = BTreeSet::new();
-    let names = present.keys().filter_map(|path| FileName::parse(path.split_once('/')?.1));
+    let names = present.partition.keys().filter_map(|path| FileName::parse(path.split_once('/')?.1));
     names.into_iter().any(|name| !starts.insert((name.instance_id().to_owned(), name.epoch())))
 }

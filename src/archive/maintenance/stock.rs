@@ -27,9 +27,14 @@ pub struct StatedFile {
     pub file: FileStatement,
 }
 
-/// Files that are there: path relative to the dataset, and sizes in bytes. Two sizes are of a file in the dataset and
-/// one under the same name in staging.
-pub(super) type Present = BTreeMap<String, Vec<u64>>;
+/// Files of one day that are there: path as entries spell it, and size in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Present {
+    /// In the dataset.
+    pub(super) partition: BTreeMap<String, u64>,
+    /// In the directory in staging that takes its place, or was in its place.
+    pub(super) build: BTreeMap<String, u64>,
+}
 
 /// A rewrite that is stated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +49,13 @@ pub(super) struct StatedRewrite {
 pub(super) struct Day {
     /// Files whose rows count.
     pub(super) live: Vec<StatedFile>,
-    /// Files of which the rows are elsewhere or were removed, as the chain states.
+    /// Files of which the rows are in a file that is there, or were removed, as the chain states.
     pub(super) superseded: Vec<StatedFile>,
     /// Files that no entry states, or not with this size.
     pub(super) unknown: Vec<String>,
     /// Rewrites that are not done although their inputs are there.
     pub(super) undone: Vec<StatedRewrite>,
-    /// Bytes that may be deleted, by path: their rows are accounted for by a rewrite.
+    /// Bytes that may be deleted, by path: they were inputs of rewrites that are done.
     pub(super) accounted: HashMap<String, BTreeSet<Sha256>>,
 }
 
@@ -93,8 +98,10 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(key: &'a PublicKey, present: &'a BTreeMap<EventDate, Present>) -> Self {
-        let files = present.values().flatten();
-        let sought = files.map(|(path, sizes)| (path.as_str(), sizes.iter().copied().collect())).collect();
+        let mut sought: HashMap<&str, BTreeSet<u64>> = HashMap::new();
+        for (path, bytes) in present.values().flat_map(|present| present.partition.iter().chain(&present.build)) {
+            sought.entry(path).or_default().insert(*bytes);
+        }
         Self {
             key,
             key_id: key.id(),
@@ -180,37 +187,57 @@ impl<'a> Walk<'a> {
 
     fn day(&self, date: EventDate, present: &Present) -> Day {
         let mut day = Day::default();
+        let mut done: BTreeSet<u64> = BTreeSet::new();
         let of_day = |stated: &&StatedRewrite| {
             stated.rewrite.inputs.first().is_some_and(|input| day_of(&input.path) == Some(date))
         };
-        let mut undone: BTreeSet<u64> = BTreeSet::new();
-        let mut known: BTreeSet<&String> = BTreeSet::new();
         for stated in self.rewrites.iter().filter(of_day) {
-            for input in &stated.rewrite.inputs {
-                day.accounted.entry(input.path.clone()).or_default().insert(input.sha256);
-            }
-            if self.is_undone(stated) {
-                undone.insert(stated.index);
-                day.undone.push(stated.clone());
+            match self.progress(stated, present) {
+                Progress::Undone => day.undone.push(stated.clone()),
+                Progress::Lost => {}
+                Progress::Done => {
+                    done.insert(stated.index);
+                    for input in &stated.rewrite.inputs {
+                        day.accounted.entry(input.path.clone()).or_default().insert(input.sha256);
+                    }
+                }
             }
         }
-        for (key @ (path, _), stated) in self.found.iter().filter(|((path, _), _)| present.contains_key(path)) {
+        let mut known: BTreeSet<&String> = BTreeSet::new();
+        let there = |stated: &StatedFile| present.partition.get(&stated.file.path) == Some(&stated.file.bytes);
+        for (key @ (path, _), stated) in self.found.iter().filter(|(_, stated)| there(stated)) {
             known.insert(path);
             match self.rewritten.get(key) {
-                Some(by) if !undone.contains(by) => day.superseded.push(stated.clone()),
+                Some(by) if done.contains(by) => day.superseded.push(stated.clone()),
                 Some(_) | None => day.live.push(stated.clone()),
             }
         }
-        day.unknown = present.keys().filter(|path| !known.contains(path)).cloned().collect();
+        day.unknown = present.partition.keys().filter(|path| !known.contains(path)).cloned().collect();
         day
     }
 
-    /// Whether the inputs of a rewrite are there, and its output neither is nor was.
-    fn is_undone(&self, stated: &StatedRewrite) -> bool {
-        let found = |path: &str, index| self.found.contains_key(&(path.to_owned(), index));
-        let came = stated.rewrite.output.as_ref().is_some_and(|output| {
-            found(&output.path, stated.index) || self.rewritten.contains_key(&(output.path.clone(), stated.index))
+    /// How far a rewrite is, by what is in the dataset. What is in staging is not done.
+    fn progress(&self, stated: &StatedRewrite, present: &Present) -> Progress {
+        let there = |path: &str, index: u64| {
+            let found = self.found.get(&(path.to_owned(), index));
+            found.is_some_and(|found| present.partition.get(path) == Some(&found.file.bytes))
+        };
+        let came = stated.rewrite.output.as_ref().map(|output| {
+            there(&output.path, stated.index) || self.rewritten.contains_key(&(output.path.clone(), stated.index))
         });
-        !came && stated.rewrite.inputs.iter().any(|input| found(&input.path, input.index))
+        let begins = stated.rewrite.inputs.iter().any(|input| there(&input.path, input.index));
+        match (came, begins) {
+            (Some(true), _) | (None, false) => Progress::Done,
+            (Some(false) | None, true) => Progress::Undone,
+            (Some(false), false) => Progress::Lost,
+        }
     }
+}
+
+/// How far a rewrite is.
+enum Progress {
+    Undone,
+    Done,
+    /// Neither its inputs nor its output are there.
+    Lost,
 }

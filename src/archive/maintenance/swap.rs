@@ -78,6 +78,17 @@ impl Places {
     }
 }
 
+impl Places {
+    /// A partition without files is of no use to readers.
+    pub(super) fn remove_partition_if_empty(&self) -> Result<(), RewriteError> {
+        if self.partition.is_dir() && list(&self.partition)?.is_empty() {
+            remove_dir(&self.partition)?;
+            sync_dir(&self.audit_dir)?;
+        }
+        Ok(())
+    }
+}
+
 /// Bytes that may be deleted, by path relative to the dataset.
 pub(super) type Accounted = HashMap<String, BTreeSet<Sha256>>;
 
@@ -98,14 +109,12 @@ pub(super) fn swap(
     expect: &dyn Fn(&Path),
 ) -> Result<Vec<PathBuf>, RewriteError> {
     create_dir(&places.build)?;
-    let mut staying = 0;
     for (name, path) in list(&places.partition)? {
         if !path.symlink_metadata().map_err(FileError::io("inspecting", &path))?.is_file() {
             return Err(RewriteError::NotAFile(path));
         }
         if !change.going.contains(&name) && !change.coming.contains(&name) {
             link(&path, &places.build.join(&name))?;
-            staying += 1;
         }
     }
     for name in &change.coming {
@@ -118,10 +127,7 @@ pub(super) fn swap(
     if exchange(places)? {
         sync_dir(&places.audit_dir)?;
         sync_dir(&places.staging_dir)?;
-        if staying == 0 && change.coming.is_empty() {
-            remove_dir(&places.partition)?;
-            sync_dir(&places.audit_dir)?;
-        }
+        places.remove_partition_if_empty()?;
         return discard(places, change.accounted);
     }
     let kept = discard(places, change.accounted)?;
@@ -157,10 +163,7 @@ fn one_by_one(places: &Places, change: &Change<'_>) -> Result<Vec<PathBuf>, Rewr
         }
     }
     sync_dir(&places.partition)?;
-    if list(&places.partition)?.is_empty() {
-        remove_dir(&places.partition)?;
-        sync_dir(&places.audit_dir)?;
-    }
+    places.remove_partition_if_empty()?;
     Ok(kept)
 }
 

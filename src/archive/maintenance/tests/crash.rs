@@ -7,25 +7,8 @@ use crate::storage::crash;
 fn at_every_call(bench: &Bench, wall_us: i64, check: impl Fn(&Bench, &Report), restarted: impl Fn(&Bench)) -> usize {
     for calls in 0.. {
         let bench = bench.copy();
-        let wanted = bench.chain();
-        drop(wanted);
         crash::after(calls);
-        let lock = std::sync::Mutex::new(());
-        let signer = Signer::load_or_create(&bench.dir.path().join("keys")).expect("key");
-        let mut chain = Chain::open(bench.settings.clone(), signer);
-        if let Ok(chain) = &mut chain {
-            let key = Signer::load_or_create(&bench.dir.path().join("keys")).expect("key");
-            let round = Round {
-                settings: &bench.settings,
-                journal_dir: &bench.dir.path().join("journal"),
-                rules: &bench.rules,
-                key: key.public(),
-                lock: &lock,
-                expect: &|_| {},
-                trust_clock: true,
-            };
-            round.run(wall_us, chain, &mut Pace::foreground(), &mut Settled::default());
-        }
+        ending_round(&bench, wall_us);
         let ended = crash::over();
         let report = bench.verified();
         assert_eq!(report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new(), "{calls}");
@@ -88,7 +71,7 @@ fn a_rewrite_whose_file_was_lost_in_staging_is_stated_again() {
     for calls in 0..60 {
         let bench = bench.copy();
         crash::after(calls);
-        bench_round_quietly(&bench);
+        ending_round(&bench, AFTER_US);
         crash::over();
         if bench.rewrites().len() == 1 && bench.files()[SECOND_DAY].len() == 3 {
             fs::remove_dir_all(&bench.settings.staging_dir).expect("removes");
@@ -103,21 +86,12 @@ fn a_rewrite_whose_file_was_lost_in_staging_is_stated_again() {
     panic!("no crash between statement and swap");
 }
 
-fn bench_round_quietly(bench: &Bench) {
+/// A round during which the process may end.
+fn ending_round(bench: &Bench, wall_us: i64) {
     let signer = Signer::load_or_create(&bench.dir.path().join("keys")).expect("key");
-    let lock = std::sync::Mutex::new(());
-    let Ok(mut chain) = Chain::open(bench.settings.clone(), signer) else { return };
-    let key = Signer::load_or_create(&bench.dir.path().join("keys")).expect("key");
-    let round = Round {
-        settings: &bench.settings,
-        journal_dir: &bench.dir.path().join("journal"),
-        rules: &bench.rules,
-        key: key.public(),
-        lock: &lock,
-        expect: &|_| {},
-        trust_clock: true,
-    };
-    round.run(AFTER_US, &mut chain, &mut Pace::foreground(), &mut Settled::default());
+    if let Ok(mut chain) = Chain::open(bench.settings.clone(), signer) {
+        bench.round_with(wall_us, &mut chain);
+    }
 }
 
 impl Bench {

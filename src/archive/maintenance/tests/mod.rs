@@ -74,6 +74,10 @@ impl Bench {
     /// A round of a process that has just started.
     pub(super) fn round(&self, wall_us: i64) -> RoundReport {
         seal::prepare(&self.settings).expect("prepares");
+        self.round_with(wall_us, &mut self.chain())
+    }
+
+    pub(super) fn round_with(&self, wall_us: i64, chain: &mut Chain) -> RoundReport {
         let signer = Signer::load_or_create(&self.dir.path().join("keys")).expect("key");
         let lock = std::sync::Mutex::new(());
         let round = Round {
@@ -85,7 +89,7 @@ impl Bench {
             expect: &|_| {},
             trust_clock: self.trust_clock,
         };
-        round.run(wall_us, &mut self.chain(), &mut Pace::foreground(), &mut Settled::default())
+        round.run(wall_us, chain, &mut Pace::foreground(), &mut Settled::default())
     }
 
     /// A round that has nothing to complain about.

@@ -27,7 +27,7 @@ fn old_days_are_removed_and_their_rows_accounted_for() {
     assert_eq!(bench.intact().removed_rows, 2);
 
     assert_eq!(bench.clean_round(LATER_US + DAY_US).rows_removed, 7);
-    assert_eq!(bench.seqs(), []);
+    assert_eq!(bench.seqs(), Vec::<u64>::new());
     assert_eq!(bench.intact().removed_rows, 9);
     assert_eq!(bench.files(), BTreeMap::new());
 }
@@ -73,7 +73,7 @@ fn held_rows_stay_until_the_hold_is_lifted() {
 
     bench.rules.holds.clear();
     assert_eq!(bench.clean_round(LATER_US).rows_removed, 3);
-    assert_eq!(bench.seqs(), []);
+    assert_eq!(bench.seqs(), Vec::<u64>::new());
     assert_eq!(bench.intact().removed_rows, 9);
 }
 
