@@ -1,32 +1,18 @@
 #!/usr/bin/env python3
 """Verifies a Tollgate data directory, or a copy of one, without Tollgate: docs/manifest.md says what is checked here.
-
 Needs pyarrow and cryptography. `python verify.py DIR [PUBLIC_KEY]`: 0 intact, 1 tampered, 2 incomplete.
 """
 
-import hashlib
 import json
 import sys
-from base64 import b64decode, b64encode
 from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from verify_chain import Keys, entries, merkle_root, need, sha256
 
 TYPES = {pyarrow.timestamp("us", "UTC"): "timestamp(us, UTC)", pyarrow.bool_(): "boolean"}  # others print as documented
-
-
-def sha256(data):
-    return hashlib.sha256(data).digest()
-
-
-def merkle_root(level):
-    while len(level) > 1:
-        pairs = [level[at : at + 2] for at in range(0, len(level), 2)]
-        level = [sha256(b"\1" + b"".join(pair)) if len(pair) == 2 else pair[0] for pair in pairs]
-    return (level[0] if level else sha256(b"")).hex()
 
 
 def time_text(us):
@@ -34,13 +20,8 @@ def time_text(us):
     return (datetime(1970, 1, 1) + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"
 
 
-def need(holds, complaint):
-    if not holds:
-        raise ValueError(complaint)
-
-
 def statement(path, data):
-    """What the manifest of a file has to say, and its rows."""
+    """The rows of a sealed file by column, and what its entry has to say."""
     file = pyarrow.parquet.ParquetFile(path)
     schema = file.schema_arrow
     columns = (c.cast(pyarrow.int64()) if pyarrow.types.is_timestamp(c.type) else c for c in file.read().columns)
@@ -50,7 +31,7 @@ def statement(path, data):
     fields = "".join(f"{field.name} {TYPES.get(field.type, field.type)}\n" for field in schema)
     seqs, times = sorted(by_name["seq"]), sorted(by_name["event_time"])
     return by_name, {
-        "epoch": int(file.metadata.metadata[b"tollgate.epoch"]), "bytes": len(data), "rows": len(rows),
+        "epoch": int(file.metadata.metadata[b"tollgate.epoch"]), "rows": len(rows), "bytes": len(data),
         "first_seq": seqs[0], "first_event_time": time_text(times[0]),
         "last_seq": seqs[-1], "last_event_time": time_text(times[-1]),
         "merkle_root": merkle_root([sha256(b"\0" + line.encode()) for line in lines]),
@@ -59,37 +40,53 @@ def statement(path, data):
     }
 
 
+def apply(entry, stated, seqs, audit):
+    """Does to what is stated, by path, what the entry says."""
+    start, file = (entry["instance_id"], entry["epoch"]), entry if entry["kind"] == "file" else entry.get("output")
+    if entry["kind"] == "rewrite":
+        gone = entry["removed"] or {"rows": 0, "seqs": []}
+        pairs = [(one, stated[one["path"]]) for one in entry["inputs"]]
+        same = [(one["index"], one["sha256"], start) == (was["index"], was["sha256"], was["start"]) for one, was in pairs]
+        removed = [seq for first, last in gone["seqs"] for seq in range(first, last + 1)]
+        need(all(same) and gone["rows"] == len(removed), "rewrites what was not stated like that")
+        need(sum(was["rows"] for _, was in pairs) == len(removed) + (file["rows"] if file else 0), "loses rows")
+        need(entry["reason"] == "retention" or not removed, "removes rows")
+        if all((audit / one["path"]).exists() for one, _ in pairs) and not (file and (audit / file["path"]).exists()):
+            return  # stated, and not done yet
+        for one, _ in pairs:
+            del stated[one["path"]]
+        seqs[start] += removed
+    if file:
+        need(file["path"] not in stated, "states a file that was stated before")
+        stated[file["path"]] = {**file, "index": entry["index"], "start": start, "epoch": entry["epoch"]}
+
+
 def main(root, key=None):
-    tampered, lost, stated, seqs, previous = [], [], set(), defaultdict(list), None
-    key = load_pem_public_key((key or root / "keys" / "manifest.pub").read_bytes())
-    key_id = sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hex()
-    manifests = sorted((len(path.name), path) for path in (root / "manifest").iterdir())
-    for index, (_, path) in enumerate(manifests, 1):
-        data = path.read_bytes()
+    tampered, lost, stated, seqs, previous, audit = [], [], {}, defaultdict(list), None, root / "audit"
+    old = [path.read_bytes() for path in root.glob("keys/manifest-*.pub")]
+    keys = Keys((key or root / "keys" / "manifest.pub").read_bytes(), old)
+    for index, (name, data) in enumerate(entries(root / "manifest"), 1):
         try:
-            line, signature = data.split(b"\n")[0], b64decode(data.split(b"\n")[1][8:])
-            need(data == line + b"\ned25519:" + b64encode(signature) + b"\n", "is not two lines as documented")
-            key.verify(signature, line)
-            manifest = json.loads(line)
-            need([manifest[name] for name in ("format", "kind", "key_id")] == [1, "file", key_id], "is of another kind")
-            need((path.name, manifest["index"]) == (f"{index:08}.json", index), "is not where it was in the chain")
-            need(manifest["previous"] == previous, "does not continue the chain")
-            need(manifest["path"] not in stated, "states a file that was stated before")
-            stated.add(manifest["path"])
-            file, content = root / "audit" / manifest["path"], (root / "audit" / manifest["path"]).read_bytes()
-            need(sha256(content).hex() == manifest["sha256"], f"{file.name} was modified")
-            rows, found = statement(file, content)
-            wrong = [name for name in found if manifest[name] != found[name]]
-            need(not wrong, f"{file.name}: {wrong} not as stated")
-            seqs[manifest["instance_id"], manifest["epoch"]] += rows["seq"]
-            lost += [f"{file.name}: {error}" for o, error in zip(rows["outcome"], rows["error"]) if o == "gap"]
+            apply(keys.check(data, index, previous), stated, seqs, audit)
         except Exception as error:  # whatever a forged file makes a library raise
-            tampered.append(f"manifest/{path.name}: {error or type(error).__name__}")
+            tampered.append(f"manifest/{name}: {error or type(error).__name__}")
         previous = sha256(data).hex()
-    present = {path.relative_to(root / "audit").as_posix() for path in root.glob("audit/**/*") if not path.is_dir()}
-    tampered += [f"audit/{path}: not signed" for path in sorted(present - stated)]
+    for path, says in stated.items():
+        try:
+            data = (audit / path).read_bytes()
+            need(sha256(data).hex() == says["sha256"], "was modified")
+            rows, found = statement(audit / path, data)
+            wrong = [name for name in found if says[name] != found[name]]
+            need(not wrong, f"{wrong} not as stated")
+            seqs[says["start"]] += rows["seq"]
+            lost += [f"audit/{path}: {error}" for o, error in zip(rows["outcome"], rows["error"]) if o == "gap"]
+        except Exception as error:
+            tampered.append(f"audit/{path}: {error or type(error).__name__}")
+    present = {path.relative_to(audit).as_posix() for path in root.glob("audit/**/*") if not path.is_dir()}
+    tampered += [f"audit/{path}: not signed" for path in sorted(present - set(stated))]
     holed = [start for start, found in seqs.items() if sorted(found) != list(range(1, len(found) + 1))]
     tampered += [f"rows of {start}: the sequence has holes or repetitions" for start in holed]
+    tampered += [] if keys.reached else ["manifest: nothing in it is signed with this key"]
     verdict = "tampered" if tampered else "incomplete" if lost else "intact"
     print(*tampered, *lost, f"{verdict}: {len(stated)} files, head {previous}", sep="\n")
     return 1 if tampered else 2 if lost else 0

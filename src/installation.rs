@@ -45,6 +45,25 @@ impl Installation {
     }
 }
 
+/// A data directory that nobody else uses until this is dropped, without a start of its own.
+pub struct Claim {
+    /// The last start; `None` before the first.
+    pub last: Option<(String, u64)>,
+    _lock: File,
+}
+
+impl Claim {
+    /// Locks a directory that exists; creates and counts nothing else.
+    pub fn take(data_dir: &DataDir) -> Result<Self, InstallationError> {
+        let root = data_dir.root();
+        let lock = lock(&root.join("lock"))?;
+        let (instance, epoch) = (root.join("instance"), last_epoch(&root.join("epoch"))?);
+        let started = epoch > 0 && instance.try_exists().map_err(at(&instance))?;
+        let last = if started { Some((instance_id(&instance)?, epoch)) } else { None };
+        Ok(Self { last, _lock: lock })
+    }
+}
+
 fn private_dir(dir: &Path) -> Result<(), InstallationError> {
     fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at(dir))
 }
@@ -80,16 +99,20 @@ fn instance_id(path: &Path) -> Result<String, InstallationError> {
     }
 }
 
-fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
-    let last = match fs::read_to_string(path) {
+/// 0 before the first start.
+fn last_epoch(path: &Path) -> Result<u64, InstallationError> {
+    match fs::read_to_string(path) {
         Ok(text) => text
             .trim()
-            .parse::<u64>()
-            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a number of starts" })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(at(path)(error)),
-    };
-    let next = last.saturating_add(1);
+            .parse()
+            .map_err(|_| InstallationError::Damaged { path: path.to_owned(), reason: "not a number of starts" }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
+    let next = last_epoch(path)?.saturating_add(1);
     replace(path, format!("{next}\n").as_bytes(), 0o640)?;
     Ok(next)
 }

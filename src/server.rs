@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::archive::anchor;
+use crate::archive::maintenance::Rules;
+use crate::archive::maintenance::keeper::{Duties, Keeper};
+use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
 use crate::clock::now_us;
@@ -36,6 +40,10 @@ use signals::Signals;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How long sealing may take when the process stops; what is left is sealed at the next start.
 const SEAL_DEADLINE: Duration = Duration::from_secs(60);
+/// How long maintenance may take to stop; what it has begun is completed by the next start.
+const MAINTENANCE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long anchoring the last head may take when the process stops.
+const ANCHOR_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why the proxy did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +54,8 @@ pub enum RunError {
     Recover(#[from] journal::RecoverError),
     #[error(transparent)]
     SigningKey(#[from] archive::KeyError),
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     #[error(transparent)]
     Archive(#[from] archive::StartError),
     #[error(transparent)]
@@ -58,6 +68,8 @@ pub enum RunError {
     Listen(#[from] ListenError),
     #[error("the thread that watches the evidence could not be started: {0}")]
     Watch(std::io::Error),
+    #[error("the maintenance thread could not be started: {0}")]
+    Maintenance(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -77,8 +89,16 @@ pub struct Listening {
     pub admin: Option<SocketAddr>,
 }
 
-/// How the policy is loaded again when asked for.
-pub type Reload = Box<dyn Fn() -> Result<Arc<Policy>, ConfigError> + Send + Sync>;
+/// What a reload replaces.
+#[derive(Debug)]
+pub struct Reloaded {
+    pub policy: Arc<Policy>,
+    /// How long rows are kept, and which are held.
+    pub maintenance: Rules,
+}
+
+/// How the configuration is loaded again when asked for.
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, ConfigError> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
 pub fn run(
@@ -132,6 +152,9 @@ struct Evidence {
     thread: JournalThread,
     sealer: Sealer,
     watch: Watch,
+    anchors: Option<anchor::Sender>,
+    keeper: Keeper,
+    rules: Arc<ArcSwap<Rules>>,
 }
 
 impl Evidence {
@@ -146,25 +169,57 @@ impl Evidence {
         for segment in recovery.segments {
             let _ = closed.send(segment);
         }
-        let archive_settings = archive::Settings::new(config.data_dir.root());
+        let mut archive_settings = archive::Settings::new(config.data_dir.root());
+        archive_settings.heartbeat = config.audit.heartbeat;
+        archive_settings.anchor_every = config.audit.anchor_every;
         let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
+        rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
-        let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
+        let key = signer.public().clone();
+        let sealer = Sealer::start(archive_settings.clone(), signer, opening, segments)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
-        Ok(Self { installation, journal, thread, sealer, watch })
+        let counted = journal.clone();
+        sealer.begin_heartbeats(move || counted.counters().last_seq);
+        let anchors = start_anchoring(config, &sealer)?;
+        let rules = Arc::new(ArcSwap::from_pointee(config.audit.maintenance.clone()));
+        let keeper = Keeper::start(Duties {
+            settings: archive_settings,
+            journal_dir: config.data_dir.journal(),
+            rules: Arc::clone(&rules),
+            key,
+            notes: sealer.notes(),
+            lock: sealer.dataset_lock(),
+            watch: watch.clone(),
+        });
+        let keeper = keeper.map_err(RunError::Maintenance)?;
+        Ok(Self { installation, journal, thread, sealer, watch, anchors, keeper, rules })
     }
 
     fn close(self, reason: StopReason) -> Result<(), RunError> {
+        self.keeper.finish(Instant::now() + MAINTENANCE_DEADLINE);
         let closed = self.thread.close();
         let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
         let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
+        if self.anchors.is_some_and(|anchors| !anchors.finish(Instant::now() + ANCHOR_DEADLINE)) {
+            tracing::warn!("the last head of the chain was not anchored everywhere before the deadline");
+        }
         closed?;
         match unsealed.segments.len() {
             0 => Ok(()),
             left => Err(RunError::Unsealed(left)),
         }
     }
+}
+
+fn start_anchoring(config: &Config, sealer: &Sealer) -> Result<Option<anchor::Sender>, RunError> {
+    if config.audit.anchors.is_empty() {
+        return Ok(None);
+    }
+    let sender = anchor::Sender::start(config.audit.anchors.clone(), config.data_dir.anchors());
+    let sender = sender.map_err(RunError::Runtime)?;
+    sealer.begin_anchoring(sender.outbox());
+    Ok(Some(sender))
 }
 
 /// What the chain says of this start before it accepts anything.
@@ -206,6 +261,8 @@ async fn serve(
             metrics: Arc::clone(&metrics),
             journal: evidence.journal.clone(),
             watch: evidence.watch.clone(),
+            archive: evidence.sealer.view(),
+            maintenance: evidence.keeper.status(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));
@@ -218,7 +275,7 @@ async fn serve(
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
     let notes = evidence.sealer.notes();
     let cause = tokio::select! {
-        reason = signals.until_told_to_stop(&gate, &reload, &notes) => StopCause::Signal(reason),
+        reason = signals.until_told_to_stop(&gate, &evidence.rules, &reload, &notes) => StopCause::Signal(reason),
         trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
     };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");

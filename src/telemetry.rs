@@ -4,8 +4,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -21,7 +21,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::archive::{Watch, Watched};
+use crate::archive::maintenance::KeeperStatus;
+use crate::archive::{self, Watch, Watched};
+use crate::clock::now_us;
 use crate::journal::Journal;
 use crate::record::{Intent, Outcome};
 
@@ -48,6 +50,17 @@ pub struct Metrics {
     journal_lost: Gauge,
     unrecorded_exchanges: Counter,
     evidence_disturbed: Counter,
+    chain_head_index: Gauge,
+    chain_entries: Gauge,
+    chain_entry_age: Gauge,
+    chain_statements_lost: Gauge,
+    seal_failures: Gauge,
+    seal_backlog: Gauge,
+    anchor_failures: Gauge,
+    rewrites: Gauge,
+    rows_removed: Gauge,
+    maintenance_failures: Gauge,
+    unaccounted_files: Gauge,
 }
 
 impl Metrics {
@@ -91,7 +104,56 @@ impl Metrics {
             "Sealed files and files of the chain that somebody else removed or changed, since start",
             self.evidence_disturbed.clone(),
         );
+        self.register_archive(&mut registry);
+        self.register_maintenance(&mut registry);
         registry
+    }
+
+    fn register_archive(&self, registry: &mut Registry) {
+        let gauges = [
+            ("chain_head_index", "Index of the last entry of the signed chain", &self.chain_head_index),
+            ("chain_entries", "Entries added to the chain since start", &self.chain_entries),
+            ("chain_entry_age_seconds", "Time since the last entry of the chain", &self.chain_entry_age),
+            ("chain_statements_lost", "Statements missing from the chain, since start", &self.chain_statements_lost),
+            ("seal_failures", "Failed attempts to seal or to write the chain, since start", &self.seal_failures),
+            ("seal_backlog", "Journal segments waiting to be sealed", &self.seal_backlog),
+            ("anchor_failures", "Failed deliveries of the chain's head, since start", &self.anchor_failures),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    fn observe_archive(&self, status: &archive::Status, now_us: i64) {
+        self.chain_head_index.set(status.head_index as i64);
+        self.chain_entries.set(status.entries as i64);
+        self.chain_entry_age.set(now_us.saturating_sub(status.last_entry_us).max(0) / 1_000_000);
+        self.chain_statements_lost.set(status.notes_lost as i64);
+        self.seal_failures.set(status.failures as i64);
+        self.seal_backlog.set(status.backlog as i64);
+        self.anchor_failures.set(status.anchor_failures as i64);
+    }
+
+    fn register_maintenance(&self, registry: &mut Registry) {
+        registry.register("rewrites", "Rewrites of sealed files done since start", self.rewrites.clone());
+        registry.register("rows_removed", "Rows removed by retention since start", self.rows_removed.clone());
+        registry.register(
+            "maintenance_failures",
+            "Days that compaction or retention could not work on, since start",
+            self.maintenance_failures.clone(),
+        );
+        registry.register(
+            "unaccounted_files",
+            "Files that no entry of the chain accounts for, as last found by maintenance; they are left alone",
+            self.unaccounted_files.clone(),
+        );
+    }
+
+    fn observe_maintenance(&self, status: KeeperStatus) {
+        self.rewrites.set(status.rewrites as i64);
+        self.rows_removed.set(status.rows_removed as i64);
+        self.maintenance_failures.set(status.failures as i64);
+        self.unaccounted_files.set(status.unknown as i64);
     }
 
     fn observe_journal(&self, journal: &Journal) {
@@ -111,6 +173,8 @@ pub struct Admin {
     pub registry: Registry,
     pub journal: Journal,
     pub watch: Watch,
+    pub archive: archive::SealerView,
+    pub maintenance: Arc<Mutex<KeeperStatus>>,
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -145,6 +209,8 @@ impl Admin {
             "/metrics" => {
                 self.metrics.observe_journal(&self.journal);
                 self.metrics.evidence_disturbed.inner().store(self.watch.watched().disturbed, Ordering::Relaxed);
+                self.metrics.observe_maintenance(*self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+                self.metrics.observe_archive(&self.archive.status(), now_us());
                 let mut text = String::new();
                 match encode(&mut text, &self.registry) {
                     Ok(()) => plain(StatusCode::OK, text),

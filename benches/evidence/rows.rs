@@ -61,7 +61,8 @@ pub(crate) fn exchange(time_us: i64, noise: &mut Noise) -> (Intent, Outcome) {
     // UUIDv7: milliseconds, version, random, variant, random.
     let millis = (time_us / 1000) as u128;
     let random = (u128::from(noise.next()) << 64) | u128::from(noise.next());
-    let event_id = (millis << 80) | (0x7 << 76) | ((random >> 52) & 0xfff) << 64 | (0b10 << 62) | (random & ((1 << 62) - 1));
+    let event_id =
+        (millis << 80) | (0x7 << 76) | ((random >> 52) & 0xfff) << 64 | (0b10 << 62) | (random & ((1 << 62) - 1));
     let deployment = noise.below(24);
     let (kind, host, path) = CONNECTORS[noise.below(CONNECTORS.len() as u64) as usize];
     let url = deployment * 64 + kind.len() as u64;
@@ -84,7 +85,10 @@ pub(crate) fn exchange(time_us: i64, noise: &mut Noise) -> (Intent, Outcome) {
         sni: text(host),
         host_header: text(host),
         path: text(path),
-        url_fingerprint: Some(format!("{:064x}", u128::from(url).wrapping_mul(0xdead_beef_cafe_f00d_1234_5678_9abc_def1))),
+        url_fingerprint: Some(format!(
+            "{:064x}",
+            u128::from(url).wrapping_mul(0xdead_beef_cafe_f00d_1234_5678_9abc_def1)
+        )),
         http_version: text("HTTP/1.1"),
         request_content_type: text("application/json"),
         decision: Some(Decision::Allow),

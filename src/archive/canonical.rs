@@ -4,6 +4,8 @@
 //! characters below U+0020 escaped, timestamps as integers (microseconds since the Unix epoch), absent values `null`.
 //! It does not depend on how Parquet laid the values out, so any reader can compute it; see `docs/manifest.md`. Pure.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -23,21 +25,37 @@ pub struct ForeignColumn {
 
 /// The leaf hashes of all rows of a batch, in order: SHA-256 of a zero byte and the canonical row.
 pub fn leaves(batch: &RecordBatch) -> Result<Vec<Sha256>, ForeignColumn> {
+    let mut leaves = Vec::with_capacity(batch.num_rows());
+    for_each_row(batch, 0..batch.num_rows(), |text| leaves.push(leaf(text)))?;
+    Ok(leaves)
+}
+
+/// The leaf hash of a canonical row.
+#[must_use]
+pub fn leaf(row: &[u8]) -> Sha256 {
+    Sha256::of_parts(&[&[0], row])
+}
+
+/// Hands the canonical form of some rows of a batch to `visit`.
+pub fn for_each_row(
+    batch: &RecordBatch,
+    rows: Range<usize>,
+    mut visit: impl FnMut(&[u8]),
+) -> Result<(), ForeignColumn> {
     let types = column_types(&batch.schema())?;
     let columns: Vec<Column<'_>> =
         types.into_iter().zip(batch.columns()).map(|(column_type, values)| Column::new(column_type, values)).collect();
     let mut text = Vec::new();
-    let mut leaves = Vec::with_capacity(batch.num_rows());
-    for row in 0..batch.num_rows() {
+    for row in rows {
         text.clear();
         for column in &columns {
             text.push(if text.is_empty() { b'[' } else { b',' });
             column.write_value(&mut text, row);
         }
         text.push(b']');
-        leaves.push(Sha256::of_parts(&[&[0], &text]));
+        visit(&text);
     }
-    Ok(leaves)
+    Ok(())
 }
 
 /// The values of a column.
@@ -121,6 +139,37 @@ pub fn merkle_root(leaves: &[Sha256]) -> Sha256 {
     level.first().copied().unwrap_or_else(|| Sha256::of(&[]))
 }
 
+/// The Merkle audit path (RFC 6962 section 2.1.1) of the leaf at `index`: the siblings on the way to the root.
+#[must_use]
+pub fn audit_path(leaves: &[Sha256], index: usize) -> Vec<Sha256> {
+    let (mut level, mut at, mut path) = (leaves.to_vec(), index, Vec::new());
+    while level.len() > 1 {
+        // The last of an odd level has no sibling; it goes up as it is.
+        path.extend(level.get(at ^ 1));
+        level = level.chunks(2).map(parent).collect();
+        at /= 2;
+    }
+    path
+}
+
+/// The root that follows from a leaf, its place among `count` leaves and its audit path; `None` if they do not fit.
+#[must_use]
+pub fn root_from_path(leaf: Sha256, index: u64, count: u64, path: &[Sha256]) -> Option<Sha256> {
+    let (mut node, mut at, mut width, mut siblings) = (leaf, index, count, path.iter());
+    if index >= count {
+        return None;
+    }
+    while width > 1 {
+        if at ^ 1 < width {
+            let sibling = *siblings.next()?;
+            node = if at % 2 == 0 { parent(&[node, sibling]) } else { parent(&[sibling, node]) };
+        }
+        at /= 2;
+        width = width.div_ceil(2);
+    }
+    siblings.next().is_none().then_some(node)
+}
+
 fn parent(pair: &[Sha256]) -> Sha256 {
     match pair {
         [left, right] => Sha256::of_parts(&[&[1], left.as_bytes(), right.as_bytes()]),
@@ -130,13 +179,18 @@ fn parent(pair: &[Sha256]) -> Sha256 {
     }
 }
 
-/// Digest of the lines `name type`, one a column in file order, each ended by a newline; the type names are those of
-/// `docs/schema.md`.
+/// Digest of [`schema_lines`].
 pub fn schema_fingerprint(schema: &Schema) -> Result<Sha256, ForeignColumn> {
+    Ok(Sha256::of(schema_lines(schema)?.as_bytes()))
+}
+
+/// The lines `name type`, one a column in file order, each ended by a newline; the type names are those of
+/// `docs/schema.md`.
+pub fn schema_lines(schema: &Schema) -> Result<String, ForeignColumn> {
     let types = column_types(schema)?;
     let lines = schema.fields().iter().zip(types);
     let lines: Vec<String> = lines.map(|(field, column)| format!("{} {}\n", field.name(), column.name())).collect();
-    Ok(Sha256::of(lines.concat().as_bytes()))
+    Ok(lines.concat())
 }
 
 fn column_types(schema: &Schema) -> Result<Vec<ColumnType>, ForeignColumn> {
@@ -173,6 +227,25 @@ mod tests {
         let leaves: Vec<_> = (0..=70_u8).map(|leaf| Sha256::of(&[0, leaf])).collect();
         for count in 0..=leaves.len() {
             assert_eq!(merkle_root(&leaves[..count]), by_the_rfc(&leaves[..count]), "{count} leaves");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_from_its_leaf_to_the_root_and_from_no_other() {
+        let leaves: Vec<_> = (0..=34_u8).map(|leaf| Sha256::of(&[0, leaf])).collect();
+        for count in 1..=leaves.len() {
+            let root = Some(merkle_root(&leaves[..count]));
+            for at in 0..count {
+                let path = audit_path(&leaves[..count], at);
+                let to_root = |leaf, at: usize, path: &[Sha256]| root_from_path(leaf, at as u64, count as u64, path);
+                assert_eq!(to_root(leaves[at], at, &path), root, "{at} of {count}");
+                assert_ne!(to_root(Sha256::of(b"other"), at, &path), root, "{at} of {count}");
+                assert_eq!(to_root(leaves[at], at, &[&path[..], &[leaves[0]]].concat()), None, "{at} of {count}");
+                assert_eq!(to_root(leaves[at], count, &path), None, "{at} of {count}");
+                if let Some((_, shorter)) = path.split_last() {
+                    assert_eq!(to_root(leaves[at], at, shorter), None, "{at} of {count}");
+                }
+            }
         }
     }
 

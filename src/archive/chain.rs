@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
+use super::anchor::{Anchor, AnchorSignError};
 use super::digest::Sha256;
 use super::entries;
 use super::file::{self, FileError};
@@ -42,6 +43,8 @@ pub struct Chain {
     head: Option<Head>,
     /// The last append failed, and may have got its entry into the directory all the same.
     in_doubt: bool,
+    added: u64,
+    last_time_us: i64,
 }
 
 impl Chain {
@@ -55,7 +58,7 @@ impl Chain {
             file::sync_dir(parent)?;
         }
         let head = head_of(dir)?;
-        Ok(Self { settings, signer, head, in_doubt: false })
+        Ok(Self { settings, signer, head, in_doubt: false, added: 0, last_time_us: 0 })
     }
 
     #[must_use]
@@ -63,9 +66,27 @@ impl Chain {
         self.head
     }
 
+    /// Entries appended since the chain was opened.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// When the last of them was, in microseconds since the Unix epoch; 0 if there was none.
+    #[must_use]
+    pub fn last_time_us(&self) -> i64 {
+        self.last_time_us
+    }
+
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The head signed to be anchored elsewhere, with its index; `None` for a chain without entries.
+    pub fn anchor(&self, start: &Start, time_us: i64) -> Result<Option<(u64, Vec<u8>)>, AnchorSignError> {
+        let Some(head) = self.head else { return Ok(None) };
+        Ok(Some((head.index, Anchor::sign(head, &start.instance_id, time_us, &self.signer)?)))
     }
 
     /// Signs a statement and writes it, durably, as the new head. `start` is the one that wrote the rows the statement
@@ -92,6 +113,8 @@ impl Chain {
         self.in_doubt = false;
         let head = Head { index, sha256: Sha256::of(&bytes) };
         self.head = Some(head);
+        self.added += 1;
+        self.last_time_us = time_us;
         Ok(head)
     }
 
@@ -107,7 +130,8 @@ impl Chain {
         let synced = written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged));
         synced.map_err(FileError::io("writing", &staged))?;
         let path = self.settings.manifest_dir.join(&name);
-        storage::rename(Site::ManifestRename, &staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
+        storage::rename(Site::ManifestRename, &staged, &path)
+            .map_err(FileError::io("renaming into the chain", &path))?;
         file::sync_dir(&self.settings.manifest_dir)
     }
 }

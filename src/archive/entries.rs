@@ -99,6 +99,16 @@ impl Piece {
     }
 }
 
+impl Listing {
+    /// The bytes of the entry with this index; `None` if it is missing or its file is not what its name says.
+    pub fn entry(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(piece) = self.pieces.iter().find(|piece| piece.indices.contains(&index)) else { return Ok(None) };
+        let bytes = piece.bytes()?;
+        let entries = piece.split(&bytes).unwrap_or_default();
+        Ok(entries.into_iter().find(|(at, _)| *at == index).map(|(_, entry)| entry.to_vec()))
+    }
+}
+
 /// Hands the readable entries to `visit`, from the last one back, until it returns `false`.
 ///
 /// An entry that cannot be read as one is passed over; `verify` names it.

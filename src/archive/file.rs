@@ -97,7 +97,8 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
 fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
     let created = storage::step(Site::ParquetWrite, || File::create(path));
     let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
-    let properties = writer_properties(sorted.len(), row_group_rows, SEALING_LEVEL).map_err(FileError::parquet(path))?;
+    let properties =
+        writer_properties(sorted.len(), row_group_rows, SEALING_LEVEL).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer =

@@ -87,20 +87,23 @@ impl Entry {
 impl SignedEntry {
     /// Takes the bytes of one entry apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, EntryError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| EntryError::Lines)?;
-        let (signed, rest) = text.split_once('\n').ok_or(EntryError::Lines)?;
-        let line = rest.strip_suffix('\n').filter(|line| !line.contains('\n')).ok_or(EntryError::Lines)?;
-        let encoded = line.strip_prefix(SIGNATURE_PREFIX).ok_or(EntryError::Signature)?;
-        let signature = STANDARD.decode(encoded).map_err(|_| EntryError::Signature)?;
-        if signature.len() != 64 {
-            return Err(EntryError::Signature);
-        }
+        let (signed, signature) = split_lines(bytes)?;
         let entry: Entry = serde_json::from_str(signed)?;
         if entry.format != FORMAT {
             return Err(EntryError::Format(entry.format));
         }
         Ok(Self { entry, signed: signed.as_bytes().to_vec(), signature })
     }
+}
+
+/// The signed first line, without its newline, and the 64 bytes of the signature in the second.
+pub(super) fn split_lines(bytes: &[u8]) -> Result<(&str, Vec<u8>), EntryError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| EntryError::Lines)?;
+    let (signed, rest) = text.split_once('\n').ok_or(EntryError::Lines)?;
+    let line = rest.strip_suffix('\n').filter(|line| !line.contains('\n')).ok_or(EntryError::Lines)?;
+    let encoded = line.strip_prefix(SIGNATURE_PREFIX).ok_or(EntryError::Signature)?;
+    let signature = STANDARD.decode(encoded).map_err(|_| EntryError::Signature)?;
+    if signature.len() == 64 { Ok((signed, signature)) } else { Err(EntryError::Signature) }
 }
 
 /// The bytes of an entry from its first line and the signature over it.

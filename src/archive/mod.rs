@@ -6,8 +6,10 @@
 //! once its rows are durable here; it never changes one.
 //!
 //! Everything signed is an entry of one [`chain`]: [`statement`] is what an entry says, [`manifest`] its bytes,
-//! [`entries`] the files it is in, [`signer`] the key; other threads say things through [`notes`].
+//! [`entries`] the files it is in, [`signer`] the key and [`rotation`] its successor; other threads say things through
+//! [`notes`].
 
+pub mod anchor;
 pub mod canonical;
 pub mod chain;
 pub mod content;
@@ -19,7 +21,9 @@ mod file;
 pub mod maintenance;
 pub mod manifest;
 pub mod notes;
+pub mod proof;
 mod properties;
+pub mod rotation;
 pub mod rows;
 pub mod schema;
 pub mod seal;
@@ -36,6 +40,6 @@ pub use file::FileError;
 pub use manifest::Start;
 pub use notes::{Notes, NotesError};
 pub use seal::{SealError, Sealed, Settings};
-pub use sealer::{Opening, Sealer, StartError, Status, Unsealed};
+pub use sealer::{Opening, Sealer, SealerView, StartError, Status, Unsealed};
 pub use signer::{KeyError, Signer};
 pub use watch::{Disturbance, Watch, Watched};

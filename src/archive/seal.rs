@@ -30,10 +30,14 @@ pub struct Settings {
     pub retry_max: Duration,
     /// Most rows in one row group.
     pub row_group_rows: usize,
+    /// Without a row for so long, the chain says that there was none.
+    pub heartbeat: Duration,
+    /// The head of the chain is anchored at most once in this time, if it has moved.
+    pub anchor_every: Duration,
 }
 
 impl Settings {
-    /// The usual places below a data directory, 30 s and 131 072 rows.
+    /// The usual places below a data directory, and defaults for the rest.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self {
@@ -42,6 +46,8 @@ impl Settings {
             manifest_dir: data_dir.join("manifest"),
             retry_max: Duration::from_secs(30),
             row_group_rows: 131_072,
+            heartbeat: Duration::from_secs(3600),
+            anchor_every: Duration::from_secs(300),
         }
     }
 }

@@ -9,10 +9,11 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::anchor::Outbox;
 use super::chain::{Chain, ChainError};
 use super::cover::{self, CoverError};
 use super::file::{self, FileError};
@@ -25,8 +26,10 @@ use crate::clock::now_us;
 use crate::journal::segment::{self, Contents, ReadError};
 use crate::storage::{self, Site};
 
+mod quiet;
 mod statements;
 
+use quiet::{Observation, Quiet};
 use statements::Statements;
 
 /// Reads one segment: [`segment::read`], except in tests.
@@ -88,6 +91,16 @@ pub struct Status {
     pub backlog: usize,
     /// Whether the thread is running.
     pub running: bool,
+    /// Entries this start added to the chain.
+    pub entries: u64,
+    /// Index of the last entry of the chain.
+    pub head_index: u64,
+    /// When the last entry was written, microseconds since the Unix epoch.
+    pub last_entry_us: i64,
+    /// Statements that are missing from the chain.
+    pub notes_lost: u64,
+    /// Deliveries of anchors that failed.
+    pub anchor_failures: u64,
 }
 
 /// What was not sealed when [`Sealer::finish`] returned. The segments stay in the journal for the next start.
@@ -104,7 +117,15 @@ struct Shared {
     finishing: AtomicBool,
     /// What the chain says last.
     stop: Mutex<Option<StopStatement>>,
+    /// Tells the largest durable `seq` of this start.
+    last_seq: OnceLock<LastSeq>,
+    /// Where the head of the chain is anchored.
+    outbox: OnceLock<Outbox>,
+    /// Held by whoever changes the dataset.
+    dataset: Arc<Mutex<()>>,
 }
+
+type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;
 
 #[derive(Default)]
 struct Progress {
@@ -168,8 +189,11 @@ impl Sealer {
         let (finished, done) = mpsc::sync_channel(1);
         let (notes, arriving) = notes::queue();
         let statements = Statements::new(chain, start, arriving, notes.loss());
-        let (queue, shared_work) = (VecDeque::new(), Arc::clone(&shared));
-        let mut work = Work { settings, statements, read, closed, connected: true, queue, shared: shared_work };
+        let queue = VecDeque::new();
+        let quiet = Quiet::new(settings.heartbeat);
+        let (connected, shared_work, anchored) = (true, Arc::clone(&shared), Anchored::default());
+        let mut work =
+            Work { settings, statements, read, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
             // Nobody listens unless `finish` was called.
@@ -186,10 +210,33 @@ impl Sealer {
         self.notes.clone()
     }
 
+    /// From now on the chain says when there was no row for [`Settings::heartbeat`]. `last_seq` tells the largest durable
+    /// `seq` of this start, 0 before the first. To be called once.
+    pub fn begin_heartbeats(&self, last_seq: impl Fn() -> u64 + Send + Sync + 'static) {
+        let _ = self.shared.last_seq.set(Box::new(last_seq));
+    }
+
+    /// From now on the head of the chain is handed to `outbox`, at most once in [`Settings::anchor_every`], and once
+    /// more when the sealer finishes. To be called once.
+    pub fn begin_anchoring(&self, outbox: Outbox) {
+        let _ = self.shared.outbox.set(outbox);
+    }
+
     /// Counters since the start.
     pub fn status(&self) -> Status {
-        let status = self.shared.update(|progress| progress.status.clone());
-        Status { running: !self.thread.is_finished(), ..status }
+        Status { running: !self.thread.is_finished(), ..self.view().status() }
+    }
+
+    /// To be held by whoever else changes the dataset; nothing is sealed meanwhile.
+    #[must_use]
+    pub fn dataset_lock(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.shared.dataset)
+    }
+
+    /// For those who want to know the status as long as the sealer runs; cheap to clone.
+    #[must_use]
+    pub fn view(&self) -> SealerView {
+        SealerView { shared: Arc::clone(&self.shared), notes: self.notes.clone() }
     }
 
     /// Seals what has arrived, trying each segment once more, states the stop, and reports what is left at the deadline
@@ -202,6 +249,25 @@ impl Sealer {
         let waited = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         let segments = self.shared.update(|progress| progress.pending.clone());
         Unsealed { segments, deadline_passed: waited == Err(RecvTimeoutError::Timeout) }
+    }
+}
+
+/// Tells the status of the sealing thread.
+#[derive(Clone)]
+pub struct SealerView {
+    shared: Arc<Shared>,
+    notes: Notes,
+}
+
+impl SealerView {
+    /// Counters since the start.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            notes_lost: self.notes.lost(),
+            anchor_failures: self.shared.outbox.get().map_or(0, Outbox::failures),
+            ..self.shared.update(|progress| progress.status.clone())
+        }
     }
 }
 
@@ -221,10 +287,26 @@ struct Work {
     connected: bool,
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
+    quiet: Quiet,
+    anchored: Anchored,
+}
+
+/// What was last handed over to be anchored.
+#[derive(Default)]
+struct Anchored {
+    index: Option<u64>,
+    when: Option<Instant>,
 }
 
 impl Work {
     fn run(&mut self) {
+        self.shared.update(|progress| progress.status.running = true);
+        self.seal_until_finished();
+        self.publish_chain();
+        self.shared.update(|progress| progress.status.running = false);
+    }
+
+    fn seal_until_finished(&mut self) {
         loop {
             let finishing = self.shared.finishing.load(Ordering::Acquire);
             // Before the files: what was in force is stated before the rows it applied to.
@@ -234,12 +316,34 @@ impl Work {
             self.take_arrived();
             self.seal_due(finishing);
             if finishing {
-                return self.statements.write_stop(self.shared.take_stop());
+                self.statements.write_stop(self.shared.take_stop());
+                return self.anchor(true);
             }
             if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
+            self.state_quiet();
+            self.anchor(false);
+            self.publish_chain();
             self.wait();
+        }
+    }
+
+    fn anchor(&mut self, last: bool) {
+        let due = self.anchored.when.is_none_or(|when| when.elapsed() >= self.settings.anchor_every);
+        if let Some(outbox) = self.shared.outbox.get().filter(|_| due || last) {
+            self.anchored.index = self.statements.anchor(outbox, self.anchored.index);
+            self.anchored.when = Some(Instant::now());
+        }
+    }
+
+    fn state_quiet(&mut self) {
+        let Some(last_seq) = self.shared.last_seq.get() else { return };
+        let seen = Observation { before_us: now_us(), last_seq: last_seq(), after_us: now_us() };
+        let Some(heartbeat) = self.quiet.observe(seen) else { return };
+        match self.statements.write_heartbeat(heartbeat) {
+            Ok(()) => self.quiet.said(seen),
+            Err(error) => self.fail(format!("the chain: {error}")),
         }
     }
 
@@ -280,6 +384,8 @@ impl Work {
         if contents.damage.is_some() {
             return Err(SegmentError::Damaged);
         }
+        let dataset = Arc::clone(&self.shared.dataset);
+        let _held = dataset.lock().unwrap_or_else(PoisonError::into_inner);
         let written = seal::seal(&self.settings, &contents.rows)?;
         self.count(&written);
         cover::cover(&mut self.statements.chain, &contents.rows, &written, now_us())?;
@@ -312,6 +418,15 @@ impl Work {
         self.shared.update(|progress| {
             progress.status.failures += 1;
             progress.status.last_error = Some(what);
+        });
+    }
+
+    fn publish_chain(&self) {
+        let (head_index, added, last_entry_us) = self.statements.written();
+        self.shared.update(|progress| {
+            progress.status.head_index = head_index;
+            progress.status.entries = added;
+            progress.status.last_entry_us = last_entry_us;
         });
     }
 

@@ -82,6 +82,11 @@ impl PublicKey {
         UnparsedPublicKey::new(&ED25519, &self.spki).verify(message, signature).is_ok()
     }
 
+    /// Writes it to a PEM file, durably.
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        write_durably(path, self.pem().as_bytes(), 0o644)
+    }
+
     fn pem(&self) -> String {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&self.spki))
     }
@@ -102,14 +107,19 @@ impl Signer {
         }
         let signer = Self::load(&path)?;
         let public_path = keys_dir.join(PUBLIC_KEY_FILE);
-        let pem = signer.public.pem();
-        if fs::read_to_string(&public_path).ok().as_deref() != Some(&pem) {
-            write_durably(&public_path, pem.as_bytes(), 0o644)?;
+        if fs::read_to_string(&public_path).ok() != Some(signer.public.pem()) {
+            signer.public.save(&public_path)?;
         }
         Ok(signer)
     }
 
-    fn load(path: &Path) -> Result<Self, KeyError> {
+    /// Makes a private key and writes it to a file.
+    pub(super) fn create(path: &Path) -> Result<Self, KeyError> {
+        create(path)?;
+        Self::load(path)
+    }
+
+    pub(super) fn load(path: &Path) -> Result<Self, KeyError> {
         let mode = fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(KeyError::Readable { path: path.to_owned(), mode });

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use uuid::Uuid;
+
+use super::retention::RetentionCommand;
 use crate::config::Overrides;
 use crate::record::Decision;
 use crate::search::HostFilter;
@@ -44,6 +47,15 @@ pub enum Command {
     /// Verify that the evidence is complete and as it was signed, on the spot or in a copy
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Write one row with the proof that it is the one that was signed
+    #[command(after_help = PROVE_EXAMPLES)]
+    Prove(ProveArgs),
+    /// Change the key that signs the evidence
+    #[command(name = "manifest-key", subcommand)]
+    ManifestKey(ManifestKeyCommand),
+    /// Show, or do now, what compaction and retention would do to the evidence
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Print the kibana.yml lines, and how each Kibana version is told to trust the CA
     #[command(name = "kibana-config", after_help = KIBANA_EXAMPLES)]
     KibanaConfig(KibanaArgs),
@@ -90,6 +102,7 @@ Examples:
   tollgate verify
   tollgate verify --data-dir /var/lib/tollgate --public-key /etc/tollgate/manifest.pub
   tollgate verify --copy backup --public-key manifest.pub --since 30d --json
+  tollgate verify --public-key manifest.pub --anchor /mnt/anchors/tollgate.jsonl
 
 Exit codes: 0 intact, 1 tampered, 2 incomplete (records are known to be lost), 64 wrong command
 line or directory, 74 input or output error.";
@@ -228,6 +241,12 @@ pub struct VerifyArgs {
     /// Public key that signatures are checked with [default: keys/manifest.pub in the directory]
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
+    /// Anchors of the chain from elsewhere, which it must contain
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// Check a bundle of `tollgate prove` and nothing else
+    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["data_dir", "copy", "anchor", "since", "until"])]
+    pub bundle: Option<PathBuf>,
     /// Files with calls that began at or after this time
     #[arg(long, value_name = "T", value_parser = parse_time_us)]
     pub since: Option<i64>,
@@ -246,6 +265,55 @@ fn parse_decision(code: &str) -> Result<Decision, String> {
 /// Microseconds since the Unix epoch; times ago are counted from the parsing of the command line.
 fn parse_time_us(text: &str) -> Result<i64, TimeError> {
     time::parse(text, jiff::Timestamp::now().as_microsecond())
+}
+
+const PROVE_EXAMPLES: &str = "\
+The bundle has the row, its place in the file that was signed, and the signed entry. Whoever gets
+it needs the public key of the chain and nothing else. With --anchor it leads on to an anchored
+head, which shows that it was signed before that head was anchored.
+
+Examples:
+  tollgate prove --event-id 019ac1d2-7f3e-7c41-9d2b-3f5a6b7c8d9e --out row.json
+  tollgate verify --bundle row.json --public-key manifest.pub";
+
+/// `tollgate prove`
+#[derive(Args, Debug)]
+pub struct ProveArgs {
+    /// The row's `event_id`
+    #[arg(long, value_name = "ID")]
+    pub event_id: Uuid,
+    /// Data directory of the proxy
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    pub data_dir: PathBuf,
+    /// Lead on to a head anchored in this file
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// Write to this new file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+const ROTATE_EXAMPLES: &str = "\
+The old key signs for the new one in the chain, and everything after that is signed with the new
+one. A verifier with either public key believes both. Stop the proxy first.
+
+Examples:
+  tollgate manifest-key rotate --data-dir /var/lib/tollgate";
+
+/// `tollgate manifest-key`
+#[derive(Debug, Subcommand)]
+pub enum ManifestKeyCommand {
+    /// Make a new key and hand over to it in the chain
+    #[command(after_help = ROTATE_EXAMPLES)]
+    Rotate(RotateArgs),
+}
+
+/// `tollgate manifest-key rotate`
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// Data directory of the stopped proxy
+    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
+    pub data_dir: PathBuf,
 }
 
 /// `tollgate kibana-config`

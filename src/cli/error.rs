@@ -2,12 +2,18 @@
 
 use std::io;
 
+use super::prove::BundleCheckError;
+use crate::archive::KeyError;
+use crate::archive::maintenance::{Problem as RetentionProblem, RewriteError};
+use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
+use crate::installation::InstallationError;
 use crate::intercept::authority::AuthorityError;
 use crate::search::{Problem, SearchError};
 use crate::server::RunError;
 use crate::verify::VerifyError;
+use crate::verify::prove::ProveError;
 
 /// The command line is wrong (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
@@ -58,12 +64,33 @@ pub enum CliError {
     /// `verify` had nothing to verify.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// There is no bundle for a row.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// A bundle was not checked, or proves nothing.
+    #[error(transparent)]
+    Bundle(#[from] BundleCheckError),
+    /// The data directory is in use, or is none.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The signing key was not changed.
+    #[error("the key that signs was not changed: {0}")]
+    Rotation(#[from] RotationError),
     /// `verify` found evidence that is not as it was signed, and has said so already.
     #[error("the evidence was tampered with")]
     Tampered,
     /// `verify` found that records were lost, and has said so already.
     #[error("the evidence is incomplete")]
     EvidenceIncomplete,
+    /// `retention` could not look at the evidence.
+    #[error(transparent)]
+    Retention(#[from] RewriteError),
+    /// `retention apply` could not work on some days.
+    #[error("some days stay as they are:{}", .0.iter().map(|problem| format!("\n{problem}")).collect::<String>())]
+    RetentionIncomplete(Vec<RetentionProblem>),
+    /// `retention` has no key to tell signed files by.
+    #[error(transparent)]
+    SigningKey(#[from] KeyError),
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -83,9 +110,18 @@ impl CliError {
             | Self::OutputExists(_)
             | Self::Search(_)
             | Self::Incomplete(_)
+            | Self::Prove(_)
+            | Self::Bundle(BundleCheckError::Unreadable(..))
+            | Self::Installation(_)
+            | Self::Rotation(_)
+            | Self::Retention(_)
+            | Self::SigningKey(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
-            Self::Run(_) | Self::Tampered => EXIT_FAILURE,
+            Self::Run(_)
+            | Self::RetentionIncomplete(_)
+            | Self::Tampered
+            | Self::Bundle(BundleCheckError::Refused(..)) => EXIT_FAILURE,
             Self::EvidenceIncomplete => EXIT_INCOMPLETE,
         }
     }

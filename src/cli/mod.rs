@@ -8,7 +8,10 @@ mod connectors;
 mod error;
 mod kibana;
 mod log;
+mod manifest_key;
+mod prove;
 mod records;
+mod retention;
 mod run;
 mod verify;
 
@@ -28,6 +31,9 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Check(args) => check::check(&args, stdout),
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
+        Command::Prove(args) => prove::prove(&args, stdout),
+        Command::Retention(command) => retention::retention(&command, stdout),
+        Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),
         Command::Ca(command) => ca::ca(command, stdout),
         Command::Connectors(command) => connectors::connectors(&command, stdout),

@@ -7,7 +7,7 @@ use super::args::SettingsArgs;
 use super::{CliError, banner, log};
 use crate::config::Config;
 use crate::intercept::authority::Authority;
-use crate::server::{self, Listening};
+use crate::server::{self, Listening, Reloaded};
 
 /// Runs the proxy until it is told to stop and everything is drained and sealed.
 pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
@@ -23,7 +23,10 @@ pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
         let path = authority.certificate().path().display();
         tracing::info!(%path, "made a new interception CA; Kibana has to be told to trust it");
     }
-    let reload = move || Ok(Config::load(file.as_deref(), &overrides)?.policy);
+    let reload = move || {
+        let config = Config::load(file.as_deref(), &overrides)?;
+        Ok(Reloaded { policy: config.policy, maintenance: config.audit.maintenance })
+    };
     let announced = config.clone();
     server::run(config, authority, Box::new(reload), |listening| {
         announce(&announced, listening);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::CliError;
 use super::args::VerifyArgs;
+use super::prove;
 use crate::archive::manifest;
 use crate::verify::{self, Report, Settings, Severity};
 
@@ -17,6 +18,9 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Verifies and prints; fails after printing when the evidence is not intact.
 pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliError> {
+    if let Some((bundle, key)) = args.bundle.as_ref().zip(args.public_key.as_ref()) {
+        return prove::check(bundle, key, args.json, out);
+    }
     let settings = settings(args);
     let (began, shown) = (Instant::now(), io::stderr().is_terminal());
     let progress = |done: usize, all: usize| {
@@ -43,6 +47,7 @@ fn settings(args: &VerifyArgs) -> Settings {
     Settings {
         root: args.copy.as_ref().unwrap_or(&args.data_dir).clone(),
         public_key: args.public_key.clone(),
+        anchor: args.anchor.clone(),
         since_us: args.since,
         until_us: args.until,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -72,6 +77,9 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Chain      {} entries", report.entries)?;
     if let Some(head) = report.head {
         writeln!(out, "Head       {} sha256 {}", manifest::file_name(head.index), head.sha256)?;
+    }
+    if let Some(anchor) = &report.anchored {
+        writeln!(out, "Anchored   {} sha256 {} at {}", manifest::file_name(anchor.index), anchor.sha256, anchor.time)?;
     }
     writeln!(out, "Key        {}", report.key_id)?;
     if report.unchecked > 0 {
@@ -121,6 +129,7 @@ fn as_json(report: &Report) -> Value {
         "unsealed_rows": report.unsealed_rows,
         "being_sealed": report.unsigned,
         "head": head,
+        "anchored": report.anchored,
         "key_id": report.key_id,
         "key_from_same_place": report.key_from_same_place,
     })

@@ -31,6 +31,11 @@ impl DataDir {
         self.0.join("staging")
     }
 
+    /// What commands that anchor the chain printed.
+    pub fn anchors(&self) -> PathBuf {
+        self.0.join("anchors")
+    }
+
     /// Secret keys made by this installation.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")

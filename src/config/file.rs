@@ -94,7 +94,36 @@ pub(super) struct AuditFile {
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
     pub(super) watch_s: Key<u64>,
+    pub(super) heartbeat_s: Key<u64>,
+    pub(super) anchors: Vec<Setting<AnchorFile>>,
+    pub(super) anchor_every_s: Key<u64>,
+    pub(super) keep_days: Key<u64>,
+    pub(super) legal_holds: Vec<Setting<LegalHoldFile>>,
+    pub(super) compact_after_s: Key<u64>,
+    pub(super) compact_rows_max: Key<u64>,
+    pub(super) compact_bytes_max: Key<u64>,
+    pub(super) maintenance_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LegalHoldFile {
+    pub(super) name: Key<String>,
+    pub(super) deployment: Key<String>,
+    pub(super) project: Key<String>,
+    pub(super) host: Key<String>,
+    pub(super) since: Key<String>,
+    pub(super) until: Key<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AnchorFile {
+    pub(super) file: Key<PathBuf>,
+    pub(super) syslog: Key<PathBuf>,
+    pub(super) command: Key<Vec<String>>,
+    pub(super) timeout_s: Key<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

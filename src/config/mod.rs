@@ -30,7 +30,9 @@ pub use problem::{ConfigError, Problem, ProblemKind};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
+use crate::archive::anchor::Sink;
 use crate::archive::digest::Sha256;
+use crate::archive::maintenance::Rules;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
 use crate::destination::Host;
@@ -146,6 +148,14 @@ pub struct Audit {
     pub journal: journal::Settings,
     /// How often sealed files are looked at.
     pub watch: Duration,
+    /// Without a row for so long, the chain says that there was none.
+    pub heartbeat: Duration,
+    /// Where the head of the chain is anchored.
+    pub anchors: Vec<Sink>,
+    /// The least time between two anchors.
+    pub anchor_every: Duration,
+    /// What is kept, for how long, and when it is compacted.
+    pub maintenance: Rules,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
 }

@@ -20,8 +20,12 @@ const LOOK_GAP: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     /// The process ends as by SIGKILL at this visit, counted from when the order was first seen.
-    Kill { visit: u32 },
-    Error { errno: i32 },
+    Kill {
+        visit: u32,
+    },
+    Error {
+        errno: i32,
+    },
     Block,
 }
 
@@ -94,7 +98,8 @@ mod tests {
 
     #[test]
     fn an_order_is_for_one_point_and_the_rest_is_no_order() {
-        let text = "journal.sync.before error 28\njournal.append.after kill 3\nsegment.sync.before block\nx.y kill\nz\n";
+        let text =
+            "journal.sync.before error 28\njournal.append.after kill 3\nsegment.sync.before block\nx.y kill\nz\n";
         assert_eq!(order(text, "journal.sync.before"), Some(Order::Error { errno: 28 }));
         assert_eq!(order(text, "journal.append.after"), Some(Order::Kill { visit: 3 }));
         assert_eq!(order(text, "segment.sync.before"), Some(Order::Block));

@@ -93,7 +93,9 @@ pub enum CloseError {
     #[error("the audit journal could not be closed, {frames_lost} records were not written: {failure}")]
     Storage { failure: Failure, frames_lost: usize },
     /// Storage did not answer. What it has taken is recovered at the next start.
-    #[error("the audit journal could not be closed, its storage does not answer; {frames_lost} records were not written")]
+    #[error(
+        "the audit journal could not be closed, its storage does not answer; {frames_lost} records were not written"
+    )]
     Stalled { frames_lost: u64 },
     #[error("the audit journal's thread ended unexpectedly")]
     Thread,

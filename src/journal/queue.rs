@@ -392,7 +392,10 @@ impl Queue {
     pub(super) fn stalled(&self) {
         self.state().counters.failures += 1;
         self.troubled.send_replace(true);
-        tracing::error!(silence_ms = self.pulse.silence().as_millis() as u64, "the audit journal's storage does not answer");
+        tracing::error!(
+            silence_ms = self.pulse.silence().as_millis() as u64,
+            "the audit journal's storage does not answer"
+        );
     }
 
     /// Resolves once storage has failed or stalled.

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::Durability;
 use super::frame::{Header, Payload};
 use super::log::{Failure, Log, Pending, SPACE_CHECK_GAP};
 use super::platform::Platform;
 use super::segment::{self, Segment};
-use super::Durability;
 use crate::storage::{self, Site};
 
 const US_PER_DAY: i64 = 86_400_000_000;
@@ -104,7 +104,14 @@ impl<P: Platform> Log<P> {
         let segment = segment::create(&self.settings.dir, &header, carried.chain(settled))?;
         self.next_number += 1;
         let bytes = segment.length();
-        Ok(Tail { segment, durable_bytes: bytes, durable_rows: 0, first_bytes: bytes, first_row: None, unsynced_since: None })
+        Ok(Tail {
+            segment,
+            durable_bytes: bytes,
+            durable_rows: 0,
+            first_bytes: bytes,
+            first_row: None,
+            unsynced_since: None,
+        })
     }
 
     /// The lowest `seq` that is not durable yet.

@@ -1,14 +1,17 @@
 //! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
 
 use std::io;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::archive::Notes;
+use crate::archive::maintenance::Rules;
 use crate::archive::statement::{PolicyStatement, RefusedReloadStatement, Statement, StopReason};
 use crate::gate::Gate;
 
-use super::Reload;
+use super::{Reload, Reloaded};
 
 /// The signals of this process, from now on handled here.
 pub(super) struct Signals {
@@ -30,23 +33,31 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy and goes on; a policy that does not load changes nothing.
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads the policy, `audit.keep_days` and the legal holds and goes on; a
+    /// configuration that does not load changes nothing.
     /// Either is noted for the chain.
-    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
+    pub(super) async fn until_told_to_stop(
+        &mut self,
+        gate: &Gate,
+        rules: &ArcSwap<Rules>,
+        reload: &Reload,
+        notes: &Notes,
+    ) -> StopReason {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return StopReason::Terminated,
                 _ = self.interrupt.recv() => return StopReason::Interrupted,
-                _ = self.hang_up.recv() => reload_policy(gate, reload, notes),
+                _ = self.hang_up.recv() => reload_settings(gate, rules, reload, notes),
             }
         }
     }
 }
 
-fn reload_policy(gate: &Gate, reload: &Reload, notes: &Notes) {
+fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: &Notes) {
     let before = gate.policy.load().hash().to_string();
     match reload() {
-        Ok(policy) => {
+        Ok(Reloaded { policy, maintenance }) => {
+            rules.store(Arc::new(maintenance));
             tracing::info!(old = %before, new = %policy.hash(), "policy reloaded");
             // Noted before it is in force, so that the chain says so before it states rows it applied to.
             let after = policy.hash().to_string();

@@ -3,7 +3,6 @@
 //! What the entries say about files is put together in `stated`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::stated::Stated;
@@ -13,10 +12,7 @@ use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
 use crate::archive::entries::{self, Piece};
 use crate::archive::manifest::{self, Entry, SignedEntry};
-use crate::archive::signer::PublicKey;
-
-/// Public keys that are looked at; an installation rotates a few times a year.
-const OLD_KEYS_MAX: usize = 1000;
+use crate::archive::statement::Statement;
 
 /// The chain as far as it can be believed.
 pub(super) struct Chain {
@@ -27,6 +23,11 @@ pub(super) struct Chain {
     /// Entries that are proved by the hashes after them only: the public key of their signature is not at hand.
     pub(super) unchecked: u64,
     pub(super) head: Option<Head>,
+    /// The hashes of the entries that were asked for, by index, as far as they are there.
+    pub(super) hashes: BTreeMap<u64, Option<Sha256>>,
+    /// Indices of believed key rotations.
+    pub(super) rotations: Vec<u64>,
+    pub(super) trust: Trust,
 }
 
 /// An entry and where it is.
@@ -37,10 +38,15 @@ struct Placed {
     checked: bool,
 }
 
-/// Reads the chain in `dir`. `present` are the files of the dataset.
-pub(super) fn read(dir: &Path, trust: Trust, present: &BTreeMap<String, PathBuf>) -> Result<Chain, VerifyError> {
+/// Reads the chain in `dir`. `present` are the files of the dataset, `hashes` is filled in.
+pub(super) fn read(
+    dir: &Path,
+    trust: Trust,
+    present: &BTreeMap<String, PathBuf>,
+    hashes: BTreeMap<u64, Option<Sha256>>,
+) -> Result<Chain, VerifyError> {
     let listing = entries::list(dir).map_err(at(dir))?;
-    let mut reader = Reader::new(trust, present);
+    let mut reader = Reader::new(trust, present, hashes);
     for stray in &listing.strays {
         reader.complain(place(stray), Fault::Stray);
     }
@@ -67,7 +73,6 @@ enum Previous {
 }
 
 struct Reader<'a> {
-    trust: Trust,
     present: &'a BTreeMap<String, PathBuf>,
     chain: Chain,
     /// Entries from before the given key, to be believed once one of that key pins them.
@@ -77,9 +82,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(trust: Trust, present: &'a BTreeMap<String, PathBuf>) -> Self {
-        let chain = Chain { stated: Stated::default(), problems: Vec::new(), entries: 0, unchecked: 0, head: None };
-        Self { trust, present, chain, pending: Vec::new(), next_index: 1, previous: Previous::None }
+    fn new(trust: Trust, present: &'a BTreeMap<String, PathBuf>, hashes: BTreeMap<u64, Option<Sha256>>) -> Self {
+        let (stated, problems, rotations) = (Stated::default(), Vec::new(), Vec::new());
+        let chain = Chain { stated, problems, entries: 0, unchecked: 0, head: None, hashes, rotations, trust };
+        Self { present, chain, pending: Vec::new(), next_index: 1, previous: Previous::None }
     }
 
     fn complain(&mut self, place: String, fault: Fault) {
@@ -99,7 +105,7 @@ impl<'a> Reader<'a> {
     /// What comes next cannot be linked to what came before.
     fn lose_track(&mut self) {
         self.disown_pending();
-        self.trust.lose_track();
+        self.chain.trust.lose_track();
         self.previous = Previous::Unknown;
     }
 
@@ -139,19 +145,22 @@ impl<'a> Reader<'a> {
         self.chain.entries += 1;
         let sha256 = Sha256::of(bytes);
         self.chain.head = Some(Head { index, sha256 });
+        if let Some(hash) = self.chain.hashes.get_mut(&index) {
+            *hash = Some(sha256);
+        }
         let before = std::mem::replace(&mut self.previous, Previous::Entry(sha256));
         let signed = match SignedEntry::parse(bytes) {
             Ok(signed) => signed,
             Err(error) => {
                 self.complain(place, error.into());
                 self.disown_pending();
-                return self.trust.lose_track();
+                return self.chain.trust.lose_track();
             }
         };
         if signed.entry.index != index {
             self.complain(place, Fault::Index(signed.entry.index));
             self.disown_pending();
-            return self.trust.lose_track();
+            return self.chain.trust.lose_track();
         }
         let linked = match before {
             Previous::None => signed.entry.previous.is_none(),
@@ -162,7 +171,7 @@ impl<'a> Reader<'a> {
             self.complain(place.clone(), Fault::Previous);
             self.disown_pending();
         }
-        match self.trust.judge(&signed) {
+        match self.chain.trust.judge(&signed) {
             Ok(Belief::Signed) => {
                 self.believe_pending();
                 self.believe(Placed { place, entry: signed.entry, checked: true });
@@ -180,6 +189,9 @@ impl<'a> Reader<'a> {
 
     fn believe(&mut self, Placed { place, entry, checked }: Placed) {
         self.chain.unchecked += u64::from(!checked);
+        if matches!(entry.statement, Statement::KeyRotation(_)) {
+            self.chain.rotations.push(entry.index);
+        }
         for fault in self.chain.stated.add(entry, self.present) {
             self.complain(place.clone(), fault);
         }
@@ -191,17 +203,4 @@ impl<'a> Reader<'a> {
             self.complain(place, Fault::UnknownKey(entry.key_id));
         }
     }
-}
-
-/// The public keys that earlier rotations left beside the private one; those that cannot be read are none.
-pub(super) fn old_keys(dir: &Path) -> Vec<PublicKey> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let named = paths.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_public_key_name));
-    named.take(OLD_KEYS_MAX).filter_map(|path| PublicKey::load(&path).ok()).collect()
-}
-
-/// `manifest.pub`, or `manifest-<first 8 digits of its id>.pub`.
-fn is_public_key_name(name: &str) -> bool {
-    name.starts_with("manifest") && Path::new(name).extension().is_some_and(|extension| extension == "pub")
 }

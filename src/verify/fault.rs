@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::archive::anchor::AnchorError;
 use crate::archive::digest::Sha256;
 use crate::archive::manifest::EntryError;
 use crate::archive::sealed::SealedError;
@@ -68,6 +69,12 @@ pub enum Fault {
     Statement(&'static str),
     #[error("{0}")]
     Sealed(#[from] SealedError),
+    #[error("was anchored as {sha256} at {time} and is not that: the chain was cut off or written anew")]
+    NotAnchored { sha256: Sha256, time: String },
+    #[error("{0}")]
+    Anchor(#[from] AnchorError),
+    #[error("holds no anchor")]
+    NoAnchor,
     #[error("these rows are nowhere: they were removed before they were signed for")]
     SeqGap,
     #[error("these rows are in more than one sealed file")]
@@ -107,6 +114,8 @@ impl Fault {
             Self::Bytes => "file_modified",
             Self::Statement(_) => "statement_mismatch",
             Self::Sealed(_) => "file_damaged",
+            Self::NotAnchored { .. } => "not_anchored",
+            Self::Anchor(_) | Self::NoAnchor => "anchor_malformed",
             Self::SeqGap => "sequence_gap",
             Self::SeqTwice => "sequence_duplicate",
             Self::GapRows(_) => "gap_rows",
@@ -141,6 +150,9 @@ impl Fault {
             | Self::Bytes
             | Self::Statement(_)
             | Self::Sealed(_)
+            | Self::NotAnchored { .. }
+            | Self::Anchor(_)
+            | Self::NoAnchor
             | Self::SeqGap
             | Self::SeqTwice => Severity::Tampered,
         }

@@ -5,28 +5,37 @@
 //! file with that, `seqs` looks for holes between all rows. The journal is read before the dataset, so that a proxy that
 //! seals meanwhile does not look like one that loses rows.
 //!
-//! What it cannot see: the end of the chain cut off together with its files. Compare [`Report::head`] with one noted
-//! elsewhere.
+//! Without anchors it cannot see that the end of the chain was cut off together with its files, nor that the holder of
+//! the key wrote it anew.
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::archive::anchor::Anchor;
 use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
+use crate::archive::rotation;
 use crate::archive::signer::{KeyError, PUBLIC_KEY_FILE, PublicKey};
 
+mod anchored;
+pub mod bundle;
 mod chain;
 mod fault;
 mod files;
 mod journal;
+pub mod prove;
 mod seqs;
 mod stated;
 mod trust;
 
+use anchored::Anchors;
 use trust::Trust;
 
 pub use fault::{Fault, Severity};
+
+/// Old public keys that are looked at; an installation rotates a few times a year.
+const OLD_KEYS_MAX: usize = 1000;
 
 /// What to verify and against which key.
 #[derive(Clone, Debug)]
@@ -35,6 +44,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// The public key from a place that whoever wrote `root` could not write; without one, the key in `root`.
     pub public_key: Option<PathBuf>,
+    /// Anchors of the chain, as the `file` sink writes them.
+    pub anchor: Option<PathBuf>,
     /// First `event_time`, microseconds since the Unix epoch: files that end before are not opened.
     pub since_us: Option<i64>,
     /// The `event_time` to stop before: files that begin later are not opened.
@@ -81,6 +92,8 @@ pub struct Report {
     pub unsigned: Vec<String>,
     /// The last entry of the chain.
     pub head: Option<Head>,
+    /// The last anchored head that the chain has, where anchors were given.
+    pub anchored: Option<Anchor>,
     /// Of the key that signatures were checked with.
     pub key_id: Sha256,
     /// Whether that key came from the verified directory itself, and so proves nothing about who wrote it.
@@ -121,10 +134,17 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
 
     let journal = journal::read(&root.join("journal"))?;
     let present = files::list(&root.join("audit"))?;
-    let trust = Trust::new(key.clone(), chain::old_keys(&root.join("keys")));
-    let chain = chain::read(&root.join("manifest"), trust, &present)?;
+    // Keys that cannot be listed leave signatures unchecked, which the report says.
+    let old = rotation::public_keys(&root.join("keys"), OLD_KEYS_MAX).unwrap_or_default();
+    let trust = Trust::new(key.clone(), old);
+    let anchors = settings.anchor.as_deref().map(Anchors::read).transpose()?;
+    let wanted = anchors.as_ref().map(Anchors::wanted).unwrap_or_default();
+    let chain = chain::read(&root.join("manifest"), trust, &present, wanted)?;
     let mut outcome = files::check(settings, &chain.stated, present, &journal, progress);
     let mut problems = chain.problems;
+    let compared = anchors.map(|anchors| anchors.compare(&chain.hashes, &chain.trust));
+    let (anchored, mut faults) = compared.unwrap_or_default();
+    problems.append(&mut faults);
     problems.append(&mut outcome.problems);
     outcome.seqs.add_unsealed(&journal.seqs);
     problems.extend(outcome.seqs.problems());
@@ -141,6 +161,7 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
         unsealed_rows: journal.rows,
         unsigned: outcome.unsigned,
         head: chain.head,
+        anchored,
         key_id: key.id(),
         key_from_same_place: settings.public_key.is_none(),
     })

@@ -117,7 +117,9 @@ impl Stated {
     /// Takes back rewrites of which this one names an input.
     fn undo_replaced(&mut self, rewrite: &RewriteStatement) {
         let names = |done: &Done| {
-            let named = |file: &StatedFile| rewrite.inputs.iter().any(|input| input.index == file.index && input.path == file.file.path);
+            let named = |file: &StatedFile| {
+                rewrite.inputs.iter().any(|input| input.index == file.index && input.path == file.file.path)
+            };
             done.inputs.iter().any(named)
         };
         let replaced: Vec<u64> = self.done.iter().filter(|(_, done)| names(done)).map(|(index, _)| *index).collect();

@@ -8,6 +8,10 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+
+mod kinds;
+mod proofs;
+
 use crate::archive::chain::Chain;
 use crate::archive::cover::cover;
 use crate::archive::manifest::{self, Entry, SignedEntry};
@@ -61,7 +65,7 @@ fn laid_out(files: &Files) -> TempDir {
 
 fn settings(root: &Path) -> Settings {
     let threads = NonZeroUsize::new(2).expect("two");
-    Settings { root: root.to_owned(), public_key: None, since_us: None, until_us: None, threads }
+    Settings { root: root.to_owned(), public_key: None, anchor: None, since_us: None, until_us: None, threads }
 }
 
 fn verified(dir: &Path) -> Report {
@@ -117,6 +121,36 @@ proptest! {
         let report = verified(laid_out(&files).path());
         prop_assert!(report.problems.iter().any(|problem| problem.place == name), "{}: {:?}", name, said(&report));
     }
+}
+
+#[test]
+fn a_duplicate_of_any_file_and_an_edit_of_any_row_are_named() {
+    for (name, bytes) in INTACT.iter().filter(|(name, _)| is_evidence(name)) {
+        let dir = laid_out(&INTACT);
+        let (folder, file) = name.rsplit_once('/').expect("below");
+        let copy = format!("{folder}/copy-{file}");
+        fs::write(dir.path().join(&copy), bytes).expect("writes");
+        let report = verified(dir.path());
+        let [(place, "stray_file" | "file_copied")] = said(&report)[..] else { panic!("{name}: {:?}", said(&report)) };
+        assert_eq!(place, copy);
+    }
+    for seq in 1..=7 {
+        let mut segments = [rows_at(1..=4), rows_at(5..=7)];
+        let row = segments.iter_mut().flatten().find(|row| row.seq == seq).expect("there");
+        row.outcome.duration_us += 1;
+        let edited = sealed(&segments);
+        let (name, bytes) = edited.iter().find(|file| name_has(&file.0, seq)).expect("sealed");
+        let dir = laid_out(&INTACT);
+        fs::write(dir.path().join(name), bytes).expect("writes");
+        let report = verified(dir.path());
+        let [(place, "file_size" | "file_modified")] = said(&report)[..] else { panic!("{:?}", said(&report)) };
+        assert_eq!(place, name);
+    }
+}
+
+fn name_has(name: &str, seq: u64) -> bool {
+    let file = name.rsplit('/').next().and_then(crate::archive::dataset::FileName::parse);
+    file.is_some_and(|file| file.seqs().contains(&seq))
 }
 
 #[test]

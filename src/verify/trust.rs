@@ -66,6 +66,11 @@ impl Trust {
         Ok(if self.reached { Belief::Signed } else { Belief::IfLinked { checked } })
     }
 
+    /// A key that is believed by now, or an old one.
+    pub(super) fn key(&self, id: &Sha256) -> Option<&PublicKey> {
+        self.believed.get(id).or_else(|| self.old.get(id))
+    }
+
     /// After entries that are missing or unreadable, of which one may be a rotation.
     pub(super) fn lose_track(&mut self) {
         self.active = None;
@@ -73,7 +78,7 @@ impl Trust {
 }
 
 /// The key that a rotation hands over to, if it names one.
-fn rotated(rotation: &KeyRotationStatement) -> Option<PublicKey> {
+pub(super) fn rotated(rotation: &KeyRotationStatement) -> Option<PublicKey> {
     let key = PublicKey::from_spki(STANDARD.decode(&rotation.new_key).ok()?)?;
     (key.id() == rotation.new_key_id).then_some(key)
 }

@@ -9,6 +9,7 @@ mod harness;
 
 mod addresses;
 mod certificates;
+mod chain;
 mod connectors;
 mod evidence;
 mod exchange;

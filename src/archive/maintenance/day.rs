@@ -97,7 +97,8 @@ impl Work<'_, '_> {
         self.places.create_out()?;
         let mut rewrites: Vec<(Start, RewriteStatement)> = Vec::new();
         for batch in batches {
-            let staged = stage::stage(self.round.settings, &self.places.out, batch, &self.round.rules.holds, self.pace)?;
+            let staged =
+                stage::stage(self.round.settings, &self.places.out, batch, &self.round.rules.holds, self.pace)?;
             rewrites.extend(batch.start().cloned().zip(staged));
         }
         sync_dir(&self.places.out)?;
@@ -163,4 +164,3 @@ pub(super) fn current_schema() -> Result<Sha256, RewriteError> {
     let schema = canonical::schema_fingerprint(&arrow_schema()).map_err(SealedError::from);
     schema.map_err(|source| FileError::Content { path: PathBuf::from("the schema"), source }.into())
 }
-

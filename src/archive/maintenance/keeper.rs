@@ -86,7 +86,8 @@ impl Keeper {
     pub fn finish(self, deadline: Instant) {
         self.stop.store(true, Ordering::Release);
         drop(self.wake);
-        if self.done.recv_timeout(deadline.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout) {
+        if self.done.recv_timeout(deadline.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout)
+        {
             tracing::warn!("maintenance is still under way; the next start completes it");
         }
     }

@@ -46,8 +46,7 @@ impl<'a> Merge<'a> {
     /// `files` are of one start.
     pub(super) fn new(audit_dir: &'a Path, files: &'a [StatedFile]) -> Self {
         let first_us = |stated: &StatedFile| manifest::parse_time_text(&stated.file.first_event_time);
-        let mut waiting: Vec<_> =
-            files.iter().map(|stated| (first_us(stated).unwrap_or(i64::MIN), stated)).collect();
+        let mut waiting: Vec<_> = files.iter().map(|stated| (first_us(stated).unwrap_or(i64::MIN), stated)).collect();
         waiting.sort_by_key(|(first_us, stated)| (*first_us, stated.file.first_seq));
         Self { audit_dir, waiting: waiting.into(), sources: Vec::new(), heads: BinaryHeap::new() }
     }

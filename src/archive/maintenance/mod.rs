@@ -36,7 +36,7 @@ pub use holds::{HoldSubject, LegalHold};
 pub use keeper::{Keeper, KeeperStatus};
 pub use pace::Pace;
 pub use plan::Rules;
-pub use round::{Problem, Round, RoundReport};
+pub use round::{Problem, Round, RoundReport, Settled};
 pub use survey::{DayPlan, Due, survey};
 
 /// Why a day stays as it is. Nothing is lost in any case.
@@ -52,7 +52,9 @@ pub enum RewriteError {
     OtherRows(PathBuf),
     #[error("{} is not sorted by event_time and seq: it is left as it is", .0.display())]
     NotSorted(PathBuf),
-    #[error("rows of another schema version are held and cannot be written as they were: their files are left as they are")]
+    #[error(
+        "rows of another schema version are held and cannot be written as they were: their files are left as they are"
+    )]
     OtherSchema,
     #[error("{}: more ranges of rows lie between held rows than one entry can name: hold more of them, or fewer", .0.display())]
     TooManyRanges(PathBuf),

@@ -78,7 +78,9 @@ impl Rules {
         }
         let mut batches: Vec<Batch> = Vec::new();
         for mut files in by_start.into_values() {
-            files.sort_by_key(|stated| (manifest::parse_time_text(&stated.file.first_event_time), stated.file.first_seq));
+            files.sort_by_key(|stated| {
+                (manifest::parse_time_text(&stated.file.first_event_time), stated.file.first_seq)
+            });
             let mut batch: Vec<StatedFile> = Vec::new();
             for stated in files {
                 if !self.fits(&batch, stated) {

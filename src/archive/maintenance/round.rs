@@ -87,7 +87,13 @@ pub struct Settled {
 
 impl Round<'_> {
     /// Goes over the days. `wall_us` is now by the wall clock.
-    pub fn run(&self, wall_us: i64, ledger: &mut dyn Ledger, pace: &mut Pace<'_>, settled: &mut Settled) -> RoundReport {
+    pub fn run(
+        &self,
+        wall_us: i64,
+        ledger: &mut dyn Ledger,
+        pace: &mut Pace<'_>,
+        settled: &mut Settled,
+    ) -> RoundReport {
         let mut report = RoundReport::default();
         if settled.rules.as_ref() != Some(self.rules) {
             *settled = Settled { rules: Some(self.rules.clone()), days: HashMap::new() };
@@ -125,7 +131,8 @@ impl Round<'_> {
                 *tried.entry(date).or_default() += 1;
                 let day = days.remove(&date).unwrap_or_default();
                 let places = Places::new(self.settings, date);
-                let mut work = Work { round: self, places, ledger: &mut *ledger, pace: &mut *pace, report: &mut *report };
+                let mut work =
+                    Work { round: self, places, ledger: &mut *ledger, pace: &mut *pace, report: &mut *report };
                 match work.day(found.0, &day, busy.contains(&date)) {
                     Ok(true) => drop(settled.days.remove(&date)),
                     Ok(false) => {
@@ -173,7 +180,8 @@ impl Round<'_> {
         let Settings { audit_dir, staging_dir, .. } = self.settings;
         let begun = Places::begun(staging_dir).map_err(FileError::io("listing", staging_dir))?;
         let partitions = dataset::partitions(audit_dir).map_err(FileError::io("listing", audit_dir))?;
-        let dates: BTreeSet<EventDate> = partitions.iter().map(|(date, _)| *date).chain(begun.iter().copied()).collect();
+        let dates: BTreeSet<EventDate> =
+            partitions.iter().map(|(date, _)| *date).chain(begun.iter().copied()).collect();
         let mut due = BTreeMap::new();
         for date in dates {
             let expired = believed.is_some_and(|believed| self.rules.expires(date, believed.now_us));

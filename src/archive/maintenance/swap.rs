@@ -103,11 +103,7 @@ pub(super) struct Change<'a> {
 
 /// Changes the partition. Nothing else may write to it meanwhile. `expect` is told of each file before it goes.
 /// The files that were not accounted for, and so are still there, are in the answer.
-pub(super) fn swap(
-    places: &Places,
-    change: &Change<'_>,
-    expect: &dyn Fn(&Path),
-) -> Result<Vec<PathBuf>, RewriteError> {
+pub(super) fn swap(places: &Places, change: &Change<'_>, expect: &dyn Fn(&Path)) -> Result<Vec<PathBuf>, RewriteError> {
     create_dir(&places.build)?;
     for (name, path) in list(&places.partition)? {
         if !path.symlink_metadata().map_err(FileError::io("inspecting", &path))?.is_file() {

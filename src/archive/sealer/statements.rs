@@ -3,10 +3,11 @@
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
+use crate::archive::anchor::Outbox;
 use crate::archive::chain::{Chain, ChainError, Head};
-use crate::archive::manifest::Start;
+use crate::archive::manifest::{Start, time_text};
 use crate::archive::notes::{Loss, Note, NotesError};
-use crate::archive::statement::{Statement, StopStatement};
+use crate::archive::statement::{HeartbeatStatement, Statement, StopStatement};
 use crate::clock::now_us;
 
 /// Wait before a note that could not be written is tried again.
@@ -26,6 +27,30 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn new(chain: Chain, start: Start, arriving: Receiver<Note>, loss: Loss) -> Self {
         Self { chain, start, arriving, stuck: None, loss, connected: true }
+    }
+
+    /// Hands the head to be anchored to `outbox`, if it is another one than `last`; the index of the head now.
+    pub(super) fn anchor(&self, outbox: &Outbox, last: Option<u64>) -> Option<u64> {
+        let time_us = now_us();
+        let index = self.chain.head().map(|head| head.index);
+        if index == last {
+            return last;
+        }
+        match self.chain.anchor(&self.start, time_us) {
+            Ok(Some((index, bytes))) => outbox.put(index, bytes, time_text(time_us)),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "the head of the chain could not be signed to be anchored");
+                return last;
+            }
+        }
+        index
+    }
+
+    /// The index of the head, the entries added since the chain was opened, and when the last of them was written, in
+    /// microseconds since the Unix epoch.
+    pub(super) fn written(&self) -> (u64, u64, i64) {
+        (self.chain.head().map_or(0, |head| head.index), self.chain.added(), self.chain.last_time_us())
     }
 
     /// Whether somebody can still hand over a note, or one waits.
@@ -63,6 +88,10 @@ impl Statements {
         if let Err(error) = self.append(None, stop) {
             self.loss.count("stop", &error);
         }
+    }
+
+    pub(super) fn write_heartbeat(&mut self, heartbeat: HeartbeatStatement) -> Result<(), ChainError> {
+        self.append(None, Statement::Heartbeat(heartbeat)).map(|_| ())
     }
 
     fn append(&mut self, start: Option<&Start>, statement: Statement) -> Result<Head, ChainError> {

@@ -22,6 +22,8 @@ fn help_texts_are_the_golden_ones() {
         (&["check"], include_str!("../golden/check.txt")),
         (&["records"], include_str!("../golden/records.txt")),
         (&["verify"], include_str!("../golden/verify.txt")),
+        (&["prove"], include_str!("../golden/prove.txt")),
+        (&["manifest-key", "rotate"], include_str!("../golden/manifest-key-rotate.txt")),
         (&["kibana-config"], include_str!("../golden/kibana-config.txt")),
         (&["ca"], include_str!("../golden/ca.txt")),
         (&["ca", "show"], include_str!("../golden/ca-show.txt")),
@@ -39,8 +41,17 @@ fn help_texts_are_the_golden_ones() {
 #[test]
 fn examples_parse() {
     let mut examples = 0;
-    for path in [&[][..], &["run"], &["check"], &["records"], &["verify"], &["kibana-config"], &["connectors", "match"]]
-    {
+    for path in [
+        &[][..],
+        &["run"],
+        &["check"],
+        &["records"],
+        &["verify"],
+        &["prove"],
+        &["manifest-key", "rotate"],
+        &["kibana-config"],
+        &["connectors", "match"],
+    ] {
         let help = help(path);
         for line in help.lines().filter(|line| line.starts_with("  tollgate ")) {
             let command = line.split("   ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Checker, count};
-use crate::config::file::{AuditFile, LimitsFile};
+use crate::archive::anchor::Sink;
+use crate::config::file::{AnchorFile, AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
 use crate::config::{Audit, DataDir, Limits, ProblemKind, defaults};
@@ -26,7 +27,29 @@ impl Checker<'_> {
             Some(setting) => self.path(setting),
             None => data_dir.keys().join(defaults::URL_FINGERPRINT_KEY_FILE),
         };
-        Audit { journal, watch, url_fingerprint_key_file }
+        let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
+        let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
+        let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
+        let maintenance = self.maintenance(file);
+        Audit { journal, watch, maintenance, heartbeat, anchors, anchor_every, url_fingerprint_key_file }
+    }
+
+    /// Exactly one of the kinds of sinks.
+    fn anchor(&mut self, setting: &Setting<AnchorFile>) -> Option<Sink> {
+        let AnchorFile { file, syslog, command, timeout_s } = &setting.value;
+        let timeout = self.seconds(timeout_s.as_ref(), limits::ANCHOR_TIMEOUT_S);
+        match (file, syslog, command) {
+            (Some(file), None, None) if timeout_s.is_none() => Some(Sink::File(self.path(file))),
+            (None, Some(syslog), None) if timeout_s.is_none() => Some(Sink::Syslog(self.path(syslog))),
+            (None, None, Some(command)) if !command.value.is_empty() => {
+                let (program, args) = command.value.split_first()?;
+                Some(Sink::Command { program: program.clone(), args: args.to_vec(), timeout })
+            }
+            _ => {
+                self.problem(setting.origin, ProblemKind::Anchor);
+                None
+            }
+        }
     }
 
     fn durability(&mut self, setting: Option<&Setting<String>>, interval_ms: Option<&Setting<u64>>) -> Durability {

@@ -89,7 +89,11 @@ fn with_durability_interval_what_is_acknowledged_is_synced_a_little_later() {
     log.log.fail(&failure);
     platform.0.sync_fails.store(false, Ordering::SeqCst);
     log.log.reopen().unwrap();
-    assert_eq!(segment::read(&log.closed.try_recv().unwrap()).unwrap().rows, vec![row(1, 1)], "what was written is kept");
+    assert_eq!(
+        segment::read(&log.closed.try_recv().unwrap()).unwrap().rows,
+        vec![row(1, 1)],
+        "what was written is kept"
+    );
 }
 
 #[test]

@@ -80,7 +80,11 @@ fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on
         let files = || fs::read_dir(&partitions).unwrap().flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap());
         let before = files().count();
         eventually("it is sealed", || (files().count() > before).then_some(()));
-        files().map(|file| file.unwrap()).max_by_key(|file| file.metadata().unwrap().modified().unwrap()).unwrap().path()
+        files()
+            .map(|file| file.unwrap())
+            .max_by_key(|file| file.metadata().unwrap().modified().unwrap())
+            .unwrap()
+            .path()
     };
     let watched = |count: u64| {
         let health = || gate.admin("/healthz").json();

@@ -8,7 +8,8 @@ const KILLS: usize = 50;
 
 #[test]
 fn nothing_reached_the_upstream_without_a_row_after_kills_under_load() {
-    let kills = std::env::var("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.parse().expect("TOLLGATE_KILLS is a number"));
+    let kills =
+        std::env::var("TOLLGATE_KILLS").map_or(KILLS, |kills| kills.parse().expect("TOLLGATE_KILLS is a number"));
     let mut gate = gate("seal_after_s: 1").start();
     let mut load = Load::new(Origin::http());
     for round in 0..kills {

@@ -118,7 +118,12 @@ impl Load {
 fn assert_verifies(gate: &Gate) {
     let mut verify = Command::new(env!("CARGO_BIN_EXE_tollgate"));
     let output = verify.args(["verify", "--data-dir"]).arg(gate.data_dir()).output().unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// One call; `None` when the gate is gone.
@@ -129,7 +134,8 @@ fn try_call(address: SocketAddr, request: &str) -> Option<u16> {
     loop {
         let head = String::from_utf8_lossy(&answer);
         if let Some((head, body)) = head.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 return head.split(' ').nth(1)?.parse().ok();
             }

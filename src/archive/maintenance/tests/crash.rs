@@ -11,7 +11,11 @@ fn at_every_call(bench: &Bench, wall_us: i64, check: impl Fn(&Bench, &Report), r
         ending_round(&bench, wall_us);
         let ended = crash::over();
         let report = bench.verified();
-        assert_eq!(report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new(), "{calls}");
+        assert_eq!(
+            report.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Vec::<String>::new(),
+            "{calls}"
+        );
         check(&bench, &report);
         bench.clean_round(wall_us);
         assert_eq!(bench.staged(), 0, "{calls}");

@@ -232,7 +232,12 @@ fn late_rows_join_the_compacted_file_later() {
 fn an_output_may_have_the_name_of_an_input() {
     let bench = Bench::new();
     bench.seal(&[samples::row(1, MIDNIGHT_US), samples::row(9, MIDNIGHT_US + 9)]);
-    bench.seal(&rows_at(3..=5).into_iter().map(|row| samples::row(row.seq, MIDNIGHT_US + 4 + row.seq as i64)).collect::<Vec<_>>());
+    bench.seal(
+        &rows_at(3..=5)
+            .into_iter()
+            .map(|row| samples::row(row.seq, MIDNIGHT_US + 4 + row.seq as i64))
+            .collect::<Vec<_>>(),
+    );
     bench.clean_round(AFTER_US);
     assert_eq!(bench.files()[SECOND_DAY], names(&["gate-1-7-1-9.parquet"]));
     assert_eq!(bench.seqs(), [1, 3, 4, 5, 9]);
@@ -270,7 +275,10 @@ fn what_no_entry_accounts_for_stays_and_is_named() {
     report.unknown.sort();
     report.unknown.dedup();
     assert_eq!(report.unknown, [modified.clone(), foreign.clone(), partition.join("notes.txt")]);
-    assert_eq!(bench.files()[SECOND_DAY], names(&["gate-1-7-3-7.parquet", "gate-1-7-8-9.parquet", "gate-2-1-1-3.parquet", "notes.txt"]));
+    assert_eq!(
+        bench.files()[SECOND_DAY],
+        names(&["gate-1-7-3-7.parquet", "gate-1-7-8-9.parquet", "gate-2-1-1-3.parquet", "notes.txt"])
+    );
     assert_eq!(fs::read(&modified).expect("reads"), bytes);
 
     // Nor when the day is too old.
