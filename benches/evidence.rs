@@ -1,13 +1,13 @@
 //! What evidence costs below the proxy: frames a second into the journal, rows a second into signed Parquet, bytes a row.
 //!
-//! One thread each, so that the numbers are those of one core. What a call costs end to end is `end_to_end`'s part.
+//! Speeds are per second of CPU time, of all threads together: those of one core that has nothing else to do. What a call costs end to end is `end_to_end`'s part.
 //! `cargo bench --bench evidence [-- ROWS]`, or `make bench-evidence`.
 
 #[path = "evidence/rows.rs"]
 mod rows;
 
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tollgate::archive::chain::Chain;
@@ -33,23 +33,38 @@ fn main() -> Result<()> {
     seal_all(&rows)
 }
 
-/// How long something took for how many rows.
+/// Ticks a second in /proc/self/stat: USER_HZ, the same on every Linux.
+const TICKS_PER_S: f64 = 100.0;
+
+/// What something took for how many rows, in seconds.
 struct Measured {
     rows: usize,
-    elapsed: Duration,
+    cpu_s: f64,
+    wall_s: f64,
 }
 
 impl Measured {
     fn print(&self, name: &str) {
-        let (rows, seconds) = (self.rows as f64, self.elapsed.as_secs_f64());
-        println!("{name:<34}{:>10.0} rows/s {:>8.2} us/row", rows / seconds, seconds * 1e6 / rows);
+        let (rows, cpu_s) = (self.rows as f64, self.cpu_s);
+        let (rate, cost) = (rows / cpu_s, cpu_s * 1e6 / rows);
+        println!("{name:<34}{rate:>10.0} rows/CPU s{cost:>8.2} us/row{:>8.2} s elapsed", self.wall_s);
     }
 }
 
 fn measure<T>(rows: &[Row], work: impl FnOnce() -> Result<T>) -> Result<(Measured, T)> {
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), cpu_s()?);
     let made = work()?;
-    Ok((Measured { rows: rows.len(), elapsed: started.elapsed() }, made))
+    let (wall_s, cpu_s) = (started.elapsed().as_secs_f64(), cpu_s()? - cpu_before);
+    Ok((Measured { rows: rows.len(), cpu_s, wall_s }, made))
+}
+
+/// User and system time of this process so far, in seconds.
+fn cpu_s() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(')').context("no command name")?.1;
+    // Fields 14 and 15, counted from the third behind the command name (proc_pid_stat(5)).
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
+    Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / TICKS_PER_S)
 }
 
 /// Whole rows, a frame each, through the queue to storage.
@@ -112,7 +127,8 @@ fn seal_all(rows: &[Row]) -> Result<()> {
     written.print("Parquet, written and checked");
     let (signed, ()) = measure(rows, || Ok(cover(&mut chain, rows, &files, rows::START_US)?))?;
     signed.print("manifest, signed");
-    Measured { rows: rows.len(), elapsed: written.elapsed + signed.elapsed }.print("sealing, both");
+    let (cpu_s, wall_s) = (written.cpu_s + signed.cpu_s, written.wall_s + signed.wall_s);
+    Measured { rows: rows.len(), cpu_s, wall_s }.print("sealing, both");
     let bytes: u64 = files.iter().map(|file| file.bytes()).sum();
     println!("\n{:.1} bytes/row in Parquet", bytes as f64 / rows.len() as f64);
     Ok(())

@@ -21,7 +21,6 @@ pub(crate) use without::{clock_offset_us, reach};
 
 /// On which side of a call a point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(debug_assertions), expect(dead_code, reason = "nothing happens at a point of a release build"))]
 pub(crate) enum Moment {
     Before,
     After,

@@ -172,18 +172,18 @@ impl Evidence {
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
         archive_settings.anchor_every = config.audit.anchor_every;
-        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
         rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let key = signer.public().clone();
         let sealer = Sealer::start(archive_settings.clone(), signer, opening, segments)?;
+        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         let counted = journal.clone();
         sealer.begin_heartbeats(move || counted.counters().last_seq);
         let anchors = start_anchoring(config, &sealer)?;
         let rules = Arc::new(ArcSwap::from_pointee(config.audit.maintenance.clone()));
-        let keeper = Keeper::start(Duties {
+        let duties = Duties {
             settings: archive_settings,
             journal_dir: config.data_dir.journal(),
             rules: Arc::clone(&rules),
@@ -191,8 +191,8 @@ impl Evidence {
             notes: sealer.notes(),
             lock: sealer.dataset_lock(),
             watch: watch.clone(),
-        });
-        let keeper = keeper.map_err(RunError::Maintenance)?;
+        };
+        let keeper = Keeper::start(duties).map_err(RunError::Maintenance)?;
         Ok(Self { installation, journal, thread, sealer, watch, anchors, keeper, rules })
     }
 

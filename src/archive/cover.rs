@@ -53,12 +53,11 @@ pub fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) 
         // Bytes that are still those just written hold the rows they were written for: they need not be decoded.
         let known = written.iter().find(|written| written.path == file.path && written.fingerprint == fingerprint);
         let read;
-        let content = match known {
-            Some(written) => &written.content,
-            None => {
-                read = content_on_disk(&file.path, rows)?;
-                &read
-            }
+        let content = if let Some(written) = known {
+            &written.content
+        } else {
+            read = content_on_disk(&file.path, rows)?;
+            &read
         };
         if let Some(statement) = statement(file.relative, fingerprint, content) {
             let start = Start { instance_id: file.name.instance_id().to_owned(), epoch: file.name.epoch() };

@@ -196,6 +196,8 @@ impl Sealer {
             Work { settings, statements, read, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
+            // Whoever is told that this is the end finds the channels closed.
+            drop(work);
             // Nobody listens unless `finish` was called.
             let _ = finished.send(());
         };

@@ -111,6 +111,8 @@ pub struct RecoverySummary {
     pub interrupted: u64,
     /// Damaged segments whose original is kept in quarantine.
     pub quarantined: u64,
+    /// Segments that ended in an append that had not finished, which was cut off.
+    pub torn: u64,
 }
 
 /// How a start ended.

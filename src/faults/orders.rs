@@ -38,13 +38,12 @@ pub(crate) fn reach(site: Site, moment: Moment) -> io::Result<()> {
     };
     loop {
         match order(&read(file), &point) {
-            None => return Ok(()),
             Some(Order::Error { errno }) => return Err(io::Error::from_raw_os_error(errno)),
             Some(Order::Kill { visit }) if visits(&point) >= visit => {
                 // The signal ends the process before this returns.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
-            Some(Order::Kill { .. }) => return Ok(()),
+            Some(Order::Kill { .. }) | None => return Ok(()),
             Some(Order::Block) => thread::sleep(LOOK_GAP),
         }
     }

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use super::log::{Failure, Log, Pending};
 use super::platform::Platform;
-use super::queue::{Counters, Wake};
+use super::queue::Wake;
 use super::roll::Tail;
 use super::segment::{self, Ending, SegmentError};
-use super::{NoEvidence, OnFailure};
+use super::{Counters, NoEvidence, OnFailure};
 
 impl<P: Platform> Log<P> {
     /// Gives up the tail. Intents that wait are refused; rows that wait keep their `seq` and stay.

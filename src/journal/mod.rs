@@ -7,7 +7,7 @@
 //!
 //! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
 //! thread), `roll` (from one segment to the next), `failover` (the writer when storage fails), `watchdog` (storage that
-//! does not answer), `recover` (start-up). Beside them: `gap` (rows for what was lost), `condense` (records too large for a
+//! does not answer), `recover` (start-up). Beside them: `gap` (rows for what was lost), `health` (what is told outside), `condense` (records too large for a
 //! frame), `platform` (system calls tests replace), `settings`.
 //!
 //! The caller must keep a second process from using the directory, and give each start a new epoch.
@@ -16,6 +16,7 @@ mod condense;
 mod failover;
 mod frame;
 mod gap;
+mod health;
 mod log;
 mod platform;
 mod queue;
@@ -40,8 +41,8 @@ use platform::{Kernel, Platform};
 use queue::{Entry, Queue};
 
 pub use frame::{EncodeError, HeaderFault};
+pub use health::{Counters, Health};
 pub use log::Failure;
-pub use queue::{Counters, Health};
 pub use recover::{RecoverError, Recovery, Repair, recover};
 pub use settings::{Durability, OnFailure, Settings, SettingsError};
 

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::frame::{FrameType, Payload};
+use super::health::{Counters, Health};
 use super::watchdog::{Beat, Pulse};
 use super::{NoEvidence, Settings};
 
@@ -26,56 +27,6 @@ impl Entry {
         // Whoever asked may have stopped waiting, which is fine.
         let _ = self.done.send(result);
     }
-}
-
-/// Whether the journal can be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    Writable,
-    /// It cannot, and intents are refused; it becomes writable again by itself unless it was closed.
-    Failed {
-        reason: String,
-    },
-    /// Storage has not answered the writer for this long, and intents are refused until it does.
-    Stalled {
-        silence: Duration,
-    },
-}
-
-impl Health {
-    /// Why intents are refused; `None` while they are not.
-    pub fn trouble(&self) -> Option<String> {
-        match self {
-            Self::Writable => None,
-            Self::Failed { reason } => Some(reason.clone()),
-            Self::Stalled { silence } => {
-                Some(format!("storage has not answered for {} ms (audit.wait_max_ms)", silence.as_millis()))
-            }
-        }
-    }
-}
-
-/// Totals since the journal was opened, except `backlog_frames`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames made durable, carried ones not counted again.
-    pub frames: u64,
-    /// Commits, each one write and at most one sync.
-    pub commits: u64,
-    /// Bytes those commits wrote.
-    pub bytes: u64,
-    /// Times storage failed, attempts to come back not counted.
-    pub failures: u64,
-    /// Outcomes and rows that never reached storage; a `gap` row says so.
-    pub lost: u64,
-    /// Exchanges that went on without durable evidence.
-    pub waived: u64,
-    /// Outcomes refused because no intent with their event id is open.
-    pub unmatched: u64,
-    /// Frames waiting now.
-    pub backlog_frames: u64,
-    /// Largest `seq` made durable; 0 before the first row.
-    pub last_seq: u64,
 }
 
 /// Records that were dropped since the last gap row.
@@ -113,6 +64,16 @@ pub(super) struct Queue {
     wake: Condvar,
 }
 
+/// How far the journal is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Nothing more is queued; what is queued is written.
+    Stopping,
+    /// The writer thread is gone.
+    Ended,
+}
+
 #[derive(Debug)]
 struct State {
     entries: Vec<Entry>,
@@ -120,9 +81,7 @@ struct State {
     bytes: usize,
     lost: Option<Lost>,
     health: Health,
-    stopping: bool,
-    /// The writer thread is gone.
-    ended: bool,
+    stage: Stage,
     /// Somebody waits for an entry to be durable: an intent always, a row when its commit is waited for.
     urgent: bool,
     /// When entries that nobody waits for are written at the latest.
@@ -146,6 +105,13 @@ impl State {
         lost.last_us = lost.last_us.max(time_us);
     }
 
+    fn is_stopping(&self) -> bool {
+        match self.stage {
+            Stage::Open => false,
+            Stage::Stopping | Stage::Ended => true,
+        }
+    }
+
     fn has_work(&self) -> bool {
         !self.entries.is_empty() || self.lost.is_some()
     }
@@ -154,7 +120,7 @@ impl State {
     /// commit of the next intent instead of starting one that the intent would have to wait out.
     fn is_due(&self, now: Instant) -> bool {
         let lingered = self.linger_until.is_some_and(|until| now >= until);
-        self.has_work() && (self.urgent || self.stopping || self.lost.is_some() || lingered)
+        self.has_work() && (self.urgent || self.is_stopping() || self.lost.is_some() || lingered)
     }
 }
 
@@ -172,8 +138,7 @@ impl Queue {
                 bytes: 0,
                 lost: None,
                 health: Health::Writable,
-                stopping: false,
-                ended: false,
+                stage: Stage::Open,
                 urgent: false,
                 linger_until: None,
                 writer_waits: false,
@@ -190,7 +155,7 @@ impl Queue {
 
     pub(super) fn push_intent(&self, entry: Entry) -> Result<(), NoEvidence> {
         let state = self.state();
-        if state.stopping {
+        if state.is_stopping() {
             return Err(NoEvidence::Closed);
         }
         if state.health != Health::Writable || self.is_stalled() {
@@ -206,7 +171,7 @@ impl Queue {
     /// Queues an outcome or a row. One that finds no room is counted as lost at `time_us`, and its waiter told.
     pub(super) fn push_settled(&self, entry: Entry, time_us: i64) {
         let mut state = self.state();
-        let refusal = if state.stopping {
+        let refusal = if state.is_stopping() {
             NoEvidence::Closed
         } else if state.is_full(self, 1) {
             NoEvidence::BacklogFull
@@ -258,7 +223,7 @@ impl Queue {
 
     /// Asks the writer to finish; nothing can be queued from here on.
     pub(super) fn stop(&self) {
-        self.state().stopping = true;
+        self.state().stage = Stage::Stopping;
         self.wake.notify_one();
     }
 
@@ -271,7 +236,7 @@ impl Queue {
             if state.is_due(now) {
                 return Wake::Work;
             }
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if until.is_some_and(|until| now >= until) {
@@ -286,7 +251,7 @@ impl Queue {
     pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
         let mut state = self.state();
         loop {
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if Instant::now() >= until {
@@ -344,8 +309,7 @@ impl Queue {
     /// The writer thread is gone: whoever waits or comes later is told.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        state.stopping = true;
-        state.ended = true;
+        state.stage = Stage::Ended;
         self.writable.store(false, Ordering::Release);
         if state.health == Health::Writable {
             state.health = Health::Failed { reason: NoEvidence::Closed.to_string() };
@@ -405,7 +369,7 @@ impl Queue {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.state().ended
+        self.state().stage == Stage::Ended
     }
 
     pub(super) fn is_writable(&self) -> bool {

@@ -45,7 +45,8 @@ impl Recovery {
             match repair {
                 Repair::Interrupted { rows, .. } => summary.interrupted += rows,
                 Repair::Unreadable { .. } | Repair::LeftOutDamage { .. } => summary.quarantined += 1,
-                Repair::RemovedIncomplete { .. } | Repair::RemovedEmpty { .. } | Repair::CutTail { .. } => {}
+                Repair::CutTail { .. } | Repair::RemovedIncomplete { .. } => summary.torn += 1,
+                Repair::RemovedEmpty { .. } => {}
             }
         }
         summary
@@ -311,15 +312,21 @@ fn gap_rows(contents: &Contents, next_first_seq: Option<u64>, now_us: i64) -> Ve
     let end = next_first_seq.or(last_seen.map(|seq| seq + 1)).unwrap_or(contents.first_seq);
     // Not more than fit in the damaged bytes: a record takes far more than one.
     let rows_max = contents.damage.as_ref().map_or(0, Damage::corrupt_bytes) as usize;
-    (contents.first_seq..end)
+    let row = |seq, (intent, outcome)| Row { seq, writer: Arc::clone(&contents.writer), intent, outcome };
+    let missing: Vec<Row> = (contents.first_seq..end)
         .filter(|seq| !seen.contains(seq))
         .take(rows_max)
         .map(|seq| {
-            let (intent, outcome) = match orphans.get(&seq) {
+            let lost = match orphans.get(&seq) {
                 Some(orphan) => gap::damaged_intent(orphan),
                 None => gap::damaged_record(Uuid::now_v7(), now_us),
             };
-            Row { seq, writer: Arc::clone(&contents.writer), intent, outcome }
+            row(seq, lost)
         })
-        .collect()
+        .collect();
+    // No row is missing, so what was damaged was the intent of a call under way: in every other segment a later one has it.
+    if missing.is_empty() && next_first_seq.is_none() && !contents.closed {
+        return vec![row(end, gap::damaged_open_intent(Uuid::now_v7(), now_us))];
+    }
+    missing
 }

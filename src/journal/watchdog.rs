@@ -1,7 +1,7 @@
 //! Notices storage that neither works nor fails: a call of the writer thread that does not return.
 //!
 //! The writer says when it turns to storage; everybody else compares that with the clock. A thread of its own says so in the
-//! log, because nobody may be asking. What a stalled journal means for calls is `queue`'s and `failure mode`'s to say.
+//! log, because nobody may be asking. What a stall means for calls is for `queue` to say.
 
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};

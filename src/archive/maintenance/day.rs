@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use super::pace::Pace;
 use super::round::{Reason, Round, RoundReport};
@@ -64,7 +63,7 @@ impl Work<'_, '_> {
 
     /// Ends what a crash left; whether anything changed but leftovers in staging.
     fn tidy(&mut self, day: &Day) -> Result<bool, RewriteError> {
-        let kept = self.locked(|| swap::discard(&self.places, &day.accounted))?;
+        let kept = self.round.locked(|| swap::discard(&self.places, &day.accounted))?;
         self.report.unknown.extend(kept);
         let ready: Vec<&StatedRewrite> = day.undone.iter().filter(|stated| is_ready(&self.places, stated)).collect();
         if !ready.is_empty() {
@@ -74,13 +73,14 @@ impl Work<'_, '_> {
             return Ok(true);
         }
         self.places.remove_out()?;
-        self.locked(|| self.places.remove_partition_if_empty())?;
+        self.round.locked(|| self.places.remove_partition_if_empty())?;
         let mut removed = 0;
         for stated in &day.superseded {
             let name = name_of(&stated.file.path);
             let path = self.places.partition.join(name);
             (self.round.expect)(&path);
-            removed += u64::from(self.locked(|| swap::remove_accounted(&self.places, &path, name, &day.accounted))?);
+            removed +=
+                u64::from(self.round.locked(|| swap::remove_accounted(&self.places, &path, name, &day.accounted))?);
         }
         self.report.files_gone += removed;
         if removed > 0 {
@@ -125,17 +125,12 @@ impl Work<'_, '_> {
         let coming: BTreeSet<String> = outputs.map(|output| name_of(&output.path).to_owned()).collect();
         self.report.files_gone += going.len().saturating_sub(coming.len()) as u64;
         let change = Change { going, coming, accounted: &accounted };
-        let kept = self.locked(|| swap::swap(&self.places, &change, self.round.expect))?;
+        let kept = self.round.locked(|| swap::swap(&self.places, &change, self.round.expect))?;
         self.report.unknown.extend(kept);
         self.report.rewrites += rewrites.len() as u64;
         let removed = rewrites.iter().filter_map(|rewrite| rewrite.removed.as_ref());
         self.report.rows_removed += removed.map(|removed| removed.rows).sum::<u64>();
         Ok(())
-    }
-
-    fn locked<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _held = self.round.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        change()
     }
 }
 

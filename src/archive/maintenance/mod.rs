@@ -24,6 +24,7 @@ pub mod holds;
 pub mod keeper;
 mod merge;
 mod pace;
+mod pack;
 pub mod plan;
 mod round;
 mod stage;

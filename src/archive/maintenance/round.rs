@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::clock::{self, Believed};
 use super::day::Work;
 use super::pace::Pace;
+use super::pack;
 use super::plan::Rules;
 use super::stock::{self, Present};
 use super::swap::Places;
@@ -52,6 +53,8 @@ pub struct RoundReport {
     pub rows_removed: u64,
     /// Sealed files there are fewer.
     pub files_gone: u64,
+    /// Files of single entries of the chain that went into packed ones.
+    pub entries_packed: u64,
     /// Files in the days that were looked at which no entry accounts for: they are left as they are.
     pub unknown: Vec<PathBuf>,
     pub problems: Vec<Problem>,
@@ -100,6 +103,10 @@ impl Round<'_> {
         }
         if let Err(error) = self.passes(wall_us, ledger, pace, settled, &mut report) {
             report.problems.push(Problem { date: EventDate::of(wall_us), error });
+        }
+        match pack::pack(self) {
+            Ok(gone) => report.entries_packed = gone,
+            Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
         }
         report
     }
@@ -150,6 +157,12 @@ impl Round<'_> {
                 }
             }
         }
+    }
+
+    /// Does something while nothing is sealed.
+    pub(super) fn locked<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        change()
     }
 
     /// How late it is for removing rows; not needed if none ever are.
