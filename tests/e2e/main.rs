@@ -19,6 +19,9 @@ mod faults;
 mod fronting;
 mod identity;
 mod lifecycle;
+// Days pass by order only in builds with debug assertions.
+#[cfg(debug_assertions)]
+mod maintenance;
 mod streaming;
 mod tunnels;
 mod upgrades;

@@ -14,19 +14,19 @@ use crate::archive::manifest::{self, SignedEntry};
 use crate::storage::{self, Site};
 
 /// Entries in a packed file, and as many of the newest that stay single at least.
-const ENTRIES: usize = 1000;
+pub(super) const ENTRIES: usize = 1000;
 /// A packed file is closed earlier when it is this large, in bytes.
 const BYTES_MAX: usize = 16 << 20;
 
-/// Packs what can be packed; how many files there are fewer.
-pub(super) fn pack(round: &Round<'_>) -> Result<u64, RewriteError> {
+/// Packs what can be packed, `entries` to a file; how many files of single entries are gone.
+pub(super) fn pack(round: &Round<'_>, entries: usize) -> Result<u64, RewriteError> {
     let dir = &round.settings.manifest_dir;
     let mut gone = 0;
     loop {
         let listing = entries::list(dir).map_err(FileError::io("listing", dir))?;
         gone += remove_doubled(round, &listing)?;
         let singles: Vec<&Piece> = listing.pieces.iter().filter(|piece| !piece.packed).collect();
-        let closed = singles.get(..ENTRIES).filter(|_| singles.len() >= 2 * ENTRIES);
+        let closed = singles.get(..entries).filter(|_| singles.len() >= 2 * entries);
         let Some(bytes) = closed.map(stretch).transpose()?.filter(|stretch| stretch.entries > 1) else {
             return Ok(gone);
         };

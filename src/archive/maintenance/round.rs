@@ -104,7 +104,7 @@ impl Round<'_> {
         if let Err(error) = self.passes(wall_us, ledger, pace, settled, &mut report) {
             report.problems.push(Problem { date: EventDate::of(wall_us), error });
         }
-        match pack::pack(self) {
+        match pack::pack(self, pack::ENTRIES) {
             Ok(gone) => report.entries_packed = gone,
             Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
         }

@@ -1,6 +1,7 @@
 //! Rounds over a real directory, with the clock as an argument.
 
 mod crash;
+mod packing;
 mod retention;
 
 use std::collections::BTreeMap;
@@ -78,9 +79,14 @@ impl Bench {
     }
 
     pub(super) fn round_with(&self, wall_us: i64, chain: &mut Chain) -> RoundReport {
+        let mut settled = Settled::default();
+        self.with_round(|round| round.run(wall_us, chain, &mut Pace::foreground(), &mut settled))
+    }
+
+    pub(super) fn with_round<T>(&self, work: impl FnOnce(&Round<'_>) -> T) -> T {
         let signer = Signer::load_or_create(&self.dir.path().join("keys")).expect("key");
         let lock = std::sync::Mutex::new(());
-        let round = Round {
+        work(&Round {
             settings: &self.settings,
             journal_dir: &self.dir.path().join("journal"),
             rules: &self.rules,
@@ -88,8 +94,7 @@ impl Bench {
             lock: &lock,
             expect: &|_| {},
             trust_clock: self.trust_clock,
-        };
-        round.run(wall_us, chain, &mut Pace::foreground(), &mut Settled::default())
+        })
     }
 
     /// A round that has nothing to complain about.
