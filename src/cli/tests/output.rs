@@ -34,6 +34,7 @@ fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, String) {
         Command::Verify(args) => verify::verify(&args, &mut out),
         Command::Prove(args) => prove::prove(&args, &mut out),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, &mut out),
+        Command::Retention(command) => retention::retention(&command, &mut out),
         Command::Connectors(command) => connectors::connectors(&command, &mut out),
     };
     (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))

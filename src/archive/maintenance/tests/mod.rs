@@ -134,7 +134,8 @@ impl Bench {
     pub(super) fn verified(&self) -> Report {
         let threads = std::num::NonZeroUsize::MIN;
         let root = self.dir.path().to_owned();
-        let settings = verify::Settings { root, public_key: None, since_us: None, until_us: None, threads };
+        let settings =
+            verify::Settings { root, public_key: None, since_us: None, until_us: None, threads, anchor: None };
         verify::run(&settings, &|_, _| {}).expect("verifies")
     }
 
