@@ -122,7 +122,9 @@ fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, 
 fn identity(rows: &[&Row]) -> Option<Identity> {
     let (first, rest) = rows.split_first()?;
     let mut identity = Identity::of(first);
-    rest.iter().for_each(|row| identity.and(row));
+    for row in rest {
+        identity.and(row);
+    }
     Some(identity)
 }
 

@@ -86,7 +86,7 @@ pub enum CliError {
     #[error(transparent)]
     Retention(#[from] RewriteError),
     /// `retention apply` could not work on some days.
-    #[error("some days stay as they are:{}", .0.iter().map(|problem| format!("\n{problem}")).collect::<String>())]
+    #[error("some days stay as they are:{}", lines(.0))]
     RetentionIncomplete(Vec<RetentionProblem>),
     /// `retention` has no key to tell signed files by.
     #[error(transparent)]
@@ -132,6 +132,6 @@ impl CliError {
     }
 }
 
-fn lines(problems: &[Problem]) -> String {
+fn lines(problems: &[impl std::fmt::Display]) -> String {
     problems.iter().map(|problem| format!("\n{problem}")).collect::<Vec<_>>().concat()
 }

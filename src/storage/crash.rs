@@ -7,6 +7,7 @@ use std::io;
 
 thread_local! {
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    static WITHOUT_EXCHANGE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lets `calls` more calls of this thread do their work.
@@ -17,6 +18,15 @@ pub(crate) fn after(calls: usize) {
 /// The next start: every call works again. Whether the end was reached before.
 pub(crate) fn over() -> bool {
     LEFT.take() == Some(0)
+}
+
+/// From now on this thread's file system cannot exchange directories.
+pub(crate) fn forbid_exchange() {
+    WITHOUT_EXCHANGE.set(true);
+}
+
+pub(crate) fn can_exchange() -> bool {
+    !WITHOUT_EXCHANGE.get()
 }
 
 pub(super) fn count() -> io::Result<()> {

@@ -137,11 +137,11 @@ impl Work<'_, '_> {
 /// Whether a stated rewrite can be done as it was stated. One that removes rows is planned again while all of them are
 /// there: what is held may have changed since.
 fn is_ready(places: &Places, stated: &StatedRewrite) -> bool {
-    let staged = |output: &FileStatement| {
+    let is_there = |output: &FileStatement| {
         Fingerprint::of(&places.out.join(name_of(&output.path))).is_ok_and(|found| found.sha256 == output.sha256)
     };
     match (stated.rewrite.reason, &stated.rewrite.output) {
-        (RewriteReason::Compaction, output) => output.as_ref().is_some_and(staged),
+        (RewriteReason::Compaction, output) => output.as_ref().is_some_and(is_there),
         (RewriteReason::Retention, Some(_)) => false,
         (RewriteReason::Retention, None) => {
             stated.rewrite.inputs.iter().any(|input| !places.partition.join(name_of(&input.path)).exists())

@@ -31,7 +31,7 @@ impl Checker<'_> {
         let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
         let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
         let maintenance = self.maintenance(file);
-        Audit { journal, watch, maintenance, heartbeat, anchors, anchor_every, url_fingerprint_key_file }
+        Audit { journal, watch, heartbeat, anchors, anchor_every, maintenance, url_fingerprint_key_file }
     }
 
     /// Exactly one of the kinds of sinks.

@@ -292,7 +292,7 @@ audit:
             "conf/tollgate.yml:6:7: audit.legal_holds: write exactly one of deployment, project and host; make two holds for two of them",
             "conf/tollgate.yml:7:24: host \"*\" would match every host; name the hosts, or use `mode: observe`",
             "conf/tollgate.yml:8:30: audit.legal_holds deployment: the value is empty; write a value or remove the key",
-            "conf/tollgate.yml:9:35: audit.legal_holds since: \"7d\" is not a time; write 2026-11-22T09:30:00Z, or 2026-11-22 (UTC)",
+            "conf/tollgate.yml:9:37: audit.legal_holds since: \"7d\" is not a time; write 2026-11-22T09:30:00Z, or 2026-11-22 (UTC)",
             "conf/tollgate.yml:10:7: audit.legal_holds: `until` is not after `since`; the hold would be on nothing",
             "conf/tollgate.yml:12:7: audit.legal_holds: the name \"d\" is used twice; give each hold a name of its own",
         ]

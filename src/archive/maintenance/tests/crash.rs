@@ -70,6 +70,38 @@ fn retention_removes_what_was_stated_or_nothing_wherever_it_ends() {
 }
 
 #[test]
+fn where_directories_cannot_be_exchanged_rows_are_never_missing_and_end_up_once() {
+    crash::forbid_exchange();
+    let mut bench = Bench::three_segments();
+    for keep_days in [None, Some(1)] {
+        bench.rules.keep_days = keep_days;
+        let wall_us = if keep_days.is_some() { MIDNIGHT_US + 10 * DAY_US } else { AFTER_US };
+        for calls in 0.. {
+            let bench = bench.copy();
+            crash::after(calls);
+            ending_round(&bench, wall_us);
+            let ended = crash::over();
+            let severity = bench.verified().severity();
+            assert_ne!(severity, Some(verify::Severity::Tampered), "{calls}");
+            let mut seqs = bench.seqs();
+            seqs.dedup();
+            bench.clean_round(wall_us);
+            if keep_days.is_none() {
+                assert_eq!(seqs, (1..=9).collect::<Vec<_>>(), "{calls}");
+                assert_eq!(bench.seqs(), seqs, "{calls}");
+            } else {
+                assert_eq!(bench.seqs(), Vec::<u64>::new(), "{calls}");
+            }
+            bench.intact();
+            assert_eq!(bench.staged(), 0, "{calls}");
+            if !ended {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_rewrite_whose_file_was_lost_in_staging_is_stated_again() {
     let bench = Bench::three_segments();
     for calls in 0..60 {
