@@ -1,8 +1,8 @@
 //! How late it is, as far as the chain bears it out: a clock that jumped must not make evidence look old. Pure.
 //!
 //! Entries are written while Tollgate runs, so their times show how the clock went. The clock is believed once entries
-//! without a larger hole than [`TRUST_US`] span that long up to now. After a hole, of a stop or of a jump, time goes on from
-//! its beginning, by [`TRUST_US`] at most, until then.
+//! without a larger hole than [`TRUST_US`] span that long up to now. After a hole, of a stop or of a jump, time stands
+//! still at its beginning until then.
 
 /// Two days, in microseconds: a weekend's stop is nothing unusual, and an operator has the time to notice a wrong clock.
 pub(super) const TRUST_US: i64 = 2 * 86_400_000_000;
@@ -19,21 +19,20 @@ pub struct Believed {
 /// The time that can be believed. `entries_us` are the times of the entries, from the last one back; only as many are
 /// taken as are needed.
 pub(super) fn believed(wall_us: i64, entries_us: impl Iterator<Item = i64>) -> Believed {
-    let mut later_us = wall_us;
+    // Entries of a jump that was undone are later than those after it, and are passed over.
     let mut earliest_us = wall_us;
     for time_us in entries_us {
-        if later_us.saturating_sub(time_us) > TRUST_US {
-            let now_us = time_us.saturating_add(TRUST_US).min(wall_us);
+        if earliest_us.saturating_sub(time_us) > TRUST_US {
+            let now_us = time_us.min(wall_us);
             return Believed { now_us, wall: now_us == wall_us };
         }
-        later_us = time_us;
         earliest_us = earliest_us.min(time_us);
         if wall_us.saturating_sub(earliest_us) >= TRUST_US {
             return Believed { now_us: wall_us, wall: true };
         }
     }
     // The chain began less than that ago: what is older than it cannot be known to be old.
-    let now_us = earliest_us.saturating_add(TRUST_US).min(wall_us);
+    let now_us = earliest_us.min(wall_us);
     Believed { now_us, wall: now_us == wall_us }
 }
 
@@ -57,10 +56,10 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_moves_time_by_two_days_however_often_it_starts_again() {
+    fn a_jump_does_not_move_time_however_often_it_starts_again() {
         let before = NOW_US - HOUR_US;
         let jumped = NOW_US + 10 * YEAR_US;
-        let expected = Believed { now_us: before + TRUST_US, wall: false };
+        let expected = Believed { now_us: before, wall: false };
         assert_eq!(believed(jumped, hourly(before, 1000)), expected);
         for starts in 1..20 {
             let entries = hourly(jumped, starts).chain(hourly(before, 1000));
@@ -78,7 +77,7 @@ mod tests {
     fn after_a_long_stop_the_clock_is_believed_in_two_days() {
         let stopped = NOW_US - 30 * DAY_US;
         let after = |hours: i64| believed(NOW_US, hourly(NOW_US, hours).chain(hourly(stopped, 100)));
-        assert_eq!(after(10), Believed { now_us: stopped + TRUST_US, wall: false });
+        assert_eq!(after(10), Believed { now_us: stopped, wall: false });
         assert_eq!(after(49), Believed { now_us: NOW_US, wall: true });
     }
 
