@@ -67,13 +67,15 @@ bench-soak: prerequisites-run ## Ten minutes of mixed traffic: memory, descripto
 	$(CARGO) bench --locked --bench peers -- soak $(ARGS)
 
 .PHONY: bench-evidence
-bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row, and calls with fsync, write and off
+bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row; calls with fsync, write and none (ARGS='--rounds 3')
 	$(CARGO) bench --locked --bench evidence
+	$(CARGO) bench --locked --features bench-without-evidence --bench peers -- evidence $(ARGS)
 
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features bench-without-evidence --bins -- -D warnings
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'cargo-deny is missing: cargo install cargo-deny --locked' >&2; exit 1; }
 	$(CARGO) deny --locked check bans licenses sources
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
