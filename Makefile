@@ -42,10 +42,12 @@ test-interop: $(NODE_INSTALLED) ## The HTTP, SMTP and WebSocket clients of Kiban
 	cd tests/interop && TOLLGATE_BIN=$(abspath $(DEBUG_BINARY)) TOLLGATE_INTEROP_DIR=$(abspath $(INTEROP_DATA)) npm test
 
 .PHONY: test-readers
-test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, both verifiers and the search for secrets over what the last test-interop recorded
+test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, Spark and ClickHouse over what the last test-interop recorded and a running gate; both verifiers; the search for secrets
+	$(CARGO) build --locked
 	@datasets=$$(find $(INTEROP_DATA) -type d -name audit 2>/dev/null | sort); \
 	[ -n "$$datasets" ] || { echo 'no dataset below $(INTEROP_DATA): run `make test-interop` first' >&2; exit 1; }; \
-	for dataset in $$datasets; do echo "== $$dataset"; $(VENV_PYTHON) tests/readers/check.py "$$dataset"; \
+	$(VENV_PYTHON) tests/readers/check.py --tollgate $(DEBUG_BINARY) $$datasets; \
+	for dataset in $$datasets; do echo "== $$dataset"; \
 	  $(VENV_PYTHON) tests/readers/agree.py $(DEBUG_BINARY) "$${dataset%/audit}"; done; \
 	for secrets in $$(find $(INTEROP_DATA) -name secrets.json); do echo "== $$secrets"; \
 	  $(VENV_PYTHON) tests/readers/search_secrets.py "$${secrets%/secrets.json}/data/audit" "$$secrets"; done

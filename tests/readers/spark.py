@@ -1,6 +1,7 @@
 """Opens a dataset with Spark, one local session for all datasets. Needs Java."""
 
 import logging
+import os
 import warnings
 
 from expected import PARTITION, Seen, expect
@@ -21,6 +22,7 @@ SETTINGS = {
 
 def session():
     """A session with one worker thread, in a Java process that ends with this one."""
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     # Spark warns of a pandas it is not going to use here.
     warnings.simplefilter("ignore", FutureWarning)
     logging.getLogger("py4j").setLevel(logging.ERROR)
