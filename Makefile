@@ -51,8 +51,24 @@ test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, both verifiers and
 	  $(VENV_PYTHON) tests/readers/search_secrets.py "$${secrets%/secrets.json}/data/audit" "$$secrets"; done
 
 .PHONY: bench
-bench: prerequisites-run ## Benchmarks, end to end included
-	$(CARGO) bench --locked
+bench: prerequisites-run ## What each step of a call costs, subject by subject (ARGS=policy for one)
+	$(CARGO) bench --locked --bench subjects -- $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: prerequisites-run ## End to end, next to other proxies that are installed (ARGS='compare --help')
+ifneq ($(ARGS),)
+	$(CARGO) bench --locked --bench peers -- $(ARGS)
+else
+	for mode in compare latency idle scale report; do $(CARGO) bench --locked --bench peers -- $$mode; done
+endif
+
+.PHONY: bench-soak
+bench-soak: prerequisites-run ## Ten minutes of mixed traffic: memory, descriptors, latency (ARGS='--seconds 60')
+	$(CARGO) bench --locked --bench peers -- soak $(ARGS)
+
+.PHONY: bench-evidence
+bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row, and calls with fsync, write and off
+	$(CARGO) bench --locked --bench evidence
 
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors

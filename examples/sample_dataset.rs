@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
         let rows: Vec<Row> = (1..=ROWS_PER_RUN).map(|seq| row(&writer, seq)).collect();
         let written = seal::seal(&settings, &rows)?;
         for file in &written {
-            println!("{} ({} rows, {} bytes)", file.path.display(), file.rows, file.bytes);
+            println!("{} ({} rows, {} bytes)", file.path.display(), file.rows(), file.bytes());
         }
         cover(&mut chain, &rows, &written, START_US + INTERVAL_US * ROWS_PER_RUN as i64)?;
     }

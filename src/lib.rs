@@ -26,6 +26,7 @@ pub mod respond;
 pub mod relay;
 mod client_stream;
 mod rewound;
+mod tls;
 
 pub mod observe;
 pub mod record;
@@ -35,7 +36,10 @@ pub mod search;
 pub mod verify;
 pub mod doctor;
 
+mod clock;
 mod core_dumps;
+mod faults;
+pub mod storage;
 mod yaml;
 pub mod installation;
 pub mod telemetry;

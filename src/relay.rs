@@ -1,16 +1,30 @@
 //! Relaying bytes both ways without looking at them, counted, until both sides are done or nothing moves.
+//!
+//! A relay at rest holds no buffer: bytes are read into one that belongs to the thread and written on at once. Only what
+//! the other side does not take yet is kept, and nothing more is read in that direction until it has.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::observe::exchange::Traffic;
 use crate::record::OutcomeKind;
 
-const BUFFER_BYTES: usize = 16 * 1024;
+/// Most bytes moved in one step, and so the most that one direction of a relay can hold.
+const STEP_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a step's bytes are between reading and writing. Not borrowed across steps.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; STEP_BYTES].into_boxed_slice());
+}
 
 /// How a relay ended.
 #[derive(Debug, thiserror::Error)]
@@ -38,32 +52,28 @@ impl RelayEnd {
 }
 
 /// Relays until both directions have ended, one has failed, or nothing moved for `idle_timeout`.
-pub async fn relay<C, U>(client: C, upstream: U, traffic: &Traffic, idle_timeout: Duration) -> RelayEnd
+pub async fn relay<C, U>(mut client: C, mut upstream: U, traffic: &Traffic, idle_timeout: Duration) -> RelayEnd
 where
-    C: AsyncRead + AsyncWrite,
-    U: AsyncRead + AsyncWrite,
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
 {
     let clock = Clock::new();
-    let (client_reads, client_writes) = tokio::io::split(client);
-    let (upstream_reads, upstream_writes) = tokio::io::split(upstream);
-    let sending = async {
-        pump(client_reads, upstream_writes, &traffic.request_bytes, &clock).await.map_err(|broken| match broken {
+    let mut sending = Direction::new(&traffic.request_bytes, &clock);
+    let mut receiving = Direction::new(&traffic.response_bytes, &clock);
+    let both = poll_fn(|cx| {
+        let sent = sending.poll_pump(cx, &mut client, &mut upstream).map_err(|broken| match broken {
             Broken::Reading(error) => RelayEnd::Client(error),
             Broken::Writing(error) => RelayEnd::Upstream(error),
-        })
-    };
-    let receiving = async {
-        pump(upstream_reads, client_writes, &traffic.response_bytes, &clock).await.map_err(|broken| match broken {
+        })?;
+        let received = receiving.poll_pump(cx, &mut upstream, &mut client).map_err(|broken| match broken {
             Broken::Reading(error) => RelayEnd::Upstream(error),
             Broken::Writing(error) => RelayEnd::Client(error),
-        })
-    };
-    let both = async { tokio::try_join!(sending, receiving) };
+        })?;
+        ready!(sent);
+        received.map(Ok::<(), RelayEnd>)
+    });
     tokio::select! {
-        ended = both => match ended {
-            Ok(((), ())) => RelayEnd::Finished,
-            Err(end) => end,
-        },
+        ended = both => ended.err().unwrap_or(RelayEnd::Finished),
         () = clock.idle_for(idle_timeout) => RelayEnd::Idle(idle_timeout),
     }
 }
@@ -73,28 +83,108 @@ enum Broken {
     Writing(io::Error),
 }
 
-async fn pump<R, W>(mut from: R, mut to: W, count: &AtomicU64, clock: &Clock) -> Result<(), Broken>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let read = match from.read(&mut buffer).await {
-            Ok(read) => read,
-            // TLS without its closing alert: what it carried says itself whether it is complete.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(Broken::Reading(error)),
-        };
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
-            // The end of one direction is passed on; a peer that is gone already does not make that an error.
-            let _ = to.shutdown().await;
-            return Ok(());
-        };
-        to.write_all(bytes).await.map_err(Broken::Writing)?;
-        to.flush().await.map_err(Broken::Writing)?;
-        count.fetch_add(read as u64, Ordering::Relaxed);
-        clock.touch();
+/// Where one direction is.
+enum Stage {
+    /// Bytes read and not written yet, if any, are written before more are read.
+    Moving(Bytes),
+    /// The reading side has ended; the writing side is being told.
+    Closing,
+    Ended,
+}
+
+struct Direction<'a> {
+    stage: Stage,
+    /// Bytes that were written may still be in the writing side's own buffer.
+    unflushed: bool,
+    count: &'a AtomicU64,
+    clock: &'a Clock,
+}
+
+impl<'a> Direction<'a> {
+    fn new(count: &'a AtomicU64, clock: &'a Clock) -> Self {
+        Self { stage: Stage::Moving(Bytes::new()), unflushed: false, count, clock }
+    }
+
+    /// Moves bytes until neither side is ready, or one has ended or failed.
+    fn poll_pump<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            match &mut self.stage {
+                Stage::Moving(held) if held.is_empty() => match self.poll_step(cx, from, to) {
+                    Poll::Ready(stepped) => stepped?,
+                    Poll::Pending => {
+                        ready!(self.poll_flush(cx, to))?;
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Moving(held) => {
+                    let written = ready!(Pin::new(&mut *to).poll_write(cx, held));
+                    let written = accepted(written).map_err(Broken::Writing)?;
+                    held.advance(written);
+                    self.moved(written);
+                }
+                Stage::Closing => {
+                    // A peer that is gone already does not make the end of one direction an error.
+                    let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                    self.stage = Stage::Ended;
+                }
+                Stage::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Reads once and writes once; keeps what was not taken.
+    fn poll_step<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut chunk = ReadBuf::new(scratch);
+            match ready!(Pin::new(from).poll_read(cx, &mut chunk)) {
+                Ok(()) => {}
+                // TLS without its closing alert: what it carried says itself whether it is complete.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                Err(error) => return Poll::Ready(Err(Broken::Reading(error))),
+            }
+            let bytes = chunk.filled();
+            if bytes.is_empty() {
+                self.stage = Stage::Closing;
+                return Poll::Ready(Ok(()));
+            }
+            let written = match Pin::new(to).poll_write(cx, bytes) {
+                Poll::Ready(written) => accepted(written).map_err(Broken::Writing)?,
+                Poll::Pending => 0,
+            };
+            self.stage = Stage::Moving(Bytes::copy_from_slice(bytes.get(written..).unwrap_or_default()));
+            self.moved(written);
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn poll_flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<Result<(), Broken>> {
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx)).map_err(Broken::Writing)?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.unflushed |= bytes > 0;
+        self.count.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.clock.touch();
+    }
+}
+
+/// A side that takes nothing although it is ready will never take anything.
+fn accepted(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        written => written,
     }
 }
 
@@ -126,6 +216,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]

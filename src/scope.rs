@@ -9,7 +9,6 @@ use crate::attribution::{Subject, attribute};
 use crate::client::ClientIdentity;
 use crate::destination::{Destination, Scheme};
 use crate::gate::Gate;
-use crate::journal::NoEvidence;
 use crate::observe::Exchange;
 use crate::record::{DenyReason, Kind, OutcomeKind};
 use crate::request::user_agents;
@@ -118,10 +117,7 @@ impl Scope {
         if self.gate.is_stopping() {
             return Err(Refusal::Stopping);
         }
-        if !self.gate.recorder.journal().is_writable() {
-            return Err(Refusal::NoEvidence(NoEvidence::Failed));
-        }
-        Ok(())
+        Ok(self.gate.recorder.journal().admits()?)
     }
 
     /// The connection is over. If no request ever arrived, its row says how it ended.

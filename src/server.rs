@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use crate::archive::anchor;
 use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
-use crate::archive::{self, Opening, Sealer, Signer, Start};
+use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
+use crate::clock::now_us;
 use crate::config::{Config, ConfigError};
 use crate::connectors::Catalogue;
 use crate::gate::Gate;
@@ -26,7 +27,6 @@ use crate::intercept::Interceptor;
 use crate::intercept::authority::Authority;
 use crate::journal::{self, Journal, JournalThread};
 use crate::observe::Recorder;
-use crate::observe::exchange::now_us;
 use crate::policy::Policy;
 use crate::telemetry::{Admin, Metrics, serve_admin};
 use crate::upstream::{self, ResolverSettings, TlsConfigError, Upstream};
@@ -40,8 +40,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 const SEAL_DEADLINE: Duration = Duration::from_secs(60);
 /// How long anchoring the last head may take when the process stops.
 const ANCHOR_DEADLINE: Duration = Duration::from_secs(30);
-/// What happens when evidence cannot be written, as the chain says it.
-const ON_FAILURE: &str = "refuse";
 
 /// Why the proxy did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +62,15 @@ pub enum RunError {
     UpstreamTls(#[from] TlsConfigError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("the thread that watches the evidence could not be started: {0}")]
+    Watch(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
     Close(#[from] journal::CloseError),
+    /// `audit.on_failure: shutdown`, and it did.
+    #[error("stopped because evidence could not be written (audit.on_failure: shutdown): {0}")]
+    EvidenceFailed(String),
     #[error("{0} journal segments could not be sealed before the deadline; they are sealed at the next start")]
     Unsealed(usize),
 }
@@ -105,8 +108,34 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, |reason| *reason));
-    served.and(closed)
+    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, StopCause::reason));
+    match served? {
+        StopCause::Signal(_) => closed,
+        StopCause::EvidenceFailed(trouble) => {
+            if let Err(error) = closed {
+                tracing::error!(%error, "evidence was not closed cleanly; the next start recovers it");
+            }
+            Err(RunError::EvidenceFailed(trouble))
+        }
+    }
+}
+
+/// Why a running proxy stops.
+#[derive(Debug)]
+enum StopCause {
+    Signal(StopReason),
+    /// The journal's trouble, when `audit.on_failure` is `shutdown`.
+    EvidenceFailed(String),
+}
+
+impl StopCause {
+    /// As the chain says it.
+    const fn reason(&self) -> StopReason {
+        match self {
+            Self::Signal(reason) => *reason,
+            Self::EvidenceFailed(_) => StopReason::EvidenceFailed,
+        }
+    }
 }
 
 /// Journal, sealer and installation: open before traffic, closed after it.
@@ -115,6 +144,7 @@ struct Evidence {
     journal: Journal,
     thread: JournalThread,
     sealer: Sealer,
+    watch: Watch,
     anchors: Option<anchor::Sender>,
 }
 
@@ -132,16 +162,18 @@ impl Evidence {
         }
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
+        let watched = archive_settings.clone();
         archive_settings.anchor_every = config.audit.anchor_every;
         rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
+        let watch = Watch::start(&watched, config.audit.watch).map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         let counted = journal.clone();
         sealer.begin_heartbeats(move || counted.counters().last_seq);
         let anchors = start_anchoring(config, &sealer)?;
-        Ok(Self { installation, journal, thread, sealer, anchors })
+        Ok(Self { installation, journal, thread, sealer, watch, anchors })
     }
 
     fn close(self, reason: StopReason) -> Result<(), RunError> {
@@ -178,7 +210,7 @@ fn opening(config: &Config, installation: &Installation, recovery: RecoverySumma
         config_sha256: config.file_sha256,
         catalogue_sha256: config.connectors.sha256(),
         durability: config.audit.journal.durability.code().to_owned(),
-        on_failure: ON_FAILURE.to_owned(),
+        on_failure: config.audit.journal.on_failure.code().to_owned(),
         recovery,
     };
     Opening { start: Start { instance_id: writer.instance_id.clone(), epoch: writer.epoch }, statement }
@@ -190,7 +222,7 @@ async fn serve(
     reload: Reload,
     evidence: &Evidence,
     started: impl FnOnce(&Listening),
-) -> Result<StopReason, RunError> {
+) -> Result<StopCause, RunError> {
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {
@@ -207,7 +239,8 @@ async fn serve(
             registry: metrics.registry(),
             metrics: Arc::clone(&metrics),
             journal: evidence.journal.clone(),
-            archive: evidence.sealer.watch(),
+            watch: evidence.watch.clone(),
+            sealing: evidence.sealer.sealing_status(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));
@@ -219,13 +252,16 @@ async fn serve(
     started(&Listening { listeners, admin: admin_address });
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
     let notes = evidence.sealer.notes();
-    let reason = signals.until_told_to_stop(&gate, &reload, &notes).await;
+    let cause = tokio::select! {
+        reason = signals.until_told_to_stop(&gate, &reload, &notes) => StopCause::Signal(reason),
+        trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
+    };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");
     stop.send_replace(true);
     accepting.drain(drain_timeout).await;
     gate.recorder.cut_off();
     sweeper.abort();
-    Ok(reason)
+    Ok(cause)
 }
 
 fn open_gate(

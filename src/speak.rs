@@ -19,6 +19,9 @@ use crate::wire::Inspected;
 /// How long a connection on which nothing was asked yet is waited for when the process stops, so that it can be told.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
+/// Fields that hyper takes in a head unless told otherwise. Being told costs it more for each head.
+pub(crate) const HYPER_FIELDS_MAX: usize = 100;
+
 /// Speaks HTTP/1 on a connection, giving each request to `service`.
 pub async fn speak_http1<IO, S, F>(scope: Arc<Scope>, inspected: Inspected<IO>, service: S)
 where
@@ -33,9 +36,11 @@ where
         .header_read_timeout(limits.keep_alive_timeout)
         .preserve_header_case(true)
         .auto_date_header(false)
-        .max_headers(limits.header_fields_max)
         .max_header_size(limits.header_bytes_max)
         .max_buf_size(limits.header_bytes_max + 64 * 1024);
+    if limits.header_fields_max != HYPER_FIELDS_MAX {
+        builder.max_headers(limits.header_fields_max);
+    }
     let serving = service_fn(|request| {
         let answered = service(Arc::clone(&scope), request);
         async move { Ok::<_, Infallible>(answered.await) }

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -20,9 +21,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::archive;
-use crate::journal::{Health, Journal};
-use crate::observe::exchange::now_us;
+use crate::archive::{SealingStatus, Status, Watch, Watched};
+use crate::clock::now_us;
+use crate::journal::Journal;
 use crate::record::{Decision, Intent, Outcome};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,6 +65,8 @@ pub struct Metrics {
     journal_commits: Gauge,
     journal_failures: Gauge,
     journal_lost: Gauge,
+    unrecorded_exchanges: Counter,
+    evidence_disturbed: Counter,
     chain_head_index: Gauge,
     chain_entries: Gauge,
     chain_entry_age: Gauge,
@@ -120,6 +123,16 @@ impl Metrics {
         registry.register("journal_commits", "Group commits since start", self.journal_commits.clone());
         registry.register("journal_failures", "Storage failures since start", self.journal_failures.clone());
         registry.register("journal_lost", "Records that could not be kept, since start", self.journal_lost.clone());
+        registry.register(
+            "unrecorded_exchanges",
+            "Exchanges that went on without durable evidence (audit.on_failure: continue)",
+            self.unrecorded_exchanges.clone(),
+        );
+        registry.register(
+            "evidence_disturbed",
+            "Sealed files and files of the chain that somebody else removed or changed, since start",
+            self.evidence_disturbed.clone(),
+        );
         self.register_archive(&mut registry);
         registry
     }
@@ -139,7 +152,7 @@ impl Metrics {
         }
     }
 
-    fn observe_archive(&self, status: &archive::Status, now_us: i64) {
+    fn observe_archive(&self, status: &Status, now_us: i64) {
         self.chain_head_index.set(status.head_index as i64);
         self.chain_entries.set(status.entries as i64);
         self.chain_entry_age.set(now_us.saturating_sub(status.last_entry_us).max(0) / 1_000_000);
@@ -156,6 +169,7 @@ impl Metrics {
         self.journal_commits.set(counters.commits as i64);
         self.journal_failures.set(counters.failures as i64);
         self.journal_lost.set(counters.lost as i64);
+        self.unrecorded_exchanges.inner().store(counters.waived, Ordering::Relaxed);
     }
 }
 
@@ -164,7 +178,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub registry: Registry,
     pub journal: Journal,
-    pub archive: archive::Watch,
+    pub watch: Watch,
+    pub sealing: SealingStatus,
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -198,27 +213,47 @@ impl Admin {
         match path {
             "/metrics" => {
                 self.metrics.observe_journal(&self.journal);
-                self.metrics.observe_archive(&self.archive.status(), now_us());
+                self.metrics.evidence_disturbed.inner().store(self.watch.watched().disturbed, Ordering::Relaxed);
+                self.metrics.observe_archive(&self.sealing.now(), now_us());
                 let mut text = String::new();
                 match encode(&mut text, &self.registry) {
                     Ok(()) => plain(StatusCode::OK, text),
                     Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be rendered\n".to_owned()),
                 }
             }
-            "/healthz" => plain(StatusCode::OK, "running\n".to_owned()),
+            "/healthz" => self.health(),
             "/readyz" => self.readiness(),
             _ => plain(StatusCode::NOT_FOUND, "here are /metrics, /healthz and /readyz\n".to_owned()),
         }
+    }
+
+    /// That the process runs, and what is wrong with evidence, as JSON.
+    fn health(&self) -> Response<Full<Bytes>> {
+        let Watched { files, disturbed, last } = self.watch.watched();
+        let health = serde_json::json!({
+            "status": "running",
+            "journal": { "trouble": self.journal.health().trouble() },
+            "evidence": {
+                "files_watched": files,
+                "disturbed": disturbed,
+                "last_disturbance": last.map(|disturbance| disturbance.to_string()),
+            },
+        });
+        let mut response = plain(StatusCode::OK, format!("{health}\n"));
+        let kind = http::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {
         if *self.stopping.borrow() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
         }
-        match self.journal.health() {
-            Health::Writable => plain(StatusCode::OK, "ready\n".to_owned()),
-            Health::Failed { reason } => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {reason}\n"))
+        match (self.journal.health().trouble(), self.journal.admits()) {
+            (None, _) => plain(StatusCode::OK, "ready\n".to_owned()),
+            (Some(trouble), Ok(())) => plain(StatusCode::OK, format!("ready, WITHOUT evidence: {trouble}\n")),
+            (Some(trouble), Err(_)) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, format!("the journal cannot be written: {trouble}\n"))
             }
         }
     }

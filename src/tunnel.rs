@@ -106,8 +106,8 @@ async fn take_over(upgrade: OnUpgrade) -> Option<Rewound<ClientStream>> {
 
 async fn relay_settled<C, U>(scope: &Scope, mut exchange: Exchange, client: C, upstream: U)
 where
-    C: AsyncRead + AsyncWrite,
-    U: AsyncRead + AsyncWrite,
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
 {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
     let traffic = Arc::clone(exchange.traffic());

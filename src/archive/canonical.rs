@@ -4,12 +4,12 @@
 //! characters below U+0020 escaped, timestamps as integers (microseconds since the Unix epoch), absent values `null`.
 //! It does not depend on how Parquet laid the values out, so any reader can compute it; see `docs/manifest.md`. Pure.
 
-use std::io::Write as _;
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, Schema};
 
 use super::digest::Sha256;
@@ -43,13 +43,14 @@ pub fn for_each_row(
     mut visit: impl FnMut(&[u8]),
 ) -> Result<(), ForeignColumn> {
     let types = column_types(&batch.schema())?;
-    let columns: Vec<(ColumnType, &ArrayRef)> = types.into_iter().zip(batch.columns()).collect();
+    let columns: Vec<Column<'_>> =
+        types.into_iter().zip(batch.columns()).map(|(column_type, values)| Column::new(column_type, values)).collect();
     let mut text = Vec::new();
     for row in rows {
         text.clear();
-        for (column_type, values) in &columns {
+        for column in &columns {
             text.push(if text.is_empty() { b'[' } else { b',' });
-            write_value(&mut text, *column_type, values, row);
+            column.write_value(&mut text, row);
         }
         text.push(b']');
         visit(&text);
@@ -57,21 +58,70 @@ pub fn for_each_row(
     Ok(())
 }
 
-fn write_value(text: &mut Vec<u8>, column_type: ColumnType, values: &ArrayRef, row: usize) {
-    if values.is_null(row) {
-        text.extend_from_slice(b"null");
-        return;
-    }
-    // Writing to memory cannot fail.
-    let _ = match column_type {
-        ColumnType::String => {
-            serde_json::to_writer(text, values.as_string::<i32>().value(row)).map_err(std::io::Error::from)
+/// The values of a column.
+enum Column<'a> {
+    String(&'a StringArray),
+    Int64(&'a Int64Array),
+    Int32(&'a Int32Array),
+    Boolean(&'a BooleanArray),
+    Timestamp(&'a TimestampMicrosecondArray),
+}
+
+impl<'a> Column<'a> {
+    /// `values` are of this type.
+    fn new(column_type: ColumnType, values: &'a ArrayRef) -> Self {
+        match column_type {
+            ColumnType::String => Self::String(values.as_string()),
+            ColumnType::Int64 => Self::Int64(values.as_primitive()),
+            ColumnType::Int32 => Self::Int32(values.as_primitive()),
+            ColumnType::Boolean => Self::Boolean(values.as_boolean()),
+            ColumnType::Timestamp => Self::Timestamp(values.as_primitive()),
         }
-        ColumnType::Int64 => write!(text, "{}", values.as_primitive::<Int64Type>().value(row)),
-        ColumnType::Int32 => write!(text, "{}", values.as_primitive::<Int32Type>().value(row)),
-        ColumnType::Boolean => write!(text, "{}", values.as_boolean().value(row)),
-        ColumnType::Timestamp => write!(text, "{}", values.as_primitive::<TimestampMicrosecondType>().value(row)),
-    };
+    }
+
+    fn write_value(&self, text: &mut Vec<u8>, row: usize) {
+        match self {
+            Self::String(values) if values.is_valid(row) => write_string(text, values.value(row)),
+            Self::Int64(values) if values.is_valid(row) => write_integer(text, values.value(row)),
+            Self::Int32(values) if values.is_valid(row) => write_integer(text, i64::from(values.value(row))),
+            Self::Boolean(values) if values.is_valid(row) => {
+                text.extend_from_slice(if values.value(row) { b"true" } else { b"false" });
+            }
+            Self::Timestamp(values) if values.is_valid(row) => write_integer(text, values.value(row)),
+            Self::String(_) | Self::Int64(_) | Self::Int32(_) | Self::Boolean(_) | Self::Timestamp(_) => {
+                text.extend_from_slice(b"null");
+            }
+        }
+    }
+}
+
+fn write_string(text: &mut Vec<u8>, value: &str) {
+    // Hardly any value has something to escape.
+    if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        text.push(b'"');
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'"');
+    } else {
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(text, value);
+    }
+}
+
+/// Decimal, as `write!` does it, without its detours.
+fn write_integer(text: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        text.push(b'-');
+    }
+    let (mut digits, mut used, mut left) = ([0; 20], 0, value.unsigned_abs());
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+        used += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
 /// Root of the Merkle tree (RFC 6962 section 2.1) over leaf hashes. The root over nothing is SHA-256 of nothing.
@@ -225,6 +275,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn values_are_written_as_serde_json_writes_them(number in any::<i64>(), value in ".{0,20}") {
+            let mut text = Vec::new();
+            write_integer(&mut text, number);
+            write_string(&mut text, &value);
+            let expected = serde_json::to_string(&number).expect("encodes") + &serde_json::to_string(&value).expect("encodes");
+            prop_assert_eq!(String::from_utf8(text).expect("UTF-8"), expected);
+        }
+
         #[test]
         fn different_rows_have_different_leaves(rows in proptest::collection::vec(samples::any_row(), 2)) {
             let leaf = |row| leaves(&rows::encode(&[row]).expect("encodes")).expect("known columns");

@@ -4,7 +4,8 @@
 //! here; [`super::cover`] states files, other threads send what they have to say as [`super::notes`].
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::Write as _;
+use std::path::Path;
 
 use super::anchor::{Anchor, AnchorSignError};
 use super::digest::Sha256;
@@ -14,6 +15,7 @@ use super::manifest::{self, Entry, FORMAT, Start};
 use super::seal::Settings;
 use super::signer::{KeyError, Signer};
 use super::statement::Statement;
+use crate::storage::{self, Site};
 
 /// Why an entry could not be written. The chain is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,8 @@ pub struct Chain {
     settings: Settings,
     signer: Signer,
     head: Option<Head>,
+    /// The last append failed, and may have got its entry into the directory all the same.
+    in_doubt: bool,
     added: u64,
     last_time_us: i64,
 }
@@ -53,16 +57,8 @@ impl Chain {
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             file::sync_dir(parent)?;
         }
-        let listing = entries::list(dir).map_err(FileError::io("listing", dir))?;
-        let head = match listing.pieces.last() {
-            None => None,
-            Some(piece) => {
-                let bytes = piece.bytes().map_err(FileError::io("reading", &piece.path))?;
-                let last = piece.split(&bytes).and_then(|entries| entries.last().map(|(_, entry)| *entry));
-                Some(Head { index: *piece.indices.end(), sha256: Sha256::of(last.unwrap_or(&bytes)) })
-            }
-        };
-        Ok(Self { settings, signer, head, added: 0, last_time_us: 0 })
+        let head = head_of(dir)?;
+        Ok(Self { settings, signer, head, in_doubt: false, added: 0, last_time_us: 0 })
     }
 
     #[must_use]
@@ -96,6 +92,9 @@ impl Chain {
     /// Signs a statement and writes it, durably, as the new head. `start` is the one that wrote the rows the statement
     /// is about, or else the one that runs; `time_us` is now, in microseconds since the Unix epoch.
     pub fn append(&mut self, start: &Start, time_us: i64, statement: Statement) -> Result<Head, ChainError> {
+        if self.in_doubt {
+            self.head = head_of(&self.settings.manifest_dir)?;
+        }
         let index = self.head.map_or(0, |head| head.index).saturating_add(1);
         let entry = Entry {
             format: FORMAT,
@@ -109,7 +108,9 @@ impl Chain {
         };
         let line = entry.to_line()?;
         let bytes = manifest::entry_bytes(&line, &self.signer.sign(&line)?);
+        self.in_doubt = true;
         self.write(index, &bytes)?;
+        self.in_doubt = false;
         let head = Head { index, sha256: Sha256::of(&bytes) };
         self.head = Some(head);
         self.added += 1;
@@ -120,14 +121,26 @@ impl Chain {
     fn write(&self, index: u64, bytes: &[u8]) -> Result<(), FileError> {
         let name = manifest::file_name(index);
         let staged = self.settings.staging_dir.join(&name);
-        let write = || -> io::Result<()> {
+        let write = || {
             let mut file = File::create(&staged)?;
             file.write_all(bytes)?;
-            file.sync_all()
+            Ok(file)
         };
-        write().map_err(FileError::io("writing", &staged))?;
+        let written = storage::step(Site::ManifestWrite, write);
+        let synced = written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged));
+        synced.map_err(FileError::io("writing", &staged))?;
         let path = self.settings.manifest_dir.join(&name);
-        fs::rename(&staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
+        storage::rename(Site::ManifestRename, &staged, &path)
+            .map_err(FileError::io("renaming into the chain", &path))?;
         file::sync_dir(&self.settings.manifest_dir)
     }
+}
+
+/// The end of the chain on disk. Of a last entry that cannot be read as one, all bytes count.
+fn head_of(dir: &Path) -> Result<Option<Head>, FileError> {
+    let listing = entries::list(dir).map_err(FileError::io("listing", dir))?;
+    let Some(piece) = listing.pieces.last() else { return Ok(None) };
+    let bytes = piece.bytes().map_err(FileError::io("reading", &piece.path))?;
+    let last = piece.split(&bytes).and_then(|entries| entries.last().map(|(_, entry)| *entry));
+    Ok(Some(Head { index: *piece.indices.end(), sha256: Sha256::of(last.unwrap_or(&bytes)) }))
 }

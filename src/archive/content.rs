@@ -11,9 +11,10 @@ use std::path::Path;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_schema::Schema;
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::canonical;
+use super::canonical::{self, ForeignColumn};
 use super::digest::Sha256;
 use super::rows::DecodeError;
 use super::sealed::{SealedError, SealedFile, guarded};
@@ -47,6 +48,36 @@ impl Fingerprint {
     }
 }
 
+/// A writer whose bytes are counted and hashed on their way.
+pub(super) struct Hashed<W> {
+    inner: W,
+    context: Context,
+    bytes: u64,
+}
+
+impl<W> Hashed<W> {
+    pub(super) fn new(inner: W) -> Self {
+        Self { inner, context: Context::new(&SHA256), bytes: 0 }
+    }
+
+    pub(super) fn finish(self) -> (W, Fingerprint) {
+        (self.inner, Fingerprint { bytes: self.bytes, sha256: Sha256::finish(self.context) })
+    }
+}
+
+impl<W: io::Write> io::Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.context.update(bytes.get(..written).unwrap_or(bytes));
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// The rows of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
@@ -70,21 +101,32 @@ impl Content {
         guarded(|| {
             let file = SealedFile::open(path)?;
             let reader = file.reader(false)?;
-            let mut content = Self {
-                epoch: file.epoch(),
-                leaves: Vec::new(),
-                seqs: Vec::new(),
-                event_times: None,
-                schema: canonical::schema_fingerprint(reader.schema())?,
-                policy_hashes: BTreeSet::new(),
-                gaps: 0,
-            };
+            let mut content = Self::empty(file.epoch(), reader.schema())?;
             for batch in reader.build()? {
                 content.add(&batch?)?;
             }
-            content.seqs.sort_unstable();
-            Ok(content)
+            Ok(content.complete())
         })
+    }
+
+    /// What a file of this epoch and schema holds before its first row.
+    pub(super) fn empty(epoch: u64, schema: &Schema) -> Result<Self, ForeignColumn> {
+        Ok(Self {
+            epoch,
+            leaves: Vec::new(),
+            seqs: Vec::new(),
+            event_times: None,
+            schema: canonical::schema_fingerprint(schema)?,
+            policy_hashes: BTreeSet::new(),
+            gaps: 0,
+        })
+    }
+
+    /// Every row was added.
+    #[must_use]
+    pub(super) fn complete(mut self) -> Self {
+        self.seqs.sort_unstable();
+        self
     }
 
     /// Smallest and largest `seq`; `None` without rows.
@@ -93,7 +135,8 @@ impl Content {
         Some(*self.seqs.first()?..=*self.seqs.last()?)
     }
 
-    fn add(&mut self, batch: &RecordBatch) -> Result<(), SealedError> {
+    /// Adds the rows of a batch, in file order.
+    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), SealedError> {
         self.leaves.extend(canonical::leaves(batch)?);
         let column = |name| batch.column_by_name(name).ok_or(DecodeError::MissingColumn(name));
         let seqs = column("seq")?.as_primitive_opt::<Int64Type>().ok_or(DecodeError::WrongType("seq"))?;

@@ -48,24 +48,35 @@ struct Candidate {
 /// Signs for every file that [`super::seal::seal`] wrote for these rows, now or before a crash, and that has no entry
 /// yet. `rows` are all rows of one segment, `written` the files just written for them, `time_us` is now.
 pub fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) -> Result<(), CoverError> {
-    let mut expected = None;
     for file in unsigned(chain.settings(), rows, written)? {
-        let expected = match &mut expected {
-            Some(leaves) => leaves,
-            None => expected.insert(leaves_of(rows, &file.path)?),
-        };
         let fingerprint = Fingerprint::of(&file.path).map_err(FileError::io("reading", &file.path))?;
-        let content = Content::read(&file.path);
-        let content = content.map_err(|source| CoverError::Unreadable { path: file.path.clone(), source })?;
-        if !content.leaves.iter().all(|leaf| expected.contains(leaf)) {
-            return Err(CoverError::ForeignRows(file.path));
-        }
-        if let Some(statement) = statement(file.relative, fingerprint, &content) {
+        // Bytes that are still those just written hold the rows they were written for: they need not be decoded.
+        let known = written.iter().find(|written| written.path == file.path && written.fingerprint == fingerprint);
+        let read;
+        let content = if let Some(written) = known {
+            &written.content
+        } else {
+            read = content_on_disk(&file.path, rows)?;
+            &read
+        };
+        if let Some(statement) = statement(file.relative, fingerprint, content) {
             let start = Start { instance_id: file.name.instance_id().to_owned(), epoch: file.name.epoch() };
             chain.append(&start, time_us, Statement::File(statement))?;
         }
     }
     Ok(())
+}
+
+/// What a file holds, decoded from disk, if each of its rows is among `rows`.
+fn content_on_disk(path: &Path, rows: &[Row]) -> Result<Content, CoverError> {
+    let expected = leaves_of(rows, path)?;
+    let content = Content::read(path);
+    let content = content.map_err(|source| CoverError::Unreadable { path: path.to_owned(), source })?;
+    if content.leaves.iter().all(|leaf| expected.contains(leaf)) {
+        Ok(content)
+    } else {
+        Err(CoverError::ForeignRows(path.to_owned()))
+    }
 }
 
 /// What an entry says about a file; `None` for a file without rows, which is never written. `relative` is its path

@@ -13,10 +13,13 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::content::{Content, Fingerprint, Hashed};
 use super::properties::writer_properties;
 use super::rows;
 use super::schema::arrow_schema;
+use super::sealed::SealedError;
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Rows encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text column.
 const BATCH_ROWS: usize = 1024;
@@ -30,6 +33,9 @@ pub enum FileError {
     /// The rows could not be put into the columns of the schema.
     #[error("encoding rows for {path}: {source}")]
     Encode { path: PathBuf, source: ArrowError },
+    /// What the rows say could not be told from their columns.
+    #[error("reading the rows for {path}: {source}")]
+    Content { path: PathBuf, source: SealedError },
     /// The Parquet writer or reader failed.
     #[error("writing {path}: {source}")]
     Parquet { path: PathBuf, source: ParquetError },
@@ -51,10 +57,19 @@ impl FileError {
     }
 }
 
+/// A file that is written and durable, and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Staged {
+    /// Of the bytes as they were written.
+    pub(super) fingerprint: Fingerprint,
+    /// Of the rows as they were given to the Parquet writer.
+    pub(super) content: Content,
+}
+
 /// Writes `rows`, sorted by `event_time`, to `staged`, makes them durable and checks the file by opening it again.
-/// Returns its size in bytes. A file already at `staged` is replaced; after an error there is none.
-pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Result<u64, FileError> {
-    let written = write(staged, rows, row_group_rows).and_then(|()| check(staged, rows.len()));
+/// A file already at `staged` is replaced; after an error there is none.
+pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
+    let written = write(staged, rows, row_group_rows).and_then(|written| check(staged, rows.len()).map(|()| written));
     if written.is_err() {
         // On a full disk the half-written file would take the room that the journal needs.
         let _ = fs::remove_file(staged);
@@ -69,37 +84,42 @@ pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &s
     // Also when the directory was there already: an earlier process may have died before syncing its parent.
     sync_dir(audit_dir)?;
     let path = partition_dir.join(name);
-    fs::rename(staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
+    storage::rename(Site::ParquetRename, staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
     sync_dir(&partition_dir)?;
     Ok(path)
 }
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::io("syncing directory", dir))
+    storage::sync_dir(Site::ArchiveDirSync, dir).map_err(FileError::io("syncing directory", dir))
 }
 
-fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<(), FileError> {
-    let file = File::create(path).map_err(FileError::io("creating", path))?;
+fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
+    let created = storage::step(Site::ParquetWrite, || File::create(path));
+    let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
     let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer =
         ArrowWriter::try_new_with_options(file, arrow_schema(), options).map_err(FileError::parquet(path))?;
+    let epoch = sorted.first().map_or(0, |row| row.writer.epoch);
+    let foreign = |source| FileError::Content { path: path.to_owned(), source };
+    let mut content = Content::empty(epoch, &arrow_schema()).map_err(SealedError::from).map_err(foreign)?;
     for chunk in sorted.chunks(BATCH_ROWS) {
         let batch = rows::encode(chunk).map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
+        content.add(&batch).map_err(foreign)?;
         writer.write(&batch).map_err(FileError::parquet(path))?;
     }
-    let file = writer.into_inner().map_err(FileError::parquet(path))?;
-    file.sync_all().map_err(FileError::io("syncing", path))
+    let (file, fingerprint) = writer.into_inner().map_err(FileError::parquet(path))?.finish();
+    storage::sync(Site::ParquetSync, &file, path).map_err(FileError::io("syncing", path))?;
+    Ok(Staged { fingerprint, content: content.complete() })
 }
 
-fn check(path: &Path, expected: usize) -> Result<u64, FileError> {
+fn check(path: &Path, expected: usize) -> Result<(), FileError> {
     let file = File::open(path).map_err(FileError::io("opening", path))?;
-    let size = file.metadata().map_err(FileError::io("reading the size of", path))?.len();
     let found = read_footer(&file).map_err(FileError::parquet(path))?.file_metadata().num_rows();
     if usize::try_from(found) == Ok(expected) {
-        Ok(size)
+        Ok(())
     } else {
         Err(FileError::RowCount { path: path.to_owned(), found, expected })
     }

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn every_kind_is_read_as_it_was_written() {
         let file = || entry().statement.file().expect("a file").clone();
-        let recovery = RecoverySummary { rows: 3, interrupted: 2, quarantined: 1 };
+        let recovery = RecoverySummary { rows: 3, interrupted: 2, quarantined: 1, torn: 4 };
         let start = StartStatement {
             version: "1.0.0".to_owned(),
             policy_hash: "p".to_owned(),

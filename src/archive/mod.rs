@@ -30,6 +30,7 @@ pub mod sealed;
 pub mod sealer;
 pub mod signer;
 pub mod statement;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -38,5 +39,6 @@ pub use file::FileError;
 pub use manifest::Start;
 pub use notes::{Notes, NotesError};
 pub use seal::{SealError, Sealed, Settings};
-pub use sealer::{Opening, Sealer, StartError, Status, Unsealed, Watch};
+pub use sealer::{Opening, Sealer, SealingStatus, StartError, Status, Unsealed};
 pub use signer::{KeyError, Signer};
+pub use watch::{Disturbance, Watch, Watched};

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::content::{Content, Fingerprint};
 use super::dataset::{self, EventDate, FileName};
-use super::file::{self, FileError};
+use super::file::{self, FileError, Staged};
 use super::sealed;
 use crate::record::Row;
 
@@ -65,9 +66,23 @@ pub enum SealError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     pub path: PathBuf,
-    pub rows: usize,
+    /// Of the bytes as they were written; what is on disk now is for whoever reads it to compare.
+    pub fingerprint: Fingerprint,
+    /// Of the rows as they were given to the Parquet writer.
+    pub content: Content,
+}
+
+impl Sealed {
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.content.leaves.len()
+    }
+
     /// Size in bytes.
-    pub bytes: u64,
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.fingerprint.bytes
+    }
 }
 
 /// Creates the directories, durably, and removes what an earlier process left in staging.
@@ -121,9 +136,9 @@ fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result
 
     rows.sort_by_key(|row| (row.intent.event_time_us, row.seq));
     let staged = settings.staging_dir.join(name.to_string());
-    let bytes = file::stage(&staged, &rows, settings.row_group_rows)?;
+    let Staged { fingerprint, content } = file::stage(&staged, &rows, settings.row_group_rows)?;
     let path = file::publish(&staged, &settings.audit_dir, &partition, &name.to_string())?;
-    Ok(Some(Sealed { path, rows: rows.len(), bytes }))
+    Ok(Some(Sealed { path, fingerprint, content }))
 }
 
 /// The name for these rows; `None` when there are none.

@@ -6,7 +6,6 @@
 //! still evidence in the journal.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -23,8 +22,9 @@ use super::notes::{self, Notes};
 use super::seal::{self, SealError, Sealed, Settings};
 use super::signer::Signer;
 use super::statement::{StartStatement, Statement, StopStatement};
+use crate::clock::now_us;
 use crate::journal::segment::{self, Contents, ReadError};
-use crate::observe::exchange::now_us;
+use crate::storage::{self, Site};
 
 mod quiet;
 mod statements;
@@ -33,7 +33,7 @@ mod status;
 use quiet::{Observation, Quiet};
 use statements::Statements;
 use status::Shared;
-pub use status::{Status, Watch};
+pub use status::{SealingStatus, Status};
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -128,6 +128,8 @@ impl Sealer {
             Work { settings, statements, read, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
+            // Whoever is told that this is the end finds the channels closed.
+            drop(work);
             // Nobody listens unless `finish` was called.
             let _ = finished.send(());
         };
@@ -156,13 +158,13 @@ impl Sealer {
 
     /// Counters since the start.
     pub fn status(&self) -> Status {
-        Status { running: !self.thread.is_finished(), ..self.watch().status() }
+        Status { running: !self.thread.is_finished(), ..self.sealing_status().now() }
     }
 
     /// For those who want to know the status as long as the sealer runs; cheap to clone.
     #[must_use]
-    pub fn watch(&self) -> Watch {
-        Watch { shared: Arc::clone(&self.shared), notes: self.notes.clone() }
+    pub fn sealing_status(&self) -> SealingStatus {
+        SealingStatus { shared: Arc::clone(&self.shared), notes: self.notes.clone() }
     }
 
     /// Seals what has arrived, trying each segment once more, states the stop, and reports what is left at the deadline
@@ -294,7 +296,7 @@ impl Work {
         let written = seal::seal(&self.settings, &contents.rows)?;
         self.count(&written);
         cover::cover(&mut self.statements.chain, &contents.rows, &written, now_us())?;
-        fs::remove_file(segment).map_err(FileError::io("removing", segment))?;
+        storage::remove(Site::SealedRemove, segment).map_err(FileError::io("removing", segment))?;
         if let Some(dir) = segment.parent() {
             file::sync_dir(dir)?;
         }
@@ -305,8 +307,8 @@ impl Work {
         self.shared.update(|progress| {
             for file in sealed {
                 progress.status.files += 1;
-                progress.status.rows += file.rows as u64;
-                progress.status.bytes += file.bytes;
+                progress.status.rows += file.rows() as u64;
+                progress.status.bytes += file.bytes();
             }
         });
     }

@@ -111,6 +111,8 @@ pub struct RecoverySummary {
     pub interrupted: u64,
     /// Damaged segments whose original is kept in quarantine.
     pub quarantined: u64,
+    /// Segments that ended in an append that had not finished, which was cut off.
+    pub torn: u64,
 }
 
 /// How a start ended.
@@ -131,6 +133,8 @@ pub enum StopReason {
     Interrupted,
     /// It could not go on, or not even listen.
     Failed,
+    /// Evidence could not be written, and `audit.on_failure` is `shutdown`.
+    EvidenceFailed,
 }
 
 /// No row was written in between. See [`super::manifest::time_text`] for the times.

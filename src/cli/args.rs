@@ -3,6 +3,7 @@
 mod connectors;
 mod doctor;
 mod evidence;
+mod keys;
 mod kibana;
 
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(super) use connectors::{ConnectorsCommand, ConnectorsHostsArgs, ConnectorsListArgs, ConnectorsMatchArgs};
 pub(super) use doctor::DoctorArgs;
-pub(super) use evidence::{ManifestKeyCommand, ManifestKeyRotateArgs, ProveArgs};
+pub(super) use evidence::ProveArgs;
+pub(super) use keys::{FingerprintKeyCommand, ManifestKeyCommand, RotateArgs};
 pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
 use crate::config::Overrides;
@@ -161,8 +163,8 @@ pub struct SettingsArgs {
     /// Use this address for a name instead of asking DNS; repeatable
     #[arg(long, value_name = "HOST=ADDR")]
     resolve: Vec<String>,
-    /// Evidence survives power loss, or only a crash [default: fsync]
-    #[arg(long, value_name = "fsync|write")]
+    /// `fsync`: evidence survives power loss; `interval`: most; `write`: only a crash [default: fsync]
+    #[arg(long, value_name = "LEVEL")]
     durability: Option<String>,
     /// Worker threads [default: number of CPUs]
     #[arg(long, value_name = "N")]
@@ -310,31 +312,4 @@ pub struct CaExportArgs {
     /// Write to this new file instead of stdout
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-}
-
-const ROTATE_HELP: &str = "\
-The proxy must not be running. The old key stays beside the new one, in url-fingerprint-<id>.key, so
-that URLs recorded with it are still found; delete it when nothing of its time is to be found again.
-
-Examples:
-  tollgate fingerprint-key rotate --config /etc/tollgate/tollgate.yml
-  tollgate fingerprint-key rotate --data-dir /var/lib/tollgate";
-
-/// `tollgate fingerprint-key`
-#[derive(Debug, Subcommand)]
-pub enum FingerprintKeyCommand {
-    /// Make a new key; the old one is kept for looking URLs up
-    #[command(after_help = ROTATE_HELP)]
-    Rotate(RotateArgs),
-}
-
-/// `tollgate fingerprint-key rotate`
-#[derive(Args, Debug)]
-pub struct RotateArgs {
-    /// Configuration file that names the data directory and the key
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Data directory of the proxy, instead of the configuration's [default: tollgate-data]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }

@@ -23,6 +23,8 @@ pub const EXIT_USAGE: u8 = 64;
 const EXIT_IO: u8 = 74;
 /// The configuration, the policy or the CA is wrong (`EX_CONFIG`).
 const EXIT_CONFIG: u8 = 78;
+/// Evidence could not be written, and the process stopped for it (`EX_TEMPFAIL`): start it again when storage works.
+const EXIT_EVIDENCE_FAILED: u8 = 75;
 /// Running failed, or evidence was tampered with.
 const EXIT_FAILURE: u8 = 1;
 /// Evidence is as it was written, but some was lost.
@@ -134,6 +136,7 @@ impl CliError {
             | Self::Bundle(BundleCheckError::Unreadable(..))
             | Self::Rotation(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
+            Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
             Self::Run(_)
             | Self::CoreDumps(_)
             | Self::Tampered

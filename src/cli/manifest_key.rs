@@ -3,13 +3,13 @@
 use std::io::Write;
 
 use super::CliError;
-use super::args::{ManifestKeyCommand, ManifestKeyRotateArgs};
+use super::args::{ManifestKeyCommand, RotateArgs};
 use crate::archive::rotation::{self, RotationError};
 use crate::archive::signer::{PRIVATE_KEY_FILE, PUBLIC_KEY_FILE};
 use crate::archive::{Settings, Start};
-use crate::config::DataDir;
+use crate::clock::now_us;
+use crate::config::{Config, Overrides};
 use crate::installation::Claim;
-use crate::observe::exchange::now_us;
 
 pub(super) fn manifest_key(command: &ManifestKeyCommand, out: &mut impl Write) -> Result<(), CliError> {
     match command {
@@ -17,8 +17,9 @@ pub(super) fn manifest_key(command: &ManifestKeyCommand, out: &mut impl Write) -
     }
 }
 
-fn rotate(args: &ManifestKeyRotateArgs, out: &mut impl Write) -> Result<(), CliError> {
-    let data_dir = DataDir::new(&args.data_dir);
+fn rotate(args: &RotateArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let overrides = Overrides { data_dir: args.data_dir.clone(), ..Overrides::default() };
+    let data_dir = Config::load(args.config.as_deref(), &overrides)?.data_dir;
     let claim = Claim::take(&data_dir)?;
     let no_key = || RotationError::NoKey(data_dir.keys().join(PRIVATE_KEY_FILE));
     let (instance_id, epoch) = claim.last.clone().ok_or_else(no_key)?;

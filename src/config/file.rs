@@ -115,12 +115,15 @@ pub(super) struct IdentityFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AuditFile {
     pub(super) durability: Key<String>,
+    pub(super) sync_interval_ms: Key<u64>,
+    pub(super) on_failure: Key<String>,
     pub(super) seal_after_s: Key<u64>,
     pub(super) segment_bytes_max: Key<u64>,
     pub(super) commit_gap_us: Key<u64>,
     pub(super) wait_max_ms: Key<u64>,
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
+    pub(super) watch_s: Key<u64>,
     pub(super) heartbeat_s: Key<u64>,
     pub(super) anchors: Vec<Setting<AnchorFile>>,
     pub(super) anchor_every_s: Key<u64>,

@@ -54,6 +54,13 @@ pub(super) const SEGMENT_BYTES_MAX: Bounds = bounds(
     256 * MIB,
     "smaller makes many tiny files, larger needs as much memory to be sealed",
 );
+pub(super) const SYNC_INTERVAL_MS: Bounds = bounds(
+    "audit.sync_interval_ms",
+    1000,
+    10,
+    60_000,
+    "shorter costs as much as syncing every commit, longer loses more to a power failure",
+);
 pub(super) const COMMIT_GAP_US: Bounds =
     bounds("audit.commit_gap_us", 1000, 0, 100_000, "every call waits up to this long before it leaves");
 pub(super) const WAIT_MAX_MS: Bounds =
@@ -73,6 +80,12 @@ pub(super) const FREE_BYTES_MIN: Bounds = bounds(
     "sealing needs room to write Parquet beside the journal",
 );
 
+const EXCERPT: &str =
+    "each call under way holds this much memory, and each row grows by what is left of it; 0 keeps none";
+pub(super) const EXCERPT_REQUEST_BYTES: Bounds = bounds("audit.excerpts.request_bytes", 0, 0, 65_536, EXCERPT);
+pub(super) const EXCERPT_RESPONSE_BYTES: Bounds = bounds("audit.excerpts.response_bytes", 0, 0, 65_536, EXCERPT);
+pub(super) const WATCH_S: Bounds =
+    bounds("audit.watch_s", 60, 1, 86_400, "shorter keeps the disk busy, longer notices removed evidence late");
 pub(super) const HEARTBEAT_S: Bounds = bounds(
     "audit.heartbeat_s",
     3600,
@@ -90,11 +103,6 @@ pub(super) const ANCHOR_EVERY_S: Bounds = bounds(
 );
 pub(super) const ANCHOR_TIMEOUT_S: Bounds =
     bounds("audit.anchors timeout_s", 20, 1, 600, "a command that hangs keeps later heads from being anchored");
-
-const EXCERPT: &str =
-    "each call under way holds this much memory, and each row grows by what is left of it; 0 keeps none";
-pub(super) const EXCERPT_REQUEST_BYTES: Bounds = bounds("audit.excerpts.request_bytes", 0, 0, 65_536, EXCERPT);
-pub(super) const EXCERPT_RESPONSE_BYTES: Bounds = bounds("audit.excerpts.response_bytes", 0, 0, 65_536, EXCERPT);
 
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");

@@ -163,6 +163,8 @@ impl Identity {
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub journal: journal::Settings,
+    /// How often sealed files are looked at.
+    pub watch: Duration,
     /// Without a row for so long, the chain says that there was none.
     pub heartbeat: Duration,
     /// Where the head of the chain is anchored.

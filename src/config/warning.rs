@@ -44,6 +44,16 @@ pub enum Warning {
     /// A crash writes the process's memory to disk.
     #[error("danger_core_dumps: a crash writes keys, credentials and bodies to disk; remove the key after debugging")]
     CoreDumps,
+    /// Evidence is synced only now and then.
+    #[error(
+        "audit.durability is `interval`: a power failure can lose evidence of the calls of the last {sync_interval:?}; set it to `fsync`"
+    )]
+    DurabilityInterval { sync_interval: Duration },
+    /// Calls go on without evidence.
+    #[error(
+        "DANGER: audit.on_failure is `continue`: while the journal cannot be written, calls are made WITHOUT evidence; set it to `refuse`"
+    )]
+    OnFailureContinue,
     /// Anybody who reaches the listener can use it.
     #[error(
         "listener {0} is not on loopback and no clients are configured: whoever reaches it can use it; configure `clients`"

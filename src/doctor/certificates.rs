@@ -70,7 +70,7 @@ fn handshake_in_memory(authority: &Authority, now: SystemTime) -> Result<(), Str
 }
 
 fn server_config(leaf: CertifiedKey) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::tls::provider();
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(leaf)))))
 }
@@ -79,7 +79,7 @@ fn server_config(leaf: CertifiedKey) -> Result<Arc<ServerConfig>, rustls::Error>
 pub(super) fn trusting(ca: &CertificateDer<'static>) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone())?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::tls::provider();
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
@@ -121,7 +121,7 @@ fn listener(name: &str, tls: &ListenerTls, now: SystemTime) -> Finding {
         Ok(key) => key,
         Err(error) => return Finding::fail(format!("{name}: {}: {error}", tls.key_file.display()), fix),
     };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::tls::provider();
     let matched = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain.clone(), key));

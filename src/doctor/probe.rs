@@ -113,7 +113,7 @@ fn secured(
     address: SocketAddr,
     certificate: CertificateDer<'static>,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, ProbeError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::tls::provider();
     let verifier = Arc::new(Exactly { certificate, provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
 use rustls::server::{Acceptor, ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -18,6 +17,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::destination::Host;
+use crate::tls;
 use authority::{Authority, LeafError};
 
 /// A fatal `unrecognized_name` alert (RFC 8446 section 6, RFC 6066 section 3) as it goes on the wire before any session exists.
@@ -51,7 +51,6 @@ pub struct Intercepted<IO> {
 pub struct Interceptor {
     authority: Authority,
     leaves: quick_cache::sync::Cache<Host, Leaf>,
-    provider: Arc<CryptoProvider>,
     ticketer: Arc<dyn ProducesTickets>,
     handshake_timeout: Duration,
 }
@@ -65,7 +64,6 @@ impl Interceptor {
         Ok(Self {
             authority,
             leaves: quick_cache::sync::Cache::new(leaf_cache_entries),
-            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             ticketer: rustls::crypto::aws_lc_rs::Ticketer::new()?,
             handshake_timeout,
         })
@@ -110,11 +108,12 @@ impl Interceptor {
 
     fn make_leaf(&self, host: &Host) -> Result<Leaf, InterceptError> {
         let certified = self.authority.leaf(host, SystemTime::now())?;
-        let mut silent = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let mut silent = ServerConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| InterceptError::Handshake(io::Error::other(error)))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(OneLeaf(Arc::new(certified))));
+        tls::tune(&mut silent);
         silent.ticketer = Arc::clone(&self.ticketer);
         let mut negotiating = silent.clone();
         negotiating.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

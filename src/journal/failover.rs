@@ -4,18 +4,25 @@
 //! success the next time. What was durable in it is copied to a new file of the same name; what was not is still in
 //! memory and goes to the next segment.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::NoEvidence;
-use super::log::{Failure, Log, Pending, Tail};
+use super::log::{Failure, Log, Pending};
 use super::platform::Platform;
 use super::queue::Wake;
+use super::roll::Tail;
 use super::segment::{self, Ending, SegmentError};
+use super::{Counters, NoEvidence, OnFailure};
 
 impl<P: Platform> Log<P> {
     /// Gives up the tail. Intents that wait are refused; rows that wait keep their `seq` and stay.
     pub(super) fn fail(&mut self, failure: &Failure) {
-        tracing::error!(error = %failure, "the audit journal cannot be written; calls are refused until it can");
+        let meanwhile = match self.settings.on_failure {
+            OnFailure::Refuse => "calls are refused until it can",
+            OnFailure::Shutdown => "calls are refused and the process stops (audit.on_failure: shutdown)",
+            OnFailure::Continue => "calls go on WITHOUT evidence until it can (audit.on_failure: continue)",
+        };
+        tracing::error!(error = %failure, "the audit journal cannot be written; {meanwhile}");
         let (intents, rows): (Vec<_>, Vec<_>) =
             self.pending.drain(..).partition(|pending| matches!(pending, Pending::Intent { .. }));
         self.pending = rows;
@@ -39,8 +46,13 @@ impl<P: Platform> Log<P> {
         if wake == Wake::Stop {
             return wake;
         }
+        let queue = Arc::clone(&self.queue);
+        let _at_storage = queue.at_storage();
         match self.reopen() {
-            Ok(()) => tracing::info!("the audit journal is writable again"),
+            Ok(()) => {
+                let Counters { waived, lost, .. } = queue.counters();
+                tracing::info!(waived, lost, "the audit journal is writable again; counted since start");
+            }
             Err(failure) => {
                 tracing::debug!(error = %failure, "the audit journal still cannot be written");
                 self.queue.fail(failure.to_string());

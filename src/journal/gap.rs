@@ -39,6 +39,13 @@ pub(super) fn damaged_record(event_id: Uuid, now_us: i64) -> (Intent, Outcome) {
     (Intent::new(event_id, now_us, Kind::Connect, NOBODY), outcome)
 }
 
+/// One row for what was damaged beside all rows: the intent of a call that was under way.
+pub(super) fn damaged_open_intent(event_id: Uuid, now_us: i64) -> (Intent, Outcome) {
+    let (intent, outcome) = damaged_record(event_id, now_us);
+    let error = Some("a call under way was lost to a damaged journal segment".to_owned());
+    (intent, Outcome { error, ..outcome })
+}
+
 /// One row for one record of which only the outcome can be read.
 pub(super) fn damaged_intent(orphan: &Orphan) -> (Intent, Outcome) {
     let kind = orphan.outcome.outcome;

@@ -11,21 +11,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::frame::{FrameType, Header, Payload, Seed};
+use super::frame::{FrameType, Payload, Seed};
 use super::gap;
 use super::platform::Platform;
 use super::queue::{Entry, Lost, Queue, Wake};
-use super::segment::{self, Segment, SegmentError, SegmentId};
+use super::roll::Tail;
+use super::segment::{self, SegmentError, SegmentId};
 use super::{CloseError, Durability, NoEvidence, OpenError, Settings};
 use crate::record::Writer;
 
 /// Least time between two looks at the free space.
-const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
+pub(super) const SPACE_CHECK_GAP: Duration = Duration::from_secs(1);
 
 /// Memory of the commit buffer kept from one commit to the next.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
-
-const US_PER_DAY: i64 = 86_400_000_000;
 
 /// Why storage cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -58,27 +57,13 @@ impl Pending {
     }
 }
 
-/// A segment and how much of it is durable.
-#[derive(Debug)]
-pub(super) struct Tail {
-    pub(super) segment: Segment,
-    /// Bytes known to be durable.
-    pub(super) durable_bytes: u64,
-    /// Rows finished in those bytes.
-    pub(super) durable_rows: u64,
-    /// Bytes the segment began with: header and carried intents.
-    pub(super) first_bytes: u64,
-    /// When, and on which UTC day, its first row was committed.
-    first_row: Option<(Instant, i64)>,
-}
-
 /// The writer thread's state.
 pub(super) struct Log<P> {
     pub(super) platform: P,
     pub(super) settings: Arc<Settings>,
     pub(super) queue: Arc<Queue>,
-    writer: Writer,
-    closed: mpsc::Sender<PathBuf>,
+    pub(super) writer: Writer,
+    pub(super) closed: mpsc::Sender<PathBuf>,
     /// The segment being written; `None` while storage fails.
     pub(super) tail: Option<Tail>,
     /// Segments given up after a failure, with durable rows that must not be lost.
@@ -88,11 +73,11 @@ pub(super) struct Log<P> {
     /// Intents that `pending` settles: open again if the commit fails.
     pub(super) settling: Vec<(Uuid, Payload)>,
     pub(super) pending: Vec<Pending>,
-    next_number: u64,
+    pub(super) next_number: u64,
     pub(super) next_seq: u64,
     last_commit: Option<Instant>,
-    space_checked: Option<Instant>,
-    buffer: Vec<u8>,
+    pub(super) space_checked: Option<Instant>,
+    pub(super) buffer: Vec<u8>,
 }
 
 /// Tells waiters that the writer thread is gone, however it ended.
@@ -148,7 +133,7 @@ impl<P: Platform> Log<P> {
         let _end = EndGuard(Arc::clone(&self.queue));
         loop {
             let wake = if self.tail.is_some() {
-                let wake = self.queue.wait_for_work(self.roll_at());
+                let wake = self.queue.wait_for_work(self.due_at());
                 if let Err(failure) = self.serve(wake) {
                     self.fail(&failure);
                 }
@@ -164,17 +149,22 @@ impl<P: Platform> Log<P> {
 
     /// One turn: closes the tail if it is due, and commits what is queued.
     pub(super) fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
+        if wake == Wake::Work {
+            self.pace();
+        }
+        let queue = Arc::clone(&self.queue);
+        let _at_storage = queue.at_storage();
         if self.roll_due() {
             self.roll()?;
         }
         match wake {
             Wake::Work => {
-                self.pace();
                 self.check_space(Instant::now())?;
                 let (entries, lost) = self.queue.drain();
                 self.commit(entries, lost)
             }
-            Wake::Due | Wake::Stop => Ok(()),
+            Wake::Due => self.check_space(Instant::now()).and_then(|()| self.sync_if_due()),
+            Wake::Stop => Ok(()),
         }
     }
 
@@ -196,6 +186,12 @@ impl<P: Platform> Log<P> {
         let (dir, min) = (&self.settings.dir, self.settings.free_bytes_min);
         let free = self.platform.free_bytes(dir).map_err(|source| Failure::Space { dir: dir.clone(), source })?;
         if free < min {
+            return Err(Failure::Full { dir: dir.clone(), free, min });
+        }
+        // What is journaled must fit there later. That it cannot be reached now is no reason not to journal.
+        let dataset = self.settings.dataset_dir.as_ref();
+        let room = dataset.and_then(|dir| Some((dir, self.platform.free_bytes(dir).ok()?)));
+        if let Some((dir, free)) = room.filter(|(_, free)| *free < min) {
             return Err(Failure::Full { dir: dir.clone(), free, min });
         }
         // Only a good answer is good for a while: a full disk is looked at again at every retry.
@@ -249,16 +245,13 @@ impl<P: Platform> Log<P> {
     fn write_buffer(&mut self) -> Result<(), Failure> {
         let Some(tail) = self.tail.as_mut() else { return Ok(()) };
         tail.segment.append(&self.buffer)?;
+        tail.unsynced_since.get_or_insert_with(Instant::now);
         match self.settings.durability {
-            Durability::Fsync => {
-                let path = tail.segment.path();
-                self.platform
-                    .sync(tail.segment.file())
-                    .map_err(|source| Failure::Sync { path: path.to_owned(), source })?;
-            }
+            Durability::Fsync => self.sync_tail()?,
+            Durability::Interval { .. } => self.sync_if_due()?,
             Durability::Write => {}
         }
-        Ok(tail.segment.check_identity()?)
+        self.tail.as_ref().map_or(Ok(()), |tail| Ok(tail.segment.check_identity()?))
     }
 
     /// Everything pending is durable.
@@ -284,133 +277,18 @@ impl<P: Platform> Log<P> {
         Some(Entry { event_id, payload, done: oneshot::channel().0 })
     }
 
-    /// Whether the tail is to be closed now. A segment without rows never is: all of it would be carried.
-    fn roll_due(&self) -> bool {
-        let Some((tail, (first_row, day))) = self.tail.as_ref().and_then(|tail| Some((tail, tail.first_row?))) else {
-            return false;
-        };
-        tail.segment.length() - tail.first_bytes >= self.settings.segment_bytes_max
-            || first_row.elapsed() >= self.settings.seal_after
-            || day_of(self.platform.now_us()) != day
-    }
-
-    /// When to look at [`roll_due`](Self::roll_due) again if nothing is queued before.
-    fn roll_at(&self) -> Option<Instant> {
-        let (first_row, _) = self.tail.as_ref()?.first_row?;
-        let now = Instant::now();
-        if self.roll_due() {
-            return Some(now);
-        }
-        let to_midnight_us = US_PER_DAY - self.platform.now_us().rem_euclid(US_PER_DAY);
-        let midnight = now + Duration::from_micros(to_midnight_us.unsigned_abs());
-        // A seal_after too long for the clock leaves midnight.
-        let aged = first_row.checked_add(self.settings.seal_after);
-        Some(aged.map_or(midnight, |aged| aged.min(midnight)))
-    }
-
-    /// Starts the next segment with the open intents in it, then closes the old one and hands it over. In this order,
-    /// so that a closed segment's open intents are always in the next one.
-    fn roll(&mut self) -> Result<(), Failure> {
-        let next = self.start_segment()?;
-        match self.tail.replace(next) {
-            Some(old) => self.close_segment(old),
-            None => Ok(()),
-        }
-    }
-
-    /// Creates the next segment, durable, with the open intents and the pending rows in it.
-    pub(super) fn start_segment(&mut self) -> Result<Tail, Failure> {
-        let settled = self.pending.iter().filter_map(|pending| match pending {
-            Pending::Intent { .. } => None,
-            Pending::Settled { seq, payload, .. } => Some((payload, *seq)),
-        });
-        let header = Header { writer: self.writer.clone(), number: self.next_number, first_seq: self.first_seq() };
-        let mut carried: Vec<_> = self.open.iter().collect();
-        carried.sort_unstable_by_key(|(event_id, _)| **event_id);
-        let carried = carried.into_iter().map(|(_, payload)| (payload, 0));
-        let segment = segment::create(&self.settings.dir, &header, carried.chain(settled))?;
-        self.next_number += 1;
-        let bytes = segment.length();
-        Ok(Tail { segment, durable_bytes: bytes, durable_rows: 0, first_bytes: bytes, first_row: None })
-    }
-
-    /// The lowest `seq` that is not durable yet.
-    pub(super) fn first_seq(&self) -> u64 {
-        let mut pending = self.pending.iter().filter_map(|pending| match pending {
-            Pending::Intent { .. } => None,
-            Pending::Settled { seq, .. } => Some(*seq),
-        });
-        pending.next().unwrap_or(self.next_seq)
-    }
-
-    fn close_segment(&mut self, mut old: Tail) -> Result<(), Failure> {
-        self.buffer.clear();
-        Payload::close().write_frame(old.segment.seed(), 0, &mut self.buffer);
-        let path = old.segment.path().to_owned();
-        let closed = old
-            .segment
-            .append(&self.buffer)
-            .map_err(Failure::from)
-            .and_then(|()| {
-                let synced = self.platform.sync(old.segment.file());
-                synced.map_err(|source| Failure::Sync { path: path.clone(), source })
-            })
-            .and_then(|()| Ok(old.segment.check_identity()?));
-        match closed {
-            Ok(()) => self.hand_over(path),
-            Err(_) => self.retired.push(old),
-        }
-        closed
-    }
-
-    pub(super) fn hand_over(&self, path: PathBuf) {
-        // With nobody there to seal it, the segment waits for the next start.
-        let _ = self.closed.send(path);
-    }
-
     /// The journal is to be closed: writes what is left, closes the tail.
     fn finish(mut self) -> Result<(), CloseError> {
+        let queue = Arc::clone(&self.queue);
+        let at_storage = queue.at_storage();
         let result = if self.tail.is_some() { Ok(()) } else { self.reopen() };
-        result.and_then(|()| self.serve(Wake::Work)).and_then(|()| self.close_tail()).map_err(|failure| {
+        drop(at_storage);
+        let written = result.and_then(|()| self.serve(Wake::Work));
+        let _at_storage = queue.at_storage();
+        written.and_then(|()| self.close_tail()).map_err(|failure| {
             self.fail(&failure);
             let frames_lost = self.pending.len() + self.queue.counters().backlog_frames as usize;
             CloseError::Storage { failure, frames_lost }
         })
     }
-
-    fn close_tail(&mut self) -> Result<(), Failure> {
-        let Some(tail) = self.tail.take() else { return Ok(()) };
-        if tail.durable_rows > 0 {
-            if !self.open.is_empty() {
-                self.start_segment()?;
-            }
-            return self.close_segment(tail);
-        }
-        if self.open.is_empty() {
-            tail.remove();
-        }
-        Ok(())
-    }
-}
-
-impl Tail {
-    /// Everything written is durable now, among it `rows` more rows.
-    pub(super) fn add_durable(&mut self, rows: u64, now_us: i64) {
-        self.durable_bytes = self.segment.length();
-        self.durable_rows += rows;
-        if rows > 0 && self.first_row.is_none() {
-            self.first_row = Some((Instant::now(), day_of(now_us)));
-        }
-    }
-
-    /// Removes a segment without rows. If that fails, recovery does it.
-    pub(super) fn remove(&self) {
-        if let Err(error) = std::fs::remove_file(self.segment.path()) {
-            tracing::debug!(path = %self.segment.path().display(), %error, "empty journal segment not removed");
-        }
-    }
-}
-
-fn day_of(time_us: i64) -> i64 {
-    time_us.div_euclid(US_PER_DAY)
 }

@@ -6,8 +6,9 @@
 //! Parquet.
 //!
 //! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
-//! thread), `failover` (the writer when storage fails), `recover` (start-up). Beside them: `gap` (rows for what was
-//! lost), `condense` (records too large for a frame), `platform` (system calls tests replace), `settings`.
+//! thread), `roll` (from one segment to the next), `failover` (the writer when storage fails), `watchdog` (storage that
+//! does not answer), `recover` (start-up). Beside them: `gap` (rows for what was lost), `health` (what is told outside), `condense` (records too large for a
+//! frame), `platform` (system calls tests replace), `settings`.
 //!
 //! The caller must keep a second process from using the directory, and give each start a new epoch.
 
@@ -15,17 +16,21 @@ mod condense;
 mod failover;
 mod frame;
 mod gap;
+mod health;
 mod log;
 mod platform;
 mod queue;
 mod recover;
+mod roll;
 pub mod segment;
 mod settings;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -36,10 +41,13 @@ use platform::{Kernel, Platform};
 use queue::{Entry, Queue};
 
 pub use frame::{EncodeError, HeaderFault};
+pub use health::{Counters, Health};
 pub use log::Failure;
-pub use queue::{Counters, Health};
 pub use recover::{RecoverError, Recovery, Repair, recover};
-pub use settings::{Durability, Settings, SettingsError};
+pub use settings::{Durability, OnFailure, Settings, SettingsError};
+
+/// How often a stop looks whether storage still answers.
+const CLOSE_LOOK_GAP: Duration = Duration::from_millis(20);
 
 /// Why there is no durable evidence of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +93,11 @@ pub enum CloseError {
     /// Storage failed and did not come back. What was durable before is recovered at the next start.
     #[error("the audit journal could not be closed, {frames_lost} records were not written: {failure}")]
     Storage { failure: Failure, frames_lost: usize },
+    /// Storage did not answer. What it has taken is recovered at the next start.
+    #[error(
+        "the audit journal could not be closed, its storage does not answer; {frames_lost} records were not written"
+    )]
+    Stalled { frames_lost: u64 },
     #[error("the audit journal's thread ended unexpectedly")]
     Thread,
 }
@@ -101,7 +114,14 @@ pub struct Journal {
 pub struct JournalThread {
     queue: Arc<Queue>,
     thread: JoinHandle<Result<(), CloseError>>,
+    /// Disconnected when the thread is at its end.
+    ended: mpsc::Receiver<()>,
 }
+
+/// Says that an exchange goes on without durable evidence. Only a journal whose settings say [`OnFailure::Continue`]
+/// makes one, and only while storage fails.
+#[derive(Debug)]
+pub struct Waiver(());
 
 /// A frame on its way to storage. It gets there whether or not anybody waits.
 #[derive(Debug)]
@@ -153,10 +173,17 @@ fn open_on<P: Platform>(
     let settings = Arc::new(settings);
     let queue = Arc::new(Queue::new(&settings));
     let log = log::Log::start(platform, Arc::clone(&settings), writer, Arc::clone(&queue), closed)?;
-    let thread =
-        std::thread::Builder::new().name("journal".to_owned()).spawn(move || log.run()).map_err(OpenError::Thread)?;
+    let (running, ended) = mpsc::sync_channel(0);
+    let write = move || {
+        let _running: mpsc::SyncSender<()> = running;
+        log.run()
+    };
+    let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(write).map_err(OpenError::Thread)?;
+    let (watched, wait_max) = (Arc::downgrade(&queue), settings.wait_max);
+    let watch = move || watchdog::watch(&watched, wait_max);
+    std::thread::Builder::new().name("journal-watch".to_owned()).spawn(watch).map_err(OpenError::Thread)?;
     let journal = Journal { queue: Arc::clone(&queue), settings };
-    Ok((journal, JournalThread { queue, thread }))
+    Ok((journal, JournalThread { queue, thread, ended }))
 }
 
 impl Journal {
@@ -205,6 +232,44 @@ impl Journal {
         }
     }
 
+    /// Lets an exchange go on for which there is no evidence for this reason, if that is what the settings say. It is
+    /// counted, and [`record`](Self::record) keeps its row as it does any other while storage fails.
+    ///
+    /// # Errors
+    /// The reason, when calls are to be refused, and when it is not that storage fails.
+    pub fn waive(&self, reason: NoEvidence) -> Result<Waiver, NoEvidence> {
+        match reason {
+            NoEvidence::Failed | NoEvidence::TimedOut | NoEvidence::BacklogFull => {}
+            NoEvidence::TooLarge | NoEvidence::NoIntent | NoEvidence::Closed => return Err(reason),
+        }
+        match self.settings.on_failure {
+            OnFailure::Refuse | OnFailure::Shutdown => Err(reason),
+            OnFailure::Continue => {
+                self.queue.count_waived();
+                Ok(Waiver(()))
+            }
+        }
+    }
+
+    /// Whether calls can be served now: there can be evidence of them, or they are served without.
+    pub fn admits(&self) -> Result<(), NoEvidence> {
+        if self.is_writable() || self.settings.on_failure == OnFailure::Continue {
+            Ok(())
+        } else {
+            Err(NoEvidence::Failed)
+        }
+    }
+
+    /// Resolves with the trouble once storage failed or stalled and the process is to stop for it
+    /// ([`OnFailure::Shutdown`]); never otherwise.
+    pub async fn gives_up(&self) -> String {
+        match self.settings.on_failure {
+            OnFailure::Shutdown => self.queue.trouble().await,
+            OnFailure::Refuse | OnFailure::Continue => std::future::pending().await,
+        }
+        self.health().trouble().unwrap_or_else(|| "storage failed for a moment".to_owned())
+    }
+
     /// Whether intents can be written now. Costs nothing.
     pub fn is_writable(&self) -> bool {
         self.queue.is_writable()
@@ -237,8 +302,14 @@ impl From<&EncodeError> for NoEvidence {
 impl JournalThread {
     /// Writes what is queued, closes the segment, hands it over and ends the thread. Intents still open stay in a
     /// segment that is not closed; [`recover()`] settles them at the next start.
+    /// Does not wait for storage that has stopped answering.
     pub fn close(self) -> Result<(), CloseError> {
         self.queue.stop();
+        while self.ended.recv_timeout(CLOSE_LOOK_GAP) == Err(RecvTimeoutError::Timeout) {
+            if self.queue.is_given_up() {
+                return Err(CloseError::Stalled { frames_lost: self.queue.counters().backlog_frames });
+            }
+        }
         self.thread.join().unwrap_or(Err(CloseError::Thread))
     }
 }

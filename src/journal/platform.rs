@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::clock;
+use crate::storage::{self, Site};
 
 pub(super) trait Platform: Send + 'static {
-    /// Makes what was written to the file durable.
-    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Makes what was written to the file, the one at `path`, durable.
+    fn sync(&self, file: &File, path: &Path) -> io::Result<()>;
 
     /// Bytes an unprivileged process can still write to the file system of `dir`.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
@@ -21,8 +23,8 @@ pub(super) trait Platform: Send + 'static {
 pub(super) struct Kernel;
 
 impl Platform for Kernel {
-    fn sync(&self, file: &File) -> io::Result<()> {
-        Ok(rustix::fs::fdatasync(file)?)
+    fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
+        storage::sync(Site::JournalSync, file, path)
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -31,7 +33,6 @@ impl Platform for Kernel {
     }
 
     fn now_us(&self) -> i64 {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+        clock::now_us()
     }
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::frame::{FrameType, Payload};
+use super::health::{Counters, Health};
+use super::watchdog::{Beat, Pulse};
 use super::{NoEvidence, Settings};
 
 /// One frame to be written and whom to tell.
@@ -25,37 +27,6 @@ impl Entry {
         // Whoever asked may have stopped waiting, which is fine.
         let _ = self.done.send(result);
     }
-}
-
-/// Whether the journal can be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    Writable,
-    /// It cannot, and intents are refused; it becomes writable again by itself unless it was closed.
-    Failed {
-        reason: String,
-    },
-}
-
-/// Totals since the journal was opened, except `backlog_frames`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames made durable, carried ones not counted again.
-    pub frames: u64,
-    /// Commits, each one write and at most one sync.
-    pub commits: u64,
-    /// Bytes those commits wrote.
-    pub bytes: u64,
-    /// Times storage failed, attempts to come back not counted.
-    pub failures: u64,
-    /// Outcomes and rows that never reached storage; a `gap` row says so.
-    pub lost: u64,
-    /// Outcomes refused because no intent with their event id is open.
-    pub unmatched: u64,
-    /// Frames waiting now.
-    pub backlog_frames: u64,
-    /// Largest `seq` made durable; 0 before the first row.
-    pub last_seq: u64,
 }
 
 /// Records that were dropped since the last gap row.
@@ -86,8 +57,21 @@ pub(super) struct Queue {
     settle_linger: Duration,
     /// `health`, for those who ask on every call.
     writable: AtomicBool,
+    pulse: Pulse,
+    /// Becomes true, and stays so, when storage fails or stalls for the first time.
+    troubled: watch::Sender<bool>,
     state: Mutex<State>,
     wake: Condvar,
+}
+
+/// How far the journal is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Nothing more is queued; what is queued is written.
+    Stopping,
+    /// The writer thread is gone.
+    Ended,
 }
 
 #[derive(Debug)]
@@ -97,7 +81,7 @@ struct State {
     bytes: usize,
     lost: Option<Lost>,
     health: Health,
-    stopping: bool,
+    stage: Stage,
     /// Somebody waits for an entry to be durable: an intent always, a row when its commit is waited for.
     urgent: bool,
     /// When entries that nobody waits for are written at the latest.
@@ -121,6 +105,13 @@ impl State {
         lost.last_us = lost.last_us.max(time_us);
     }
 
+    fn is_stopping(&self) -> bool {
+        match self.stage {
+            Stage::Open => false,
+            Stage::Stopping | Stage::Ended => true,
+        }
+    }
+
     fn has_work(&self) -> bool {
         !self.entries.is_empty() || self.lost.is_some()
     }
@@ -129,7 +120,7 @@ impl State {
     /// commit of the next intent instead of starting one that the intent would have to wait out.
     fn is_due(&self, now: Instant) -> bool {
         let lingered = self.linger_until.is_some_and(|until| now >= until);
-        self.has_work() && (self.urgent || self.stopping || self.lost.is_some() || lingered)
+        self.has_work() && (self.urgent || self.is_stopping() || self.lost.is_some() || lingered)
     }
 }
 
@@ -140,12 +131,14 @@ impl Queue {
             bytes_max: settings.backlog_bytes_max,
             settle_linger: settings.settle_linger,
             writable: AtomicBool::new(true),
+            pulse: Pulse::new(settings.wait_max),
+            troubled: watch::Sender::new(false),
             state: Mutex::new(State {
                 entries: Vec::new(),
                 bytes: 0,
                 lost: None,
                 health: Health::Writable,
-                stopping: false,
+                stage: Stage::Open,
                 urgent: false,
                 linger_until: None,
                 writer_waits: false,
@@ -162,10 +155,10 @@ impl Queue {
 
     pub(super) fn push_intent(&self, entry: Entry) -> Result<(), NoEvidence> {
         let state = self.state();
-        if state.stopping {
+        if state.is_stopping() {
             return Err(NoEvidence::Closed);
         }
-        if state.health != Health::Writable {
+        if state.health != Health::Writable || self.is_stalled() {
             return Err(NoEvidence::Failed);
         }
         if state.is_full(self, 2) {
@@ -178,7 +171,7 @@ impl Queue {
     /// Queues an outcome or a row. One that finds no room is counted as lost at `time_us`, and its waiter told.
     pub(super) fn push_settled(&self, entry: Entry, time_us: i64) {
         let mut state = self.state();
-        let refusal = if state.stopping {
+        let refusal = if state.is_stopping() {
             NoEvidence::Closed
         } else if state.is_full(self, 1) {
             NoEvidence::BacklogFull
@@ -230,7 +223,7 @@ impl Queue {
 
     /// Asks the writer to finish; nothing can be queued from here on.
     pub(super) fn stop(&self) {
-        self.state().stopping = true;
+        self.state().stage = Stage::Stopping;
         self.wake.notify_one();
     }
 
@@ -243,7 +236,7 @@ impl Queue {
             if state.is_due(now) {
                 return Wake::Work;
             }
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if until.is_some_and(|until| now >= until) {
@@ -258,7 +251,7 @@ impl Queue {
     pub(super) fn wait_for_retry(&self, until: Instant) -> Wake {
         let mut state = self.state();
         loop {
-            if state.stopping {
+            if state.is_stopping() {
                 return Wake::Stop;
             }
             if Instant::now() >= until {
@@ -295,6 +288,7 @@ impl Queue {
         }
         state.health = Health::Failed { reason };
         self.writable.store(false, Ordering::Release);
+        self.troubled.send_replace(true);
         let (intents, settled): (Vec<_>, Vec<_>) = std::mem::take(&mut state.entries)
             .into_iter()
             .partition(|entry| entry.payload.frame_type() == FrameType::Intent);
@@ -315,7 +309,7 @@ impl Queue {
     /// The writer thread is gone: whoever waits or comes later is told.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        state.stopping = true;
+        state.stage = Stage::Ended;
         self.writable.store(false, Ordering::Release);
         if state.health == Health::Writable {
             state.health = Health::Failed { reason: NoEvidence::Closed.to_string() };
@@ -340,12 +334,54 @@ impl Queue {
         self.state().counters.unmatched += 1;
     }
 
+    pub(super) fn count_waived(&self) {
+        self.state().counters.waived += 1;
+    }
+
+    /// The writer turns to storage, for as long as the answer lives.
+    pub(super) fn at_storage(&self) -> Beat<'_> {
+        self.pulse.begin()
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.pulse.is_stalled()
+    }
+
+    /// Whether a stop is not to wait for storage any longer.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.pulse.is_given_up()
+    }
+
+    /// Storage has been found stalled.
+    pub(super) fn stalled(&self) {
+        self.state().counters.failures += 1;
+        self.troubled.send_replace(true);
+        tracing::error!(
+            silence_ms = self.pulse.silence().as_millis() as u64,
+            "the audit journal's storage does not answer"
+        );
+    }
+
+    /// Resolves once storage has failed or stalled.
+    pub(super) async fn trouble(&self) {
+        // The sender is in `self`, so that waiting cannot fail.
+        let _ = self.troubled.subscribe().wait_for(|troubled| *troubled).await;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().stage == Stage::Ended
+    }
+
     pub(super) fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Acquire)
+        self.writable.load(Ordering::Acquire) && !self.is_stalled()
     }
 
     pub(super) fn health(&self) -> Health {
-        self.state().health.clone()
+        let health = self.state().health.clone();
+        match health {
+            Health::Writable if self.is_stalled() => Health::Stalled { silence: self.pulse.silence() },
+            Health::Writable | Health::Failed { .. } | Health::Stalled { .. } => health,
+        }
     }
 
     pub(super) fn counters(&self) -> Counters {

@@ -17,6 +17,7 @@ use super::gap;
 use super::segment::{self, Contents, Damage, Ending, Orphan, ReadError, SegmentError, SegmentId, TEMPORARY_EXTENSION};
 use crate::archive::statement::RecoverySummary;
 use crate::record::{Intent, Outcome, OutcomeKind, Row};
+use crate::storage::{self, Site};
 
 /// Subdirectory that keeps the damaged originals of repaired segments.
 const QUARANTINE: &str = "quarantine";
@@ -44,7 +45,8 @@ impl Recovery {
             match repair {
                 Repair::Interrupted { rows, .. } => summary.interrupted += rows,
                 Repair::Unreadable { .. } | Repair::LeftOutDamage { .. } => summary.quarantined += 1,
-                Repair::RemovedIncomplete { .. } | Repair::RemovedEmpty { .. } | Repair::CutTail { .. } => {}
+                Repair::CutTail { .. } | Repair::RemovedIncomplete { .. } => summary.torn += 1,
+                Repair::RemovedEmpty { .. } => {}
             }
         }
         summary
@@ -125,7 +127,7 @@ fn remove_temporaries(dir: &Path) -> Result<(), RecoverError> {
         let is_temporary = path.extension().is_some_and(|extension| extension == TEMPORARY_EXTENSION)
             && SegmentId::from_path(&path.with_extension("")).is_some();
         if is_temporary {
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            storage::remove(Site::SegmentRemove, &path).map_err(io_error("remove", &path))?;
         }
     }
     Ok(())
@@ -165,7 +167,7 @@ impl Run<'_> {
         };
         match fault {
             HeaderFault::Incomplete => {
-                fs::remove_file(path).map_err(io_error("remove", path))?;
+                storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
                 self.recovery.repairs.push(Repair::RemovedIncomplete { path: path.to_owned() });
             }
             HeaderFault::Version { found } => {
@@ -177,7 +179,7 @@ impl Run<'_> {
             | HeaderFault::FirstSeq(_)
             | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
-                fs::rename(path, &to).map_err(io_error("move to quarantine", path))?;
+                storage::rename(Site::QuarantineRename, path, &to).map_err(io_error("move to quarantine", path))?;
                 self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
@@ -236,7 +238,7 @@ impl Run<'_> {
             self.recovery.rows += rows as u64;
             return Ok(());
         }
-        fs::remove_file(path).map_err(io_error("remove", path))?;
+        storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
         self.recovery.repairs.push(Repair::RemovedEmpty { path: path.to_owned() });
         Ok(())
     }
@@ -310,15 +312,21 @@ fn gap_rows(contents: &Contents, next_first_seq: Option<u64>, now_us: i64) -> Ve
     let end = next_first_seq.or(last_seen.map(|seq| seq + 1)).unwrap_or(contents.first_seq);
     // Not more than fit in the damaged bytes: a record takes far more than one.
     let rows_max = contents.damage.as_ref().map_or(0, Damage::corrupt_bytes) as usize;
-    (contents.first_seq..end)
+    let row = |seq, (intent, outcome)| Row { seq, writer: Arc::clone(&contents.writer), intent, outcome };
+    let missing: Vec<Row> = (contents.first_seq..end)
         .filter(|seq| !seen.contains(seq))
         .take(rows_max)
         .map(|seq| {
-            let (intent, outcome) = match orphans.get(&seq) {
+            let lost = match orphans.get(&seq) {
                 Some(orphan) => gap::damaged_intent(orphan),
                 None => gap::damaged_record(Uuid::now_v7(), now_us),
             };
-            Row { seq, writer: Arc::clone(&contents.writer), intent, outcome }
+            row(seq, lost)
         })
-        .collect()
+        .collect();
+    // No row is missing, so what was damaged was the intent of a call under way: in every other segment a later one has it.
+    if missing.is_empty() && next_first_seq.is_none() && !contents.closed {
+        return vec![row(end, gap::damaged_open_intent(Uuid::now_v7(), now_us))];
+    }
+    missing
 }

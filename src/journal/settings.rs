@@ -12,6 +12,8 @@ pub enum Durability {
     /// Synced to storage: survives the loss of power.
     #[default]
     Fsync,
+    /// Written to the page cache, and synced at least this often: the loss of power costs what was written since.
+    Interval { sync_interval: Duration },
     /// Written to the page cache: survives the end of the process, not the loss of power.
     Write,
 }
@@ -22,7 +24,32 @@ impl Durability {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Fsync => "fsync",
+            Self::Interval { .. } => "interval",
             Self::Write => "write",
+        }
+    }
+}
+
+/// What becomes of calls while evidence cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// They are refused, and served again when storage is back.
+    #[default]
+    Refuse,
+    /// They are refused, and the process stops.
+    Shutdown,
+    /// They are served without durable evidence.
+    Continue,
+}
+
+impl OnFailure {
+    /// As in the configuration.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Shutdown => "shutdown",
+            Self::Continue => "continue",
         }
     }
 }
@@ -34,6 +61,7 @@ pub struct Settings {
     /// system that was unmounted, and evidence written under its mount point would be hidden when it returns.
     pub dir: PathBuf,
     pub durability: Durability,
+    pub on_failure: OnFailure,
     /// A segment is closed once it is this large.
     pub segment_bytes_max: u64,
     /// A segment is closed once its oldest row is this old.
@@ -42,7 +70,7 @@ pub struct Settings {
     pub commit_gap: Duration,
     /// How long an outcome that nobody waits for may wait for an intent whose commit it can share.
     pub settle_linger: Duration,
-    /// Longest wait for an intent to be durable; then it has failed.
+    /// Longest wait for an intent to be durable; then it has failed. Storage that has not answered for as long is stalled.
     pub wait_max: Duration,
     /// Time between attempts to write again after a storage failure.
     pub retry_gap: Duration,
@@ -54,6 +82,8 @@ pub struct Settings {
     pub frame_bytes_max: u32,
     /// Journaling stops while the file system has less free space than this.
     pub free_bytes_min: u64,
+    /// Where rows go from here: journaling stops for its file system, too, as long as it can be looked at.
+    pub dataset_dir: Option<PathBuf>,
 }
 
 /// Which setting has a value the journal cannot work with.
@@ -85,6 +115,7 @@ impl Settings {
         Self {
             dir,
             durability: Durability::Fsync,
+            on_failure: OnFailure::Refuse,
             segment_bytes_max: 64 << 20,
             seal_after: Duration::from_secs(10),
             commit_gap: Duration::from_millis(1),
@@ -95,6 +126,7 @@ impl Settings {
             backlog_bytes_max: 128 << 20,
             frame_bytes_max: 1 << 20,
             free_bytes_min: 64 << 20,
+            dataset_dir: None,
         }
     }
 

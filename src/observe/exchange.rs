@@ -2,12 +2,13 @@
 //!
 //! An [`Exchange`] is begun when something arrives, is filled in as the stages learn more, and is settled once with its
 //! outcome. One that is dropped unsettled (hyper drops the service future when the client goes away) settles itself.
-//! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one.
+//! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one: from a durable intent, or
+//! from the journal's [`Waiver`], which there is only with `audit.on_failure: continue`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HOST};
@@ -15,10 +16,11 @@ use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
 use crate::attribution::Subject;
+use crate::clock::now_us;
 use crate::config::{Audit, Excerpts};
 use crate::connectors::{Catalogue, Identified, Request, Sighting, stored_path, stored_query};
 use crate::destination::Destination;
-use crate::journal::{Commit, Journal, NoEvidence};
+use crate::journal::{Commit, Journal, NoEvidence, Waiver};
 use crate::policy::{Deny, Permit};
 use crate::record::{DenyReason, Intent, Kind, Outcome, OutcomeKind};
 use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
@@ -88,9 +90,16 @@ impl Recorder {
     }
 }
 
-/// Proof that the intent of an exchange is as durable as configured. Made only by [`Exchange::intend`].
+/// Proof that the intent of an exchange is as durable as configured, or that it was waived. Made only by
+/// [`Exchange::intend`].
 #[derive(Debug)]
 pub struct Evidence(());
+
+impl From<Waiver> for Evidence {
+    fn from(_: Waiver) -> Self {
+        Self(())
+    }
+}
 
 /// Bytes seen so far, shared with the bodies that count them.
 #[derive(Debug, Default)]
@@ -152,6 +161,8 @@ pub struct Exchange {
     outcome: Outcome,
     traffic: Arc<Traffic>,
     intended: bool,
+    /// It goes on without durable evidence, and was counted.
+    waived: bool,
     settled: bool,
 }
 
@@ -170,6 +181,7 @@ impl Exchange {
             outcome: Outcome::new(0, OutcomeKind::ClientAborted),
             traffic: Arc::default(),
             intended: false,
+            waived: false,
             settled: false,
         }
     }
@@ -335,14 +347,22 @@ impl Exchange {
         self.outcome.error = Some(text.to_owned());
     }
 
-    /// Writes the intent and waits until it is durable.
+    /// Writes the intent and waits until it is durable. While storage fails it is an error, or waived.
     pub async fn intend(&mut self) -> Result<Evidence, NoEvidence> {
         let asked = Instant::now();
         let written = self.recorder.journal.intend(&self.intent).await;
         self.outcome.audit_wait_us = Some(micros(asked));
-        written?;
-        self.intended = true;
-        Ok(Evidence(()))
+        match written {
+            Ok(()) => {
+                self.intended = true;
+                Ok(Evidence(()))
+            }
+            Err(reason) => {
+                let waiver = self.recorder.journal.waive(reason)?;
+                self.waived = true;
+                Ok(waiver.into())
+            }
+        }
     }
 
     /// Ends the exchange. The row is on its way; wait for the [`Commit`] where it must be durable first.
@@ -350,10 +370,15 @@ impl Exchange {
         self.write(outcome, error)
     }
 
-    /// Ends the exchange and waits until its row is as durable as configured. At once with an error while storage fails.
+    /// Ends the exchange and waits until its row is as durable as configured. At once while storage fails, with an error
+    /// unless that is waived.
     pub async fn settle_durably(mut self, outcome: OutcomeKind, error: Option<String>) -> Result<(), NoEvidence> {
         let commit = self.write(outcome, error);
-        self.recorder.until_durable(commit).await
+        match self.recorder.until_durable(commit).await {
+            Ok(()) => Ok(()),
+            Err(_) if self.waived => Ok(()),
+            Err(reason) => self.recorder.journal.waive(reason).map(drop),
+        }
     }
 
     /// Ends the exchange without a row of its own, because what followed on its connection has rows.
@@ -411,9 +436,4 @@ fn identified_as(intent: &mut Intent, identified: Option<&Identified<'_>>) {
 /// Microseconds since `start`.
 pub fn micros(start: Instant) -> i64 {
     i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The wall clock in microseconds since the Unix epoch; 0 for a clock set before 1970.
-pub fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Listener, ListenerTls};
+use crate::tls;
 
 /// Connections the kernel queues before they are accepted.
 const BACKLOG: u32 = 4096;
@@ -62,9 +63,10 @@ fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, ListenError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| wrong(&tls.cert_file, error.to_string()))?;
     let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|error| wrong(&tls.key_file, error.to_string()))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| wrong(&tls.cert_file, error.to_string()))?;
+    tls::tune(&mut config);
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

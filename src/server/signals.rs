@@ -30,8 +30,8 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load,
-    /// neither changes. Both are noted for the chain.
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load, neither
+    /// changes. Either is noted for the chain.
     pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
         loop {
             tokio::select! {

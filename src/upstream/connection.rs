@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use crate::observe::CountedRequest;
 use crate::observe::exchange::Traffic;
 use crate::record::Outcome;
+use crate::speak::HYPER_FIELDS_MAX;
 
 use super::UpstreamError;
 use super::received::Received;
@@ -105,13 +106,13 @@ impl Connection {
     {
         let received = Arc::new(AtomicU64::new(0));
         let io = Received::new(io, Arc::clone(&received));
-        let (sender, driver) = http1::Builder::new()
-            .preserve_header_case(true)
-            .max_headers(limits.fields_max)
-            .max_header_size(limits.bytes_max)
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| UpstreamError::Exchange(error.to_string()))?;
+        let mut builder = http1::Builder::new();
+        builder.preserve_header_case(true).max_header_size(limits.bytes_max);
+        if limits.fields_max != HYPER_FIELDS_MAX {
+            builder.max_headers(limits.fields_max);
+        }
+        let (sender, driver) =
+            builder.handshake(TokioIo::new(io)).await.map_err(|error| UpstreamError::Exchange(error.to_string()))?;
         tokio::spawn(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "an upstream connection ended");
@@ -127,6 +128,11 @@ impl Connection {
     /// Whether another request can be sent on it now.
     pub(super) fn is_reusable(&self) -> bool {
         self.sender.is_ready() && self.pulse.is_quiet()
+    }
+
+    /// Whether its exchange is over.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
     }
 
     /// Waits until the exchange in progress is over; `false` when the connection ended with it.

@@ -63,7 +63,7 @@ impl Pool {
 
     /// Shelves a connection as soon as its exchange is over, unless that ends it or the pool is full.
     pub(super) fn put_when_ready(self: Arc<Self>, key: Key, mut connection: Connection) {
-        if connection.is_reusable() {
+        if connection.is_ready() {
             self.put(key, connection);
             return;
         }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// The stream given to hyper or rustls.
@@ -35,7 +35,19 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buf) {
+            let room = buf.remaining();
+            let mut read = Err(io::ErrorKind::WouldBlock.into());
+            let _ = self.0.try_io(Interest::READABLE, || {
+                read = self.0.try_read_buf(buf);
+                // Less than there is room for: nothing is left in the kernel, which is what `WouldBlock` tells tokio. It spares
+                // the system call that would find out.
+                if matches!(read, Ok(len) if len > 0 && len < room) {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
+            });
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(drop)),
             }

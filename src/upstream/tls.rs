@@ -153,7 +153,7 @@ impl Profiles {
 
 impl Profile {
     fn new(options: &TlsOptions, system: &RootCertStore) -> Result<Self, TlsConfigError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = crate::tls::provider();
         let verifier = trust::verifier(options, system, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(options.version_min.and_newer())?

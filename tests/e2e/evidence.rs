@@ -1,12 +1,8 @@
 //! The evidence: before the traffic, after a crash, without storage, and in Parquet.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -80,63 +76,6 @@ fn a_call_under_way_when_the_process_is_killed_is_interrupted_and_counted_once()
         );
         gate.kill();
     }
-}
-
-#[test]
-fn nothing_reached_the_upstream_without_a_row_after_twenty_kills_under_load() {
-    let origin = Origin::http();
-    let mut gate = Gate::builder().allow("hub.test").resolve("hub.test").flag("--durability", "fsync").start();
-    let authority = format!("hub.test:{}", origin.port());
-    let attempts = Arc::new(AtomicU64::new(0));
-    for round in 0..20_u64 {
-        let stop = Arc::new(AtomicBool::new(false));
-        let load: Vec<_> = (0..4)
-            .map(|_| {
-                let (authority, attempts, stop) = (authority.clone(), Arc::clone(&attempts), Arc::clone(&stop));
-                let address = gate.address();
-                thread::spawn(move || {
-                    while !stop.load(Ordering::Relaxed) {
-                        let id = attempts.fetch_add(1, Ordering::Relaxed);
-                        if try_call(address, &call(&authority, &format!("c{id}"))).is_none() {
-                            return;
-                        }
-                    }
-                })
-            })
-            .collect();
-        let goal = origin.seen().len() + 10 + usize::try_from(round * 7 % 40).unwrap();
-        eventually("load", || (origin.seen().len() >= goal).then_some(()));
-        gate.kill();
-        stop.store(true, Ordering::Relaxed);
-        for thread in load {
-            thread.join().unwrap();
-        }
-        gate.spawn();
-    }
-    assert_eq!(gate.stop(), Some(0));
-
-    let rows: Vec<String> =
-        gate.rows().iter().filter(|row| row.get("kind") == "http").map(|row| row.get("deployment_id")).collect();
-    let recorded: BTreeSet<&String> = rows.iter().collect();
-    assert_eq!(recorded.len(), rows.len(), "a call has more than one row");
-    let attempted = attempts.load(Ordering::Relaxed);
-    for id in &recorded {
-        assert!(id[1..].parse::<u64>().unwrap() < attempted, "{id} was never sent");
-    }
-    for seen in origin.seen() {
-        let user_agent = seen.field("user-agent").unwrap();
-        let id = user_agent.split(&[':', ')']).nth(1).unwrap().to_owned();
-        assert!(recorded.contains(&id), "{id} reached the upstream and has no row");
-    }
-}
-
-/// One call; `None` when the gate is gone.
-fn try_call(address: SocketAddr, request: &str) -> Option<()> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = [0; 64];
-    let read = stream.read(&mut answer).ok()?;
-    (read > 0).then_some(())
 }
 
 fn limit_file_size(gate: &Gate, bytes: Option<u64>) {

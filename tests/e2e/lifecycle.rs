@@ -146,7 +146,8 @@ fn the_admin_listener_tells_health_readiness_and_counts() {
     };
     let admin = admin.parse().unwrap();
     let ask = |path: &str| Client::connect(admin).ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-    assert_eq!(ask("/healthz").body, "running\n");
+    let health = ask("/healthz").json();
+    assert_eq!((&health["status"], &health["journal"]["trouble"]), (&"running".into(), &serde_json::Value::Null));
     assert_eq!((ask("/readyz").status, ask("/readyz").body), (200, "ready\n".to_owned()));
     assert_eq!(gate.client().ask(get(&format!("hub.test:{}", origin.port()))).status, 200);
     gate.rows_of(1);

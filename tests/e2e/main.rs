@@ -14,6 +14,9 @@ mod connectors;
 mod doctor;
 mod evidence;
 mod exchange;
+// Storage fails by order only in builds with debug assertions.
+#[cfg(debug_assertions)]
+mod faults;
 mod fronting;
 mod identity;
 mod lifecycle;

@@ -156,6 +156,6 @@ fn an_unverified_certificate_is_used_counted_recorded_and_warned_of() {
     assert_eq!(rows[2].columns(SESSION), ["upstream_failed", "502", "", ""]);
     let warning = format!("danger_skip_verify accepts any certificate from {HOST}");
     eventually("a warning", || gate.log().contains(&warning).then_some(()));
-    let metrics = crate::harness::Client::connect(gate.admin()).ask("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n");
+    let metrics = gate.admin("/metrics");
     assert!(metrics.body.contains("tollgate_unverified_exchanges_total 2\n"), "{}", metrics.body);
 }

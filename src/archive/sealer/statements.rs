@@ -8,7 +8,7 @@ use crate::archive::chain::{Chain, ChainError, Head};
 use crate::archive::manifest::{Start, time_text};
 use crate::archive::notes::{Loss, Note, NotesError};
 use crate::archive::statement::{HeartbeatStatement, Statement, StopStatement};
-use crate::observe::exchange::now_us;
+use crate::clock::now_us;
 
 /// Wait before a note that could not be written is tried again.
 const RETRY_GAP: Duration = Duration::from_secs(1);

@@ -79,15 +79,15 @@ impl Shared {
 
 /// Tells the status of the sealing thread.
 #[derive(Clone)]
-pub struct Watch {
+pub struct SealingStatus {
     pub(super) shared: Arc<Shared>,
     pub(super) notes: Notes,
 }
 
-impl Watch {
+impl SealingStatus {
     /// Counters since the start.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn now(&self) -> Status {
         Status {
             notes_lost: self.notes.lost(),
             anchor_failures: self.shared.outbox.get().map_or(0, Outbox::failures),

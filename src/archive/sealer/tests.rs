@@ -2,6 +2,8 @@
 
 use std::sync::mpsc::{Sender, channel};
 
+use std::fs;
+
 use super::*;
 use crate::archive::chain::Head;
 use crate::archive::dataset;

@@ -1,8 +1,8 @@
-//! `tollgate prove` and `tollgate manifest-key`.
+//! The arguments of `tollgate prove`.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use uuid::Uuid;
 
 pub(super) const PROVE_EXAMPLES: &str = "\
@@ -29,27 +29,4 @@ pub struct ProveArgs {
     /// Write to this new file instead of stdout
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-}
-
-const ROTATE_EXAMPLES: &str = "\
-The old key signs for the new one in the chain, and everything after that is signed with the new
-one. A verifier with either public key believes both. Stop the proxy first.
-
-Examples:
-  tollgate manifest-key rotate --data-dir /var/lib/tollgate";
-
-/// `tollgate manifest-key`
-#[derive(Debug, Subcommand)]
-pub enum ManifestKeyCommand {
-    /// Make a new key and hand over to it in the chain
-    #[command(after_help = ROTATE_EXAMPLES)]
-    Rotate(ManifestKeyRotateArgs),
-}
-
-/// `tollgate manifest-key rotate`
-#[derive(Args, Debug)]
-pub struct ManifestKeyRotateArgs {
-    /// Data directory of the stopped proxy
-    #[arg(long, value_name = "DIR", default_value = "tollgate-data")]
-    pub data_dir: PathBuf,
 }

@@ -8,18 +8,21 @@ use crate::config::file::{AnchorFile, AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
 use crate::config::setting::Setting;
 use crate::config::{Audit, DataDir, Excerpts, Limits, ProblemKind};
-use crate::journal::{self, Durability};
+use crate::journal::{self, Durability, OnFailure};
 
 impl Checker<'_> {
     pub(super) fn audit(&mut self, file: &AuditFile, data_dir: &DataDir) -> Audit {
         let mut journal = journal::Settings::new(data_dir.journal());
-        journal.durability = self.durability(file.durability.as_ref());
+        journal.durability = self.durability(file.durability.as_ref(), file.sync_interval_ms.as_ref());
+        journal.on_failure = self.on_failure(file.on_failure.as_ref());
         journal.segment_bytes_max = self.number(file.segment_bytes_max.as_ref(), limits::SEGMENT_BYTES_MAX);
         journal.seal_after = self.seconds(file.seal_after_s.as_ref(), limits::SEAL_AFTER_S);
         journal.commit_gap = Duration::from_micros(self.number(file.commit_gap_us.as_ref(), limits::COMMIT_GAP_US));
         journal.wait_max = Duration::from_millis(self.number(file.wait_max_ms.as_ref(), limits::WAIT_MAX_MS));
         journal.backlog_frames_max = self.count(file.backlog_frames_max.as_ref(), limits::BACKLOG_FRAMES_MAX);
         journal.free_bytes_min = self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN);
+        journal.dataset_dir = Some(data_dir.audit());
+        let watch = self.seconds(file.watch_s.as_ref(), limits::WATCH_S);
         let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
             Some(setting) => self.path(setting),
             None => data_dir.url_fingerprint_key(),
@@ -31,7 +34,7 @@ impl Checker<'_> {
         let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
         let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
         let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
-        Audit { journal, heartbeat, anchors, anchor_every, url_fingerprint_key_file, excerpts }
+        Audit { journal, watch, heartbeat, anchors, anchor_every, url_fingerprint_key_file, excerpts }
     }
 
     /// Exactly one of the kinds of sinks.
@@ -52,20 +55,40 @@ impl Checker<'_> {
         }
     }
 
-    fn durability(&mut self, setting: Option<&Setting<String>>) -> Durability {
-        let Some(setting) = setting else {
-            return Durability::Fsync;
-        };
-        match setting.value.as_str() {
-            "fsync" => Durability::Fsync,
-            "write" => Durability::Write,
-            given => {
-                let given = given.to_owned();
-                let kind = ProblemKind::NotOneOf { key: "audit.durability", given, allowed: "fsync, write" };
-                self.problem(setting.origin, kind);
-                Durability::Fsync
-            }
-        }
+    fn durability(&mut self, setting: Option<&Setting<String>>, interval_ms: Option<&Setting<u64>>) -> Durability {
+        let sync_interval = Duration::from_millis(self.number(interval_ms, limits::SYNC_INTERVAL_MS));
+        let values = [
+            ("fsync", Durability::Fsync),
+            ("interval", Durability::Interval { sync_interval }),
+            ("write", Durability::Write),
+        ];
+        self.one_of("audit.durability", setting, &values, "fsync, interval, write")
+    }
+
+    fn on_failure(&mut self, setting: Option<&Setting<String>>) -> OnFailure {
+        let values =
+            [("refuse", OnFailure::Refuse), ("shutdown", OnFailure::Shutdown), ("continue", OnFailure::Continue)];
+        self.one_of("audit.on_failure", setting, &values, "refuse, shutdown, continue")
+    }
+
+    /// The value of this name; the default when none is given or the name is none of them.
+    fn one_of<T: Copy + Default>(
+        &mut self,
+        key: &'static str,
+        setting: Option<&Setting<String>>,
+        values: &[(&str, T)],
+        allowed: &'static str,
+    ) -> T {
+        let Some(setting) = setting else { return T::default() };
+        let found = values.iter().find(|(name, _)| *name == setting.value);
+        found.map_or_else(
+            || {
+                let given = setting.value.clone();
+                self.problem(setting.origin, ProblemKind::NotOneOf { key, given, allowed });
+                T::default()
+            },
+            |(_, value)| *value,
+        )
     }
 
     pub(super) fn limits(&mut self, file: &LimitsFile) -> Limits {

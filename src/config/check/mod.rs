@@ -24,7 +24,7 @@ use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
 use super::{Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Warning, defaults};
 use crate::archive::digest::Sha256;
-use crate::journal::Durability;
+use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
 
 /// Longer secrets are cut, and then match nothing.
@@ -204,8 +204,13 @@ fn warnings(config: &Config) -> Vec<Warning> {
     warnings.extend(wide.map(|network| Warning::AllowedAddresses(*network)));
     let unverified = config.upstream.tls.hosts.iter().filter(|entry| entry.options.danger_skip_verify);
     warnings.extend(unverified.map(|entry| Warning::Unverified(entry.hosts.clone())));
-    if config.audit.journal.durability == Durability::Write {
-        warnings.push(Warning::DurabilityWrite);
+    match config.audit.journal.durability {
+        Durability::Fsync => {}
+        Durability::Interval { sync_interval } => warnings.push(Warning::DurabilityInterval { sync_interval }),
+        Durability::Write => warnings.push(Warning::DurabilityWrite),
+    }
+    if config.audit.journal.on_failure == OnFailure::Continue {
+        warnings.push(Warning::OnFailureContinue);
     }
     if config.danger_core_dumps {
         warnings.push(Warning::CoreDumps);

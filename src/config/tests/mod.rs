@@ -4,7 +4,7 @@ mod upstream_tls;
 
 use super::*;
 use crate::destination::Destination;
-use crate::journal::Durability;
+use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
 use crate::upstream::TlsVersion;
 
@@ -51,7 +51,12 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
             && config.upstream.tls.hosts.is_empty()
             && config.upstream.allow_addresses.is_empty()
     );
-    assert_eq!(config.audit.journal, journal::Settings::new("tollgate-data/journal".into()));
+    let journal = journal::Settings {
+        dataset_dir: Some("tollgate-data/audit".into()),
+        ..journal::Settings::new("tollgate-data/journal".into())
+    };
+    assert_eq!(config.audit.journal, journal);
+    assert_eq!(config.audit.watch, Duration::from_secs(60));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     let limits = Limits {
@@ -107,13 +112,16 @@ tunnel_ports: [2525]
 clients: [{ name: kibana, listener: inside, deployments: [d1] }]
 identity: { strip_elastic_fragment: ['*.vendor.example'], refuse_unbound_claims: true }
 audit:
-  durability: write
+  durability: interval
+  sync_interval_ms: 15
+  on_failure: continue
   seal_after_s: 11
   segment_bytes_max: 2097152
   commit_gap_us: 12
   wait_max_ms: 13
   backlog_frames_max: 1400
   free_bytes_min: 1500000
+  watch_s: 1600
   url_fingerprint_key_file: f.key
   excerpts: { request_bytes: 100, response_bytes: 65536 }
 limits: { connections_max: 100, drain_timeout_s: 0 }
@@ -155,23 +163,31 @@ fn every_key_about_traffic_reaches_its_setting() {
 fn every_key_about_evidence_and_limits_reaches_its_setting() {
     let config = accepted(EVERY_KEY);
     let journal = journal::Settings {
-        durability: Durability::Write,
+        durability: Durability::Interval { sync_interval: Duration::from_millis(15) },
+        on_failure: OnFailure::Continue,
         seal_after: Duration::from_secs(11),
         segment_bytes_max: 2_097_152,
         commit_gap: Duration::from_micros(12),
         wait_max: Duration::from_millis(13),
         backlog_frames_max: 1400,
         free_bytes_min: 1_500_000,
+        dataset_dir: Some("conf/data/audit".into()),
         ..journal::Settings::new("conf/data/journal".into())
     };
     assert_eq!(config.audit.journal, journal);
+    assert_eq!(config.audit.watch, Duration::from_secs(1600));
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
     assert_eq!(config.audit.excerpts, Excerpts { request_bytes_max: 100, response_bytes_max: 65_536 });
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
     assert_eq!(
         config.warnings,
-        [Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()), Warning::DurabilityWrite, Warning::CoreDumps]
+        [
+            Warning::AllowedAddresses("10.1.2.3/32".parse().unwrap()),
+            Warning::DurabilityInterval { sync_interval: Duration::from_millis(15) },
+            Warning::OnFailureContinue,
+            Warning::CoreDumps,
+        ]
     );
 }
 

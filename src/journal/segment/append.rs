@@ -4,13 +4,14 @@
 //! to sync one and what to do after an error is `log`'s to decide.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::super::frame::{EncodeError, Header, PAYLOAD_BYTES_CEILING, Payload, Seed};
 use super::{Contents, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Why a segment cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,12 @@ pub(in super::super) struct Segment {
     seed: Seed,
     /// Bytes written to the file, synced or not.
     length: u64,
+    /// Up to where the file system has promised space; `None` when it makes no promises.
+    reserved: Option<u64>,
 }
+
+/// Space is reserved in steps of this many bytes.
+const RESERVE_BYTES: u64 = 1 << 20;
 
 impl Segment {
     pub(in super::super) fn path(&self) -> &Path {
@@ -62,9 +68,28 @@ impl Segment {
 
     /// Appends whole frames in one write. After an error the segment must not be written again.
     pub(in super::super) fn append(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
-        self.file.write_all(frames).map_err(SegmentError::io("append to", &self.path))?;
+        self.reserve(frames.len() as u64)?;
+        let appended = storage::append(Site::JournalAppend, &self.file, &self.path, frames);
+        appended.map_err(SegmentError::io("append to", &self.path))?;
         self.length += frames.len() as u64;
         Ok(())
+    }
+
+    /// Makes sure that there is space for `more` bytes before one of them is written.
+    fn reserve(&mut self, more: u64) -> Result<(), SegmentError> {
+        let Some(reserved) = self.reserved.filter(|reserved| *reserved < self.length + more) else { return Ok(()) };
+        let bytes = (self.length + more - reserved).next_multiple_of(RESERVE_BYTES);
+        match storage::reserve(Site::JournalReserve, &self.file, reserved, bytes) {
+            Ok(()) => self.reserved = Some(reserved + bytes),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserved = None,
+            Err(error) => return Err(SegmentError::io("reserve space for", &self.path)(error)),
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved and is not needed.
+    pub(in super::super) fn release_reserve(&self) -> Result<(), SegmentError> {
+        self.file.set_len(self.length).map_err(SegmentError::io("give back space of", &self.path))
     }
 
     /// Checks that the path still leads to this file and that nobody else changed its length.
@@ -119,7 +144,7 @@ pub(in super::super) fn create<'a>(
     let file = write_durable(&path, &bytes)?;
     let metadata = file.metadata().map_err(SegmentError::io("inspect", &path))?;
     let length = bytes.len() as u64;
-    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length })
+    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length, reserved: Some(length) })
 }
 
 /// Whether a rewritten segment ends with a close frame, which says that its open intents are in a later segment.
@@ -161,22 +186,17 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
     temporary.push(".");
     temporary.push(TEMPORARY_EXTENSION);
     let temporary = PathBuf::from(temporary);
-    match fs::remove_file(&temporary) {
+    match storage::remove(Site::SegmentRemove, &temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(SegmentError::io("remove", &temporary)(error));
         }
         Ok(()) | Err(_) => {}
     }
     // In append mode, a file that somebody cut short stays too short, which the check after each commit notices.
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .open(&temporary)
-        .map_err(SegmentError::io("create", &temporary))?;
-    file.write_all(bytes).map_err(SegmentError::io("write", &temporary))?;
-    file.sync_all().map_err(SegmentError::io("sync", &temporary))?;
-    fs::rename(&temporary, path).map_err(SegmentError::io("rename to", path))?;
+    let file = storage::create_new(Site::SegmentWrite, &temporary).map_err(SegmentError::io("create", &temporary))?;
+    storage::append(Site::SegmentWrite, &file, &temporary, bytes).map_err(SegmentError::io("write", &temporary))?;
+    storage::sync(Site::SegmentSync, &file, &temporary).map_err(SegmentError::io("sync", &temporary))?;
+    storage::rename(Site::SegmentRename, &temporary, path).map_err(SegmentError::io("rename to", path))?;
     if let Some(dir) = path.parent() {
         sync_dir(dir)?;
     }
@@ -185,5 +205,5 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
 
 /// Makes the directory's entries durable.
 pub(in super::super) fn sync_dir(dir: &Path) -> Result<(), SegmentError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(SegmentError::io("sync directory", dir))
+    storage::sync_dir(Site::SegmentDirSync, dir).map_err(SegmentError::io("sync directory", dir))
 }

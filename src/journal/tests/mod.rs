@@ -2,8 +2,10 @@
 
 mod failure;
 mod frames;
+mod power;
 mod recovery;
 mod segments;
+mod stalled;
 mod writing;
 
 use std::fs::File;
@@ -14,7 +16,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -23,6 +25,7 @@ use super::platform::Platform;
 use super::queue::{Queue, Wake};
 use super::*;
 use crate::record::{Kind, OutcomeKind, Row};
+use crate::storage::{self, Site};
 
 /// Longest wait for something that is about to happen; only a failing test waits this long.
 const SOON: Duration = Duration::from_secs(20);
@@ -96,7 +99,7 @@ impl Scripted {
 }
 
 impl Platform for Scripted {
-    fn sync(&self, _file: &File) -> io::Result<()> {
+    fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
         if let Some((began, go_on)) = &*self.0.gate.lock().unwrap() {
             let _ = began.send(());
             let _ = go_on.recv();
@@ -104,7 +107,7 @@ impl Platform for Scripted {
         if self.0.sync_fails.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
-        Ok(())
+        storage::sync(Site::JournalSync, file, path)
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {

@@ -161,6 +161,23 @@ fn damage_in_the_middle_is_kept_aside_and_becomes_gap_rows() {
     assert_eq!((rows[2].intent.event_id, rows[2].outcome.status), (id(1), Some(200)));
 }
 
+/// Such a call left no trace: no row, and no hole in the numbers either.
+#[test]
+fn a_damaged_intent_of_a_call_under_way_becomes_a_gap_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_segment(dir.path(), 1, 1, &[row_frame(1, 2), intent_frame(1), intent_frame(3)]);
+    let mut damaged = std::fs::read(&path).unwrap();
+    let from_end = damaged.len() - intent_frame(3).0.len() - 17 - 5;
+    damaged[from_end] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    recover_twice(dir.path());
+    let rows = rows_in(dir.path());
+    assert_eq!((&rows[0], &rows[2]), (&row(1, 2), &interrupted_row(3, 3)));
+    assert_eq!((rows[1].seq, rows[1].outcome.outcome), (2, OutcomeKind::Gap));
+    let error = Some("a call under way was lost to a damaged journal segment");
+    assert_eq!(rows[1].outcome.error.as_deref(), error);
+}
+
 #[test]
 fn a_file_shorter_than_its_header_is_removed() {
     let dir = tempfile::tempdir().unwrap();
@@ -304,5 +321,41 @@ proptest! {
         interrupted.sort_unstable();
         prop_assert_eq!(interrupted, open);
         prop_assert!(rows[settled.len()..].iter().all(|row| row.outcome.outcome == OutcomeKind::Interrupted));
+    }
+
+    /// A bit of any segment that changed costs at most the frame it was in, which is told, and never makes a row of its own.
+    #[test]
+    fn a_flipped_bit_costs_one_record_and_invents_none(
+        steps in steps(), segment_bytes_max in 100..2_000_u64, at in any::<prop::sample::Index>(), bit in 0..8_u8
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let platform = Scripted::new();
+        let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);
+        let done = run_steps(&mut log, &platform, &steps);
+        drop(log);
+        let segments = segment::list(dir.path()).unwrap();
+        let path = &segments[at.index(segments.len())];
+        let mut bytes = std::fs::read(path).unwrap();
+        let header = Header::decode(&bytes).unwrap().2;
+        let position = header + at.index((bytes.len() - header).max(1));
+        prop_assume!(position < bytes.len());
+        bytes[position] ^= 1 << bit;
+        std::fs::write(path, &bytes).unwrap();
+
+        let repairs = recover_twice(dir.path());
+        let rows = rows_in(dir.path());
+        let (gaps, kept): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.outcome.outcome == OutcomeKind::Gap);
+        let mut seen = std::collections::BTreeSet::new();
+        for row in &kept {
+            let n = row.intent.event_id.as_u128();
+            prop_assert!(seen.insert(n), "{} is there twice", n);
+            prop_assert!(done.iter().any(|step| step.effect.0 == n), "{} is invented", n);
+            let settled = done.iter().any(|step| step.effect == (n, true));
+            prop_assert!(row.outcome.outcome == OutcomeKind::Interrupted || (settled && row.outcome == outcome(n)));
+        }
+        let calls: std::collections::BTreeSet<_> = done.iter().map(|step| step.effect.0).collect();
+        let torn = repairs.iter().filter(|repair| matches!(repair, Repair::CutTail { .. })).count();
+        prop_assert!(calls.difference(&seen).count() <= 1, "{:?} of {:?}", seen, calls);
+        prop_assert!(seen.len() + gaps.len() + torn >= calls.len(), "a loss is not told");
     }
 }

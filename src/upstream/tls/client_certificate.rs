@@ -65,7 +65,7 @@ impl ClientCertificate {
         let failed = |reason: String| ClientCertificateError::Key { file: key_file.to_owned(), reason };
         let pem = read(key_file, true)?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(error.to_string()))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let provider = crate::tls::provider();
         let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 ClientCertificateError::Mismatch { cert_file: cert_file.to_owned(), key_file: key_file.to_owned() }

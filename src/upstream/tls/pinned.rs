@@ -104,7 +104,7 @@ mod tests {
     fn judge(shown: &CertificateDer<'static>, trusted: &CertificateDer<'static>, name: &str) -> Result<(), Error> {
         let mut roots = RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = crate::tls::provider();
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
         let verifier = WebPkiOrPinned::new(webpki, vec![trusted.clone()]);
         let name = ServerName::try_from(name.to_owned()).unwrap();

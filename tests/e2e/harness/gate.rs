@@ -10,7 +10,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Client, Origin, Secured, TestCa, eventually};
+use super::{Answer, Client, Origin, Secured, TestCa, eventually};
 
 /// One audit row, as `tollgate records --json` prints it.
 #[derive(Clone, Debug)]
@@ -38,6 +38,7 @@ pub struct GateBuilder {
     dir: TempDir,
     flags: Vec<String>,
     config: Option<String>,
+    takes_orders: bool,
 }
 
 impl GateBuilder {
@@ -47,7 +48,7 @@ impl GateBuilder {
     }
 
     pub fn without_loopback() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), flags: Vec::new(), config: None }
+        Self { dir: tempfile::tempdir().unwrap(), flags: Vec::new(), config: None, takes_orders: false }
     }
 
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
@@ -78,6 +79,12 @@ impl GateBuilder {
     /// Configuration file text; flags go over it.
     pub fn config(mut self, yaml: &str) -> Self {
         self.config = Some(yaml.to_owned());
+        self
+    }
+
+    /// Lets storage fail as [`Gate::order`] says.
+    pub fn takes_orders(mut self) -> Self {
+        self.takes_orders = true;
         self
     }
 
@@ -113,8 +120,9 @@ impl GateBuilder {
             args.extend(["--durability".to_owned(), "write".to_owned()]);
         }
         args.extend(self.flags);
-        let mut gate =
-            Gate { dir: self.dir, args, child: None, listeners: Vec::new(), admin: None, log: Arc::default() };
+        let orders = self.takes_orders.then(|| self.dir.path().join("orders"));
+        let (listeners, log) = (Vec::new(), Arc::default());
+        let mut gate = Gate { dir: self.dir, args, orders, child: None, listeners, admin: None, log };
         gate.spawn();
         gate
     }
@@ -124,6 +132,7 @@ impl GateBuilder {
 pub struct Gate {
     pub dir: TempDir,
     args: Vec<String>,
+    orders: Option<PathBuf>,
     child: Option<Child>,
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
@@ -137,9 +146,16 @@ impl Gate {
 
     /// Starts the process again over the same data directory.
     pub fn spawn(&mut self) {
+        self.launch();
+        assert!(!self.listeners.is_empty(), "the gate did not start:\n{}", self.log());
+    }
+
+    /// The same, but it need not come to listening.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the gate runs already");
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(&self.args)
+            .envs(self.orders.iter().map(|orders| ("TOLLGATE_FAULTS", orders)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -165,7 +181,20 @@ impl Gate {
         }
         thread::spawn(move || lines.for_each(drop));
         self.child = Some(child);
-        assert!(!self.listeners.is_empty(), "the gate did not start:\n{}", self.log());
+    }
+
+    /// From now on, what these lines of `src/faults.rs` say is done; nothing, when they are empty.
+    pub fn order(&self, lines: &str) {
+        let orders = self.orders.as_ref().expect("the gate takes no orders");
+        let beside = orders.with_extension("new");
+        std::fs::write(&beside, lines).unwrap();
+        // Whoever reads sees the old orders or the new ones, whole.
+        std::fs::rename(beside, orders).unwrap();
+    }
+
+    /// Asks the admin listener.
+    pub fn admin(&self, path: &str) -> Answer {
+        Client::connect(self.admin.unwrap()).ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
     }
 
     /// The first listener.
@@ -175,11 +204,6 @@ impl Gate {
 
     pub fn listener(&self, index: usize) -> SocketAddr {
         self.listeners[index]
-    }
-
-    /// The admin listener, which the gate was started with.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin.unwrap()
     }
 
     pub fn log(&self) -> String {

@@ -81,7 +81,7 @@ fn a_claim_of_a_client_bound_to_no_id_is_refused_whatever_the_mode() {
             assert_eq!(row.columns(["client_identity", "host"]), ["unbound", "a.test"]);
         }
         gate.assert_untouched(&origin);
-        let metrics = Client::connect(gate.admin()).ask("GET /metrics HTTP/1.1\r\nHost: admin\r\n\r\n").body;
+        let metrics = gate.admin("/metrics").body;
         assert!(metrics.contains("tollgate_refusals_total{reason=\"unbound_claim\"} 4\n"), "{metrics}");
     }
 }

@@ -94,7 +94,7 @@ fn client_accepts(
 ) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::tls::provider();
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
     let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap());
     let (leaf, others) = chain.split_first().unwrap();

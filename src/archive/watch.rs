@@ -1,0 +1,192 @@
+//! Notices while running that a sealed file or a file of the chain vanished or was changed.
+//!
+//! Light: file names and what `stat` says, the newest [`FILES_MAX`] files, every `audit.watch_s` seconds. It reads no file and
+//! says nothing about additions and about what happened while the process did not run; `verify` does. It only reports:
+//! traffic goes on, because new evidence can still be written.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::dataset;
+use super::entries;
+use super::seal::Settings;
+
+/// Most files looked at.
+const FILES_MAX: usize = 20_000;
+/// Most disturbances a round writes to the log; all are counted.
+const LOGGED_MAX: usize = 10;
+
+/// What was done to a file by somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Disturbance {
+    #[error("{} is gone", .0.display())]
+    Vanished(PathBuf),
+    /// Another size, modification time or inode: written to, or replaced.
+    #[error("{} was changed or replaced", .0.display())]
+    Changed(PathBuf),
+}
+
+/// What the watch has seen since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Files looked at in the last round.
+    pub files: u64,
+    /// Disturbances in all.
+    pub disturbed: u64,
+    /// The latest of them.
+    pub last: Option<Disturbance>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    watched: Watched,
+    /// Files that Tollgate itself removes or replaces.
+    expected: HashSet<PathBuf>,
+}
+
+/// A handle to the watch; cheap to clone. The thread ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Mutex<Shared>>,
+    /// Never sent on: its end is what the thread waits for.
+    _running: mpsc::Sender<()>,
+}
+
+impl Watch {
+    /// Takes the files as they are for what they should be, and looks again every `interval`.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(settings: &Settings, interval: Duration) -> io::Result<Self> {
+        let shared = Arc::new(Mutex::default());
+        let (running, ended) = mpsc::channel();
+        let mut round = Round::new(settings, Arc::clone(&shared));
+        thread::Builder::new().name("evidence-watch".to_owned()).spawn(move || round.repeat(&ended, interval))?;
+        Ok(Self { shared, _running: running })
+    }
+
+    /// Tollgate is about to remove or replace this file of the dataset or the chain. To be called before it is done.
+    pub fn expect_change(&self, path: &Path) {
+        lock(&self.shared).expected.insert(path.to_owned());
+    }
+
+    pub fn watched(&self) -> Watched {
+        lock(&self.shared).watched.clone()
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What tells a file from another, and from itself before it was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+/// The thread's state.
+struct Round {
+    audit_dir: PathBuf,
+    manifest_dir: PathBuf,
+    /// By day and path, so that the oldest come first.
+    known: BTreeMap<(String, PathBuf), Stamp>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Round {
+    fn new(settings: &Settings, shared: Arc<Mutex<Shared>>) -> Self {
+        let (audit_dir, manifest_dir) = (settings.audit_dir.clone(), settings.manifest_dir.clone());
+        let mut round = Self { audit_dir, manifest_dir, known: BTreeMap::new(), shared };
+        round.look();
+        round
+    }
+
+    fn repeat(&mut self, ended: &Receiver<()>, interval: Duration) {
+        while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            self.look();
+        }
+    }
+
+    /// Compares what is there with what was there.
+    fn look(&mut self) {
+        let found = match self.stamps() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "the evidence cannot be watched: its directories cannot be listed");
+                return;
+            }
+        };
+        // Taken after the listing: what is announced later was there when the list was made.
+        let mut shared = lock(&self.shared);
+        let mut disturbances = Vec::new();
+        for (key @ (_, path), stamp) in &self.known {
+            let disturbance = match found.get(key) {
+                Some(now) if now == stamp => continue,
+                Some(_) => Disturbance::Changed(path.clone()),
+                // Too old to be among the newest.
+                None if path.exists() => continue,
+                None => Disturbance::Vanished(path.clone()),
+            };
+            if !shared.expected.remove(path) {
+                disturbances.push(disturbance);
+            }
+        }
+        shared.watched.files = found.len() as u64;
+        shared.watched.disturbed += disturbances.len() as u64;
+        shared.watched.last = disturbances.last().cloned().or_else(|| shared.watched.last.take());
+        drop(shared);
+        report(&disturbances);
+        self.known = found;
+    }
+
+    fn stamps(&self) -> io::Result<BTreeMap<(String, PathBuf), Stamp>> {
+        let mut found = BTreeMap::new();
+        for piece in entries::list(&self.manifest_dir)?.pieces.into_iter().rev().take(FILES_MAX / 2) {
+            // Behind every day.
+            insert(&mut found, "manifest", piece.path);
+        }
+        for (date, dir) in dataset::partitions(&self.audit_dir)?.into_iter().rev() {
+            if found.len() >= FILES_MAX {
+                break;
+            }
+            for (_, path) in dataset::files(&dir)? {
+                insert(&mut found, &date.directory_name(), path);
+            }
+        }
+        while found.len() > FILES_MAX {
+            found.pop_first();
+        }
+        Ok(found)
+    }
+}
+
+/// A file that went away since it was listed is not found.
+fn insert(found: &mut BTreeMap<(String, PathBuf), Stamp>, age: &str, path: PathBuf) {
+    if let Ok(metadata) = fs::symlink_metadata(&path) {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), modified };
+        found.insert((age.to_owned(), path), stamp);
+    }
+}
+
+fn report(disturbances: &[Disturbance]) {
+    for disturbance in disturbances.iter().take(LOGGED_MAX) {
+        tracing::error!("evidence was disturbed: {disturbance}; run `tollgate verify`");
+    }
+    if let Some(more) = disturbances.len().checked_sub(LOGGED_MAX).filter(|more| *more > 0) {
+        tracing::error!(more, "more evidence was disturbed; run `tollgate verify`");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Files that are sealed, and what somebody else does to them.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::archive::samples::{self, MIDNIGHT_US};
+use crate::archive::{manifest, seal};
+
+struct Bench {
+    settings: Settings,
+    shared: Arc<Mutex<Shared>>,
+    round: Round,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Two sealed files and an entry of the chain, known to the watch.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("dir");
+        let settings = Settings::new(dir.path());
+        seal::prepare(&settings).expect("prepares");
+        fs::create_dir(&settings.manifest_dir).expect("creates");
+        fs::write(settings.manifest_dir.join(manifest::file_name(1)), "an entry").expect("writes");
+        let bench_rows = [samples::row(1, MIDNIGHT_US - 1), samples::row(2, MIDNIGHT_US)];
+        assert_eq!(seal::seal(&settings, &bench_rows).expect("seals").len(), 2);
+        let shared = Arc::default();
+        let round = Round::new(&settings, Arc::clone(&shared));
+        Self { settings, shared, round, _dir: dir }
+    }
+
+    fn sealed(&self) -> PathBuf {
+        let (_, partition) = dataset::partitions(&self.settings.audit_dir).expect("lists").remove(0);
+        dataset::files(&partition).expect("lists").remove(0).1
+    }
+
+    fn look(&mut self) -> (u64, u64, Option<Disturbance>) {
+        self.round.look();
+        let Watched { files, disturbed, last } = lock(&self.shared).watched.clone();
+        (files, disturbed, last)
+    }
+}
+
+#[test]
+fn what_stays_and_what_is_added_is_no_disturbance() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.look(), (3, 0, None));
+    fs::write(bench.settings.manifest_dir.join(manifest::file_name(2)), "another").expect("writes");
+    assert_eq!(bench.look(), (4, 0, None));
+}
+
+#[test]
+fn a_file_that_vanished_is_told_once() {
+    let mut bench = Bench::new();
+    let path = bench.sealed();
+    fs::remove_file(&path).expect("removes");
+    assert_eq!(bench.look(), (2, 1, Some(Disturbance::Vanished(path.clone()))));
+    assert_eq!(bench.look(), (2, 1, Some(Disturbance::Vanished(path))));
+}
+
+#[test]
+fn a_file_written_to_or_replaced_is_told() {
+    let mut bench = Bench::new();
+    let path = bench.sealed();
+    let bytes = fs::read(&path).expect("reads");
+    fs::write(&path, &bytes[..bytes.len() - 1]).expect("truncates");
+    assert_eq!(bench.look(), (3, 1, Some(Disturbance::Changed(path.clone()))));
+    let copy = path.with_extension("copy");
+    fs::write(&copy, &bytes).expect("writes");
+    fs::rename(&copy, &path).expect("replaces");
+    assert_eq!(bench.look(), (3, 2, Some(Disturbance::Changed(path))));
+    let entry = bench.settings.manifest_dir.join(manifest::file_name(1));
+    fs::remove_file(&entry).expect("removes");
+    assert_eq!(bench.look(), (2, 3, Some(Disturbance::Vanished(entry))));
+}
+
+#[test]
+fn what_tollgate_announced_is_no_disturbance() {
+    let mut bench = Bench::new();
+    let watch = Watch { shared: Arc::clone(&bench.shared), _running: mpsc::channel().0 };
+    let path = bench.sealed();
+    watch.expect_change(&path);
+    assert_eq!(bench.look(), (3, 0, None), "announced and not done yet");
+    fs::remove_file(&path).expect("removes");
+    assert_eq!(bench.look(), (2, 0, None));
+}
+
+#[test]
+fn the_thread_looks_by_itself_and_ends_with_its_handles() {
+    let bench = Bench::new();
+    let watch = Watch::start(&bench.settings, Duration::from_millis(1)).expect("starts");
+    fs::remove_file(bench.sealed()).expect("removes");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while watch.watched().disturbed == 0 {
+        assert!(std::time::Instant::now() < deadline, "not noticed");
+        thread::yield_now();
+    }
+    let shared = Arc::downgrade(&watch.shared);
+    drop(watch);
+    while shared.strong_count() > 0 {
+        assert!(std::time::Instant::now() < deadline, "the thread is still there");
+        thread::yield_now();
+    }
+}

@@ -1,0 +1,132 @@
+//! Loss of power: what was acknowledged is there afterwards, whatever of the rest the disk had written.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::segment::TEMPORARY_EXTENSION;
+use super::*;
+use crate::storage::recorder::{self, Disk};
+
+const NOW_US: i64 = 9_000_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Intend,
+    /// Settles the open exchange at this position, modulo their number.
+    Settle(usize),
+    Record,
+    /// A commit fails, and storage is back at once.
+    FailAndHeal,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => Just(Step::Intend),
+        4 => any::<usize>().prop_map(Step::Settle),
+        2 => Just(Step::Record),
+        1 => Just(Step::FailAndHeal),
+    ];
+    proptest::collection::vec(step, 1..24)
+}
+
+/// What callers were told, and how many changes of the disk had been made by then.
+#[derive(Default)]
+struct Told {
+    intents: BTreeMap<u128, usize>,
+    rows: BTreeMap<u128, usize>,
+    issued: u128,
+}
+
+fn run(log: &mut Stepped, platform: &Scripted, steps: &[Step]) -> Told {
+    let (mut told, mut open) = (Told::default(), Vec::new());
+    for (n, step) in (1..).zip(steps) {
+        told.issued = n;
+        let (settles, subject, commit) = match step {
+            Step::Intend => {
+                open.push(n);
+                (false, n, log.intend(n))
+            }
+            Step::Settle(_) if open.is_empty() => continue,
+            Step::Settle(position) => {
+                let settled = open.remove(position % open.len());
+                (true, settled, log.settle(settled))
+            }
+            Step::Record | Step::FailAndHeal => (true, n, log.record(n)),
+        };
+        if matches!(step, Step::FailAndHeal) {
+            platform.0.sync_fails.store(true, Ordering::SeqCst);
+            log.turn();
+            platform.0.sync_fails.store(false, Ordering::SeqCst);
+            log.log.reopen().unwrap();
+        }
+        log.turn();
+        assert_eq!(block_on(commit.durable()), Ok(()));
+        let acknowledged = if settles { &mut told.rows } else { &mut told.intents };
+        acknowledged.insert(subject, recorder::position());
+    }
+    told
+}
+
+/// Recovers what the disk holds and compares it with what callers had been told when the power went.
+fn assert_kept(disk: &Disk, from: &Path, kept: &mut dyn FnMut() -> u8, told: &Told, position: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    disk.after_power_loss(from, dir.path(), kept);
+    recover(dir.path(), NOW_US).unwrap();
+    let mut rows = BTreeMap::new();
+    for row in rows_in(dir.path()) {
+        let n = row.intent.event_id.as_u128();
+        assert!((1..=told.issued).contains(&n), "{n} is invented: {row:?}");
+        assert_eq!(rows.insert(n, row), None, "{n} is there twice");
+    }
+    for (n, at) in &told.rows {
+        if *at <= position {
+            assert_eq!(rows.get(n).map(|row| &row.outcome), Some(&outcome(*n)), "the row of {n} is lost");
+        }
+    }
+    for (n, at) in &told.intents {
+        assert!(*at > position || rows.contains_key(n), "the intent of {n} is lost");
+    }
+    let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(left.into_iter().all(|path| path.extension().is_none_or(|extension| extension != TEMPORARY_EXTENSION)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    /// Power is lost after each change of the disk in turn: once with nothing kept that was not synced, once with some.
+    #[test]
+    fn what_was_acknowledged_survives_the_loss_of_power_at_any_point(
+        steps in steps(), segment_bytes_max in 100..1_500_u64, luck in proptest::collection::vec(any::<u8>(), 16)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let platform = Scripted::new();
+        recorder::begin();
+        let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);
+        let told = run(&mut log, &platform, &steps);
+        drop(log);
+        for (position, disk) in recorder::end().iter().enumerate() {
+            assert_kept(disk, dir.path(), &mut || 0, &told, position);
+            let mut luck = luck.iter().copied().cycle();
+            assert_kept(disk, dir.path(), &mut || luck.next().unwrap_or(0), &told, position);
+        }
+    }
+}
+
+/// The test above could not fail if its disk kept everything.
+#[test]
+fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    recorder::begin();
+    let settings = Settings { durability: Durability::Write, ..settings(dir.path()) };
+    let mut log = Stepped::new(settings, &Scripted::new());
+    let commit = log.record(1);
+    log.turn();
+    assert_eq!(block_on(commit.durable()), Ok(()));
+    drop(log);
+    let disk = recorder::end().pop().unwrap();
+    let after = tempfile::tempdir().unwrap();
+    disk.after_power_loss(dir.path(), after.path(), || 0);
+    recover(after.path(), NOW_US).unwrap();
+    assert_eq!(rows_in(after.path()), []);
+}

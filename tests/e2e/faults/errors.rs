@@ -1,0 +1,149 @@
+//! Storage that says no: no space, I/O errors, a read-only file system, and files that somebody else changes.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use tollgate::storage::Site;
+
+use super::{Load, gate, request};
+use crate::harness::{Gate, Origin, eventually};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+
+/// Under load, storage breaks and is mended; then everything is accounted for, and everything ends well.
+fn assert_survives(what: &str, gate: &mut Gate, break_storage: impl Fn(&Gate), mend_storage: impl Fn(&Gate)) {
+    let mut load = Load::new(Origin::http());
+    load.start(gate);
+    load.pass(10);
+    break_storage(gate);
+    eventually(&format!("{what}: trouble shows"), || gate.log().contains("ERROR").then_some(()));
+    mend_storage(gate);
+    load.pass(20);
+    load.stop();
+    assert_eq!(gate.stop(), Some(0), "{what}");
+    load.assert_accounted(gate);
+    let told = load.told.lock().unwrap();
+    assert!(told.values().all(|status| [200, 503].contains(status)), "{what}: {told:?}");
+    let rows = gate.rows();
+    let completed = rows.iter().filter(|row| row.get("outcome") == "completed").count();
+    assert_eq!(completed, load.seen().len(), "{what}: a call that was made is not recorded as such");
+    let refused = rows.iter().filter(|row| row.get("deny_reason") == "no_evidence").count();
+    assert_eq!(refused, told.values().filter(|status| **status == 503).count(), "{what}");
+    assert_eq!(rows.len(), told.len(), "{what}");
+}
+
+#[test]
+fn every_call_that_can_fail_may_fail_in_every_way() {
+    let sites = [
+        Site::JournalReserve,
+        Site::JournalAppend,
+        Site::JournalSync,
+        Site::SegmentWrite,
+        Site::SegmentSync,
+        Site::SegmentRename,
+        Site::SegmentDirSync,
+        Site::ParquetWrite,
+        Site::ParquetSync,
+        Site::ParquetRename,
+        Site::ArchiveDirSync,
+        Site::ManifestWrite,
+        Site::ManifestSync,
+        Site::ManifestRename,
+        Site::SealedRemove,
+    ];
+    std::thread::scope(|scope| {
+        for moment in ["before", "after"] {
+            for errno in [EIO, ENOSPC, EROFS] {
+                scope.spawn(move || {
+                    // Each errno meets every third site, and each site every errno in turn with the moments.
+                    let offset = usize::try_from(errno).unwrap() + usize::from(moment == "after");
+                    for site in sites.iter().skip(offset % 3).step_by(3) {
+                        let point = format!("{}.{moment} error {errno}\n", site.code());
+                        let mut gate = gate("seal_after_s: 1").start();
+                        assert_survives(&point, &mut gate, |gate| gate.order(&point), |gate| gate.order(""));
+                    }
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on() {
+    let origin = Origin::http();
+    let gate = gate("seal_after_s: 1, watch_s: 1").start();
+    let sealed = |id: &str| {
+        assert_eq!(gate.client().ask(request(&origin, id)).status, 200);
+        let partitions = gate.data_dir().join("audit");
+        let files = || fs::read_dir(&partitions).unwrap().flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap());
+        let before = files().count();
+        eventually("it is sealed", || (files().count() > before).then_some(()));
+        files()
+            .map(|file| file.unwrap())
+            .max_by_key(|file| file.metadata().unwrap().modified().unwrap())
+            .unwrap()
+            .path()
+    };
+    let watched = |count: u64| {
+        let health = || gate.admin("/healthz").json();
+        eventually("the watch knows the file", || (health()["evidence"]["files_watched"] == count).then_some(()));
+    };
+    // A file and its entry, beside the entry that says that the process started.
+    let path = sealed("removed");
+    watched(3);
+    fs::remove_file(&path).unwrap();
+    let health = eventually("it is noticed", || {
+        Some(gate.admin("/healthz").json()).filter(|health| health["evidence"]["disturbed"] == 1)
+    });
+    assert_eq!(health["evidence"]["last_disturbance"], format!("{} is gone", path.display()));
+    eventually("the log says so", || gate.log().contains("evidence was disturbed").then_some(()));
+    assert!(gate.admin("/metrics").body.contains("tollgate_evidence_disturbed_total 1\n"));
+    assert_eq!(gate.client().ask(request(&origin, "after")).status, 200);
+    assert_eq!(gate.admin("/readyz").status, 200);
+}
+
+/// The segment that is being written.
+fn tail(gate: &Gate) -> PathBuf {
+    let segments = tollgate::journal::segment::list(&gate.data_dir().join("journal")).unwrap();
+    segments.last().unwrap().clone()
+}
+
+#[test]
+fn a_segment_unlinked_under_load_costs_nothing() {
+    let mut gate = gate("seal_after_s: 3600").start();
+    assert_survives("unlink", &mut gate, |gate| fs::remove_file(tail(gate)).unwrap(), |_| {});
+}
+
+#[test]
+fn a_segment_renamed_under_load_costs_nothing() {
+    let mut gate = gate("seal_after_s: 3600").start();
+    let aside = gate.dir.path().join("aside");
+    assert_survives("rename", &mut gate, |gate| fs::rename(tail(gate), &aside).unwrap(), |_| {});
+}
+
+#[test]
+fn a_segment_cut_short_under_load_is_noticed_and_the_loss_is_told() {
+    let origin = Origin::http();
+    let mut gate = gate("seal_after_s: 3600").start();
+    for n in 0..10 {
+        assert_eq!(gate.client().ask(request(&origin, &format!("c{n}"))).status, 200);
+    }
+    gate.rows_of(10);
+    let length = fs::metadata(tail(&gate)).unwrap().len();
+    File::options().write(true).open(tail(&gate)).unwrap().set_len(length / 2).unwrap();
+    let mut status = 0;
+    eventually("the cut is noticed", || {
+        status = gate.client().ask(request(&origin, "after")).status;
+        (status == 503).then_some(())
+    });
+    eventually("service resumes", || (gate.client().ask(request(&origin, "resumed")).status == 200).then_some(()));
+    assert_eq!(gate.stop(), Some(0));
+    let rows = gate.rows();
+    let gaps: Vec<_> = rows.iter().filter(|row| row.get("outcome") == "gap").map(|row| row.get("error")).collect();
+    let kept = rows.iter().filter(|row| row.get("deployment_id").starts_with('c')).count();
+    let lost: usize = gaps.iter().map(|gap| gap.split(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+    assert_eq!(kept + lost, 10, "{gaps:?}");
+    assert!(lost > 0, "nothing was lost with half of the segment");
+}
