@@ -51,7 +51,8 @@ def apply(entry, stated, seqs, audit):
         need(all(same) and gone["rows"] == len(removed), "rewrites what was not stated like that")
         need(sum(was["rows"] for _, was in pairs) == len(removed) + (file["rows"] if file else 0), "loses rows")
         need(entry["reason"] == "retention" or not removed, "removes rows")
-        if all((audit / one["path"]).exists() for one, _ in pairs) and not (file and (audit / file["path"]).exists()):
+        has = lambda one: (path := audit / one["path"]).exists() and sha256(path.read_bytes()).hex() == one["sha256"]
+        if all(has(one) for one, _ in pairs) and not (file and has(file)):
             return  # stated, and not done yet
         for one, _ in pairs:
             del stated[one["path"]]

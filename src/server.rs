@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::archive::anchor;
+use crate::archive::maintenance::Rules;
+use crate::archive::maintenance::keeper::{Duties, Keeper};
 use crate::archive::rotation::{self, RotationError};
 use crate::archive::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
 use crate::archive::{self, Opening, Sealer, Signer, Start, Watch};
@@ -38,6 +40,8 @@ use signals::Signals;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// How long sealing may take when the process stops; what is left is sealed at the next start.
 const SEAL_DEADLINE: Duration = Duration::from_secs(60);
+/// How long maintenance may take to stop; what it has begun is completed by the next start.
+const MAINTENANCE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long anchoring the last head may take when the process stops.
 const ANCHOR_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -64,6 +68,8 @@ pub enum RunError {
     Listen(#[from] ListenError),
     #[error("the thread that watches the evidence could not be started: {0}")]
     Watch(std::io::Error),
+    #[error("the maintenance thread could not be started: {0}")]
+    Maintenance(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -87,9 +93,11 @@ pub struct Listening {
 pub struct Reloaded {
     pub policy: Arc<Policy>,
     pub connectors: Arc<Catalogue>,
+    /// How long rows are kept, and which are held.
+    pub maintenance: Rules,
 }
 
-/// How policy and connectors are loaded again when asked for.
+/// How they are loaded again when asked for.
 pub type Reload = Box<dyn Fn() -> Result<Reloaded, ConfigError> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
@@ -146,6 +154,8 @@ struct Evidence {
     sealer: Sealer,
     watch: Watch,
     anchors: Option<anchor::Sender>,
+    keeper: Keeper,
+    rules: Arc<ArcSwap<Rules>>,
 }
 
 impl Evidence {
@@ -162,21 +172,33 @@ impl Evidence {
         }
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
-        let watched = archive_settings.clone();
         archive_settings.anchor_every = config.audit.anchor_every;
         rotation::finish(&archive_settings, &config.data_dir.keys())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
-        let sealer = Sealer::start(archive_settings, signer, opening, segments)?;
-        let watch = Watch::start(&watched, config.audit.watch).map_err(RunError::Watch)?;
+        let key = signer.public().clone();
+        let sealer = Sealer::start(archive_settings.clone(), signer, opening, segments)?;
+        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         let counted = journal.clone();
         sealer.begin_heartbeats(move || counted.counters().last_seq);
         let anchors = start_anchoring(config, &sealer)?;
-        Ok(Self { installation, journal, thread, sealer, watch, anchors })
+        let rules = Arc::new(ArcSwap::from_pointee(config.audit.maintenance.clone()));
+        let duties = Duties {
+            settings: archive_settings,
+            journal_dir: config.data_dir.journal(),
+            rules: Arc::clone(&rules),
+            key,
+            notes: sealer.notes(),
+            lock: sealer.dataset_lock(),
+            watch: watch.clone(),
+        };
+        let keeper = Keeper::start(duties).map_err(RunError::Maintenance)?;
+        Ok(Self { installation, journal, thread, sealer, watch, anchors, keeper, rules })
     }
 
     fn close(self, reason: StopReason) -> Result<(), RunError> {
+        self.keeper.finish(Instant::now() + MAINTENANCE_DEADLINE);
         let closed = self.thread.close();
         let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
         let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
@@ -241,6 +263,7 @@ async fn serve(
             journal: evidence.journal.clone(),
             watch: evidence.watch.clone(),
             sealing: evidence.sealer.sealing_status(),
+            maintenance: evidence.keeper.status(),
             stopping: stopping.clone(),
         };
         tokio::spawn(serve_admin(listener, Arc::new(admin)));
@@ -253,7 +276,7 @@ async fn serve(
     let sweeper = tokio::spawn(sweep(Arc::clone(&gate)));
     let notes = evidence.sealer.notes();
     let cause = tokio::select! {
-        reason = signals.until_told_to_stop(&gate, &reload, &notes) => StopCause::Signal(reason),
+        reason = signals.until_told_to_stop(&gate, &evidence.rules, &reload, &notes) => StopCause::Signal(reason),
         trouble = evidence.journal.gives_up() => StopCause::EvidenceFailed(trouble),
     };
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is under way");

@@ -5,6 +5,8 @@
 //! the callers to decide; nothing here is retried.
 
 #[cfg(test)]
+pub(crate) mod crash;
+#[cfg(test)]
 pub(crate) mod recorder;
 
 /// Outside tests nothing is recorded.
@@ -76,10 +78,31 @@ sites! {
     ManifestRename = "manifest.rename",
     /// A segment of which every row is sealed.
     SealedRemove = "sealed.remove",
+    /// The directories in which a partition is made anew: made and removed.
+    RewriteDir = "rewrite.dir",
+    /// A file that replaces others, in staging.
+    RewriteWrite = "rewrite.write",
+    RewriteSync = "rewrite.sync",
+    /// It gets the name it will have.
+    RewriteRename = "rewrite.rename",
+    /// A file that stays, or comes, in the partition made anew.
+    RewriteLink = "rewrite.link",
+    /// The partition made anew takes the place of the one there was.
+    RewriteExchange = "rewrite.exchange",
+    /// A file whose rows are in another one, or are stated as removed.
+    RewriteRemove = "rewrite.remove",
+    /// Many entries of the chain in one file.
+    PackWrite = "pack.write",
+    PackSync = "pack.sync",
+    PackRename = "pack.rename",
+    /// A file of one entry that is in a packed one too.
+    PackedRemove = "packed.remove",
 }
 
 /// Makes one call, with a point before and one after it at which a test can intervene.
 pub(crate) fn step<T>(site: Site, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    #[cfg(test)]
+    crash::count()?;
     faults::reach(site, faults::Moment::Before)?;
     let done = call()?;
     faults::reach(site, faults::Moment::After)?;

@@ -4,8 +4,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -21,6 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use crate::archive::maintenance::KeeperStatus;
 use crate::archive::{SealingStatus, Status, Watch, Watched};
 use crate::clock::now_us;
 use crate::journal::Journal;
@@ -74,6 +75,10 @@ pub struct Metrics {
     seal_failures: Gauge,
     seal_backlog: Gauge,
     anchor_failures: Gauge,
+    rewrites: Gauge,
+    rows_removed: Gauge,
+    maintenance_failures: Gauge,
+    unaccounted_files: Gauge,
 }
 
 impl Metrics {
@@ -134,6 +139,7 @@ impl Metrics {
             self.evidence_disturbed.clone(),
         );
         self.register_archive(&mut registry);
+        self.register_maintenance(&mut registry);
         registry
     }
 
@@ -162,6 +168,28 @@ impl Metrics {
         self.anchor_failures.set(status.anchor_failures as i64);
     }
 
+    fn register_maintenance(&self, registry: &mut Registry) {
+        registry.register("rewrites", "Rewrites of sealed files done since start", self.rewrites.clone());
+        registry.register("rows_removed", "Rows removed by retention since start", self.rows_removed.clone());
+        registry.register(
+            "maintenance_failures",
+            "Days that compaction or retention could not work on, since start",
+            self.maintenance_failures.clone(),
+        );
+        registry.register(
+            "unaccounted_files",
+            "Files that no entry of the chain accounts for, as last found by maintenance; they are left alone",
+            self.unaccounted_files.clone(),
+        );
+    }
+
+    fn observe_maintenance(&self, status: KeeperStatus) {
+        self.rewrites.set(status.rewrites as i64);
+        self.rows_removed.set(status.rows_removed as i64);
+        self.maintenance_failures.set(status.failures as i64);
+        self.unaccounted_files.set(status.unknown as i64);
+    }
+
     fn observe_journal(&self, journal: &Journal) {
         let counters = journal.counters();
         self.journal_writable.set(i64::from(journal.is_writable()));
@@ -180,6 +208,7 @@ pub struct Admin {
     pub journal: Journal,
     pub watch: Watch,
     pub sealing: SealingStatus,
+    pub maintenance: Arc<Mutex<KeeperStatus>>,
     pub stopping: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -214,6 +243,7 @@ impl Admin {
             "/metrics" => {
                 self.metrics.observe_journal(&self.journal);
                 self.metrics.evidence_disturbed.inner().store(self.watch.watched().disturbed, Ordering::Relaxed);
+                self.metrics.observe_maintenance(*self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
                 self.metrics.observe_archive(&self.sealing.now(), now_us());
                 let mut text = String::new();
                 match encode(&mut text, &self.registry) {

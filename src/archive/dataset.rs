@@ -41,6 +41,12 @@ impl EventDate {
         self.0.saturating_mul(DAY_US)
     }
 
+    /// First microsecond of the next day.
+    #[must_use]
+    pub fn end_us(self) -> i64 {
+        self.start_us().saturating_add(DAY_US)
+    }
+
     /// The day a directory name stands for, or `None` if it is not the name of a partition.
     #[must_use]
     pub fn from_directory_name(name: &str) -> Option<Self> {

@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::content::{Content, Fingerprint, Hashed};
-use super::properties::writer_properties;
+use super::properties::{Identity, SEALING_LEVEL, writer_properties};
 use super::rows;
 use super::schema::arrow_schema;
 use super::sealed::SealedError;
@@ -52,7 +52,7 @@ impl FileError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
+    pub(super) fn parquet(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
         move |source| Self::Parquet { path: path.to_owned(), source }
     }
 }
@@ -97,7 +97,8 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
 fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
     let created = storage::step(Site::ParquetWrite, || File::create(path));
     let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
-    let properties = writer_properties(sorted, row_group_rows).map_err(FileError::parquet(path))?;
+    let properties =
+        writer_properties(sorted.len(), row_group_rows, SEALING_LEVEL).map_err(FileError::parquet(path))?;
     // The Parquet schema says all that the Arrow schema does; a second copy would outweigh the rows of a small file.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer =
@@ -110,9 +111,21 @@ fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, 
         content.add(&batch).map_err(foreign)?;
         writer.write(&batch).map_err(FileError::parquet(path))?;
     }
+    for pair in identity(sorted).iter().flat_map(Identity::metadata) {
+        writer.append_key_value_metadata(pair);
+    }
     let (file, fingerprint) = writer.into_inner().map_err(FileError::parquet(path))?.finish();
     storage::sync(Site::ParquetSync, &file, path).map_err(FileError::io("syncing", path))?;
     Ok(Staged { fingerprint, content: content.complete() })
+}
+
+fn identity(rows: &[&Row]) -> Option<Identity> {
+    let (first, rest) = rows.split_first()?;
+    let mut identity = Identity::of(first);
+    for row in rest {
+        identity.and(row);
+    }
+    Some(identity)
 }
 
 fn check(path: &Path, expected: usize) -> Result<(), FileError> {

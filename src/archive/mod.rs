@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod digest;
 pub mod entries;
 mod file;
+pub mod maintenance;
 pub mod manifest;
 pub mod notes;
 pub mod proof;

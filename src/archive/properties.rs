@@ -3,6 +3,8 @@
 //! The choices are measured ones: zstd level 1 was both smaller and faster than level 3 on audit rows, version 1 data
 //! pages with delta encodings are read by every engine tried, and row groups beyond 131 072 rows gained under 1 %.
 
+use std::sync::Arc;
+
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -10,7 +12,7 @@ use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterPr
 use parquet::schema::types::ColumnPath;
 
 use super::schema::{COLUMNS, ColumnType, Layout};
-use crate::record::{Row, SCHEMA_VERSION};
+use crate::record::{Row, SCHEMA_VERSION, Writer};
 
 /// Probability that a bloom filter reports a value that is not there.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -22,19 +24,27 @@ const PAGE_ROWS_MAX: usize = 20_000;
 /// Metadata key of the writer epoch, the one part of a row that is not a column.
 pub(super) const EPOCH_KEY: &str = "tollgate.epoch";
 
-/// Properties of a file that holds `rows`, which are sorted by `event_time` and come from one writer.
-pub(super) fn writer_properties(rows: &[&Row], row_group_rows: usize) -> Result<WriterProperties, ParquetError> {
+/// zstd level of files as they are sealed: small ones, written while traffic runs.
+pub(super) const SEALING_LEVEL: i32 = 1;
+/// zstd level of files that are rewritten once and read for long.
+pub(super) const REWRITING_LEVEL: i32 = 9;
+
+/// Properties of a file with at most `rows_max` rows, sorted by `event_time`.
+pub(super) fn writer_properties(
+    rows_max: usize,
+    row_group_rows: usize,
+    level: i32,
+) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(concat!("tollgate version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_size_limit(PAGE_BYTES_MAX)
         .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_max_row_group_row_count(Some(row_group_rows.max(1)))
         .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
-        .set_sorting_columns(Some(vec![event_time_ascending()]))
-        .set_key_value_metadata(Some(file_metadata(rows)));
+        .set_sorting_columns(Some(vec![event_time_ascending()]));
     for column in COLUMNS {
         let path = ColumnPath::from(column.name);
         if column.layout == Layout::Delta {
@@ -46,7 +56,7 @@ pub(super) fn writer_properties(rows: &[&Row], row_group_rows: usize) -> Result<
             builder = builder
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
-                .set_column_bloom_filter_max_ndv(path, row_group_rows.clamp(1, rows.len().max(1)) as u64);
+                .set_column_bloom_filter_max_ndv(path, row_group_rows.clamp(1, rows_max.max(1)) as u64);
         }
     }
     Ok(builder.build())
@@ -66,24 +76,41 @@ fn delta_encoding(column_type: ColumnType) -> Encoding {
     }
 }
 
-/// What makes a file self-describing: who wrote it and which rows it must hold.
-fn file_metadata(rows: &[&Row]) -> Vec<KeyValue> {
-    let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    let mut pairs = vec![
-        pair("tollgate.schema_version", SCHEMA_VERSION.to_string()),
-        pair("tollgate.writer_version", env!("CARGO_PKG_VERSION").to_owned()),
-        pair("tollgate.rows", rows.len().to_string()),
-    ];
-    if let Some(row) = rows.first() {
-        pairs.push(pair("tollgate.instance_id", row.writer.instance_id.clone()));
-        pairs.push(pair("tollgate.boot_id", row.writer.boot_id.to_string()));
-        pairs.push(pair(EPOCH_KEY, row.writer.epoch.to_string()));
+/// Who wrote the rows of a file, and which they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) writer: Arc<Writer>,
+    pub(super) rows: usize,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+}
+
+impl Identity {
+    /// Of a file with one row.
+    pub(super) fn of(row: &Row) -> Self {
+        Self { writer: Arc::clone(&row.writer), rows: 1, first_seq: row.seq, last_seq: row.seq }
     }
-    if let Some(first) = rows.iter().map(|row| row.seq).min() {
-        pairs.push(pair("tollgate.first_seq", first.to_string()));
+
+    /// With one row more, of the same writer.
+    pub(super) fn and(&mut self, row: &Row) {
+        self.rows += 1;
+        self.first_seq = self.first_seq.min(row.seq);
+        self.last_seq = self.last_seq.max(row.seq);
     }
-    if let Some(last) = rows.iter().map(|row| row.seq).max() {
-        pairs.push(pair("tollgate.last_seq", last.to_string()));
+
+    /// What makes a file self-describing: key-value pairs of its footer.
+    pub(super) fn metadata(&self) -> impl Iterator<Item = KeyValue> {
+        let Self { writer, rows, first_seq, last_seq } = self;
+        let pairs = [
+            ("tollgate.schema_version", SCHEMA_VERSION.to_string()),
+            ("tollgate.writer_version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("tollgate.rows", rows.to_string()),
+            ("tollgate.instance_id", writer.instance_id.clone()),
+            ("tollgate.boot_id", writer.boot_id.to_string()),
+            (EPOCH_KEY, writer.epoch.to_string()),
+            ("tollgate.first_seq", first_seq.to_string()),
+            ("tollgate.last_seq", last_seq.to_string()),
+        ];
+        pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value))
     }
-    pairs
 }

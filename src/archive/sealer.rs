@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -161,6 +161,12 @@ impl Sealer {
         Status { running: !self.thread.is_finished(), ..self.sealing_status().now() }
     }
 
+    /// To be held by whoever else changes the dataset; nothing is sealed meanwhile.
+    #[must_use]
+    pub fn dataset_lock(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.shared.dataset)
+    }
+
     /// For those who want to know the status as long as the sealer runs; cheap to clone.
     #[must_use]
     pub fn sealing_status(&self) -> SealingStatus {
@@ -293,6 +299,8 @@ impl Work {
         if contents.damage.is_some() {
             return Err(SegmentError::Damaged);
         }
+        let dataset = Arc::clone(&self.shared.dataset);
+        let _held = dataset.lock().unwrap_or_else(PoisonError::into_inner);
         let written = seal::seal(&self.settings, &contents.rows)?;
         self.count(&written);
         cover::cover(&mut self.statements.chain, &contents.rows, &written, now_us())?;

@@ -16,6 +16,7 @@ pub(super) use evidence::ProveArgs;
 pub(super) use keys::{FingerprintKeyCommand, ManifestKeyCommand, RotateArgs};
 pub(super) use kibana::{KibanaArgs, KibanaFormat};
 
+use super::retention::RetentionCommand;
 use crate::config::Overrides;
 use crate::record::Decision;
 use crate::search::HostFilter;
@@ -63,6 +64,9 @@ pub enum Command {
     /// Change the key that signs the evidence
     #[command(name = "manifest-key", subcommand)]
     ManifestKey(ManifestKeyCommand),
+    /// Show, or do now, what compaction and retention would do to the evidence
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Find out why calls fail or are not seen: settings, certificates, listeners, disk, Kibana
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

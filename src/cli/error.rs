@@ -4,6 +4,8 @@ use std::io;
 
 use super::kibana::ProxyUrlError;
 use super::prove::BundleCheckError;
+use crate::archive::KeyError;
+use crate::archive::maintenance::{Problem as RetentionProblem, RewriteError};
 use crate::archive::rotation::RotationError;
 use crate::config::ConfigError;
 use crate::destination::DestinationError;
@@ -102,6 +104,15 @@ pub enum CliError {
     /// Memory could not be kept out of core dumps.
     #[error("core dumps cannot be turned off: {0}; allow setrlimit and prctl, or set `danger_core_dumps: true`")]
     CoreDumps(io::Error),
+    /// `retention` could not look at the evidence.
+    #[error(transparent)]
+    Retention(#[from] RewriteError),
+    /// `retention apply` could not work on some days.
+    #[error("some days stay as they are:{}", lines(.0))]
+    RetentionIncomplete(Vec<RetentionProblem>),
+    /// `retention` has no key to tell signed files by.
+    #[error(transparent)]
+    SigningKey(#[from] KeyError),
     /// The proxy could not start, or failed while running.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -135,9 +146,12 @@ impl CliError {
             | Self::Prove(_)
             | Self::Bundle(BundleCheckError::Unreadable(..))
             | Self::Rotation(_)
+            | Self::Retention(_)
+            | Self::SigningKey(_)
             | Self::Verify(VerifyError::Key(_) | VerifyError::Io { .. }) => EXIT_IO,
             Self::Run(RunError::EvidenceFailed(_)) => EXIT_EVIDENCE_FAILED,
             Self::Run(_)
+            | Self::RetentionIncomplete(_)
             | Self::CoreDumps(_)
             | Self::Tampered
             | Self::Bundle(BundleCheckError::Refused(..))
@@ -154,6 +168,6 @@ impl CliError {
     }
 }
 
-fn lines(problems: &[Problem]) -> String {
+fn lines(problems: &[impl std::fmt::Display]) -> String {
     problems.iter().map(|problem| format!("\n{problem}")).collect::<Vec<_>>().concat()
 }

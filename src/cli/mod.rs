@@ -14,6 +14,7 @@ mod lookup;
 mod manifest_key;
 mod prove;
 mod records;
+mod retention;
 mod run;
 mod verify;
 
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Records(args) => records::records(&args, stdout),
         Command::Verify(args) => verify::verify(&args, stdout),
         Command::Prove(args) => prove::prove(&args, stdout),
+        Command::Retention(command) => retention::retention(&command, stdout),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, stdout),
         Command::Doctor(args) => doctor::doctor(&args, stdout),
         Command::KibanaConfig(args) => kibana::kibana_config(&args, stdout),

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use super::args::RecordsArgs;
 use super::{CliError, lookup};
+use crate::archive::manifest;
 use crate::search::sought::SoughtError;
 use crate::search::{self, Query, print};
 
@@ -26,6 +27,10 @@ pub(super) fn records(args: &RecordsArgs, out: &mut impl Write) -> Result<(), Cl
         print::table(&found.rows, terminal_width(), out)?;
     }
     out.flush()?;
+    if let Some(removed) = found.removed {
+        let until = manifest::time_text(removed.last_us);
+        writeln!(io::stderr(), "rows up to {until} were removed by retention: {} rows", removed.rows)?;
+    }
     if found.problems.is_empty() { Ok(()) } else { Err(CliError::Incomplete(found.problems)) }
 }
 

@@ -29,8 +29,8 @@ pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
         tracing::info!(%path, "made a new interception CA; Kibana has to be told to trust it");
     }
     let reload = move || {
-        let Config { policy, connectors, .. } = Config::load(file.as_deref(), &overrides)?;
-        Ok(Reloaded { policy, connectors })
+        let Config { policy, connectors, audit, .. } = Config::load(file.as_deref(), &overrides)?;
+        Ok(Reloaded { policy, connectors, maintenance: audit.maintenance })
     };
     let announced = config.clone();
     server::run(config, authority, Box::new(reload), |listening| {

@@ -127,6 +127,12 @@ pub(super) struct AuditFile {
     pub(super) heartbeat_s: Key<u64>,
     pub(super) anchors: Vec<Setting<AnchorFile>>,
     pub(super) anchor_every_s: Key<u64>,
+    pub(super) keep_days: Key<u64>,
+    pub(super) legal_holds: Vec<Setting<LegalHoldFile>>,
+    pub(super) compact_after_s: Key<u64>,
+    pub(super) compact_rows_max: Key<u64>,
+    pub(super) compact_bytes_max: Key<u64>,
+    pub(super) maintenance_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
     pub(super) excerpts: ExcerptsFile,
 }
@@ -136,6 +142,17 @@ pub(super) struct AuditFile {
 pub(super) struct ExcerptsFile {
     pub(super) request_bytes: Key<u64>,
     pub(super) response_bytes: Key<u64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LegalHoldFile {
+    pub(super) name: Key<String>,
+    pub(super) deployment: Key<String>,
+    pub(super) project: Key<String>,
+    pub(super) host: Key<String>,
+    pub(super) since: Key<String>,
+    pub(super) until: Key<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -104,6 +104,37 @@ pub(super) const ANCHOR_EVERY_S: Bounds = bounds(
 pub(super) const ANCHOR_TIMEOUT_S: Bounds =
     bounds("audit.anchors timeout_s", 20, 1, 600, "a command that hangs keeps later heads from being anchored");
 
+pub(super) const KEEP_DAYS: Bounds =
+    bounds("audit.keep_days", 0, 1, 36_500, "leave the key out to keep rows for ever; they are removed by whole days");
+pub(super) const COMPACT_AFTER_S: Bounds = bounds(
+    "audit.compact_after_s",
+    3600,
+    60,
+    30 * 86_400,
+    "shorter rewrites a day again for each late row, longer leaves it in many small files",
+);
+pub(super) const COMPACT_ROWS_MAX: Bounds = bounds(
+    "audit.compact_rows_max",
+    500_000,
+    1000,
+    4_000_000,
+    "fewer make many files, and each row takes up to 80 bytes of memory while its file is rewritten",
+);
+pub(super) const COMPACT_BYTES_MAX: Bounds = bounds(
+    "audit.compact_bytes_max",
+    256 * MIB,
+    MIB,
+    4096 * MIB,
+    "less makes many files, and the disk has to have room for as much twice",
+);
+pub(super) const MAINTENANCE_EVERY_S: Bounds = bounds(
+    "audit.maintenance_every_s",
+    3600,
+    1,
+    86_400,
+    "shorter lists the dataset for nothing, longer keeps rows beyond audit.keep_days",
+);
+
 pub(super) const HEADER_BYTES_MAX: Bounds =
     bounds("limits.header_bytes_max", 65_536, 8192, MIB, "connectors send heads of several KiB; larger is an attack");
 pub(super) const HEADER_FIELDS_MAX: Bounds =

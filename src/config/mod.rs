@@ -32,6 +32,7 @@ pub use warning::Warning;
 
 use crate::archive::anchor::Sink;
 use crate::archive::digest::Sha256;
+use crate::archive::maintenance::Rules;
 use crate::client::Clients;
 use crate::connectors::Catalogue;
 use crate::destination::{Destination, Host};
@@ -171,6 +172,8 @@ pub struct Audit {
     pub anchors: Vec<Sink>,
     /// The least time between two anchors.
     pub anchor_every: Duration,
+    /// What is kept, for how long, and when it is compacted.
+    pub maintenance: Rules,
     /// Key of the keyed URL fingerprint; made when it does not exist.
     pub url_fingerprint_key_file: PathBuf,
     pub excerpts: Excerpts,

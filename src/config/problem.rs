@@ -118,6 +118,21 @@ pub enum ProblemKind {
     /// A client is to be recognised by a listener that does not exist.
     #[error("clients \"{client}\": there is no listener \"{listener}\"; the listeners are {}", .known.join(", "))]
     UnknownListener { client: String, listener: String, known: Vec<String> },
+    /// A legal hold without a name.
+    #[error("audit.legal_holds: a hold has no `name`; give it the one that the case has")]
+    LegalHoldWithoutName,
+    /// Two legal holds of one name.
+    #[error("audit.legal_holds: the name \"{name}\" is used twice; give each hold a name of its own")]
+    LegalHoldTwice { name: String },
+    /// A legal hold on nothing, or on more than one thing.
+    #[error("audit.legal_holds: write exactly one of deployment, project and host; make two holds for two of them")]
+    LegalHoldSubject,
+    /// The time of a legal hold cannot be read.
+    #[error("audit.legal_holds {key}: \"{given}\" is not a time; write 2026-11-22T09:30:00Z, or 2026-11-22 (UTC)")]
+    LegalHoldTime { key: &'static str, given: String },
+    /// A legal hold that ends before it begins.
+    #[error("audit.legal_holds: `until` is not after `since`; the hold would be on nothing")]
+    LegalHoldEmpty,
     /// The log filter is not one `tracing` understands.
     #[error("log.level: \"{given}\" is not a log filter ({reason}); write info, or tollgate=debug")]
     LogLevel { given: String, reason: String },

@@ -15,6 +15,7 @@ use crate::record::Row;
 mod newest;
 pub mod print;
 mod query;
+mod removed;
 mod scan;
 pub mod sought;
 pub mod time;
@@ -22,6 +23,10 @@ pub mod time;
 pub use query::{HostError, HostFilter, Query};
 
 use newest::Newest;
+pub use removed::Removed;
+
+/// How often a day is read while its files are rewritten.
+const ATTEMPTS_MAX: usize = 3;
 
 /// Reads one segment: [`segment::read`], except in tests.
 type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
@@ -33,6 +38,8 @@ pub struct Found {
     pub rows: Vec<Row>,
     /// What could not be read. Rows may be missing from there.
     pub problems: Vec<Problem>,
+    /// Rows of the asked time that retention removed, if a beginning was asked for.
+    pub removed: Option<Removed>,
 }
 
 /// A file or directory that could not be read, or not entirely.
@@ -84,7 +91,9 @@ fn run_reading(data_dir: &Path, query: &Query, read: ReadSegment) -> Result<Foun
         search.journal(&journal_dir, read)?;
         search.sealed(&audit_dir)?;
     }
-    Ok(Found { rows: search.newest.into_rows(), problems: search.problems })
+    let removed =
+        query.since_us.and_then(|since_us| removed::find(&data_dir.join("manifest"), since_us, query.until_us));
+    Ok(Found { rows: search.newest.into_rows(), problems: search.problems, removed })
 }
 
 struct Search<'a> {
@@ -132,7 +141,20 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// Files that were rewritten since they were listed are looked for again, under their new names.
     fn partition(&mut self, dir: &Path) {
+        for attempt in 1.. {
+            let known = self.problems.len();
+            self.partition_once(dir);
+            let gone = |problem: &Problem| !problem.path.exists();
+            if attempt == ATTEMPTS_MAX || !self.problems.iter().skip(known).any(gone) {
+                return;
+            }
+            self.problems.truncate(known);
+        }
+    }
+
+    fn partition_once(&mut self, dir: &Path) {
         let files = match dataset::files(dir) {
             Ok(files) => files,
             Err(error) => {

@@ -1,10 +1,13 @@
 //! What the process does when it is signalled. Registered before anything listens, so that no signal finds the default.
 
 use std::io;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::archive::Notes;
+use crate::archive::maintenance::Rules;
 use crate::archive::statement::{PolicyStatement, RefusedReloadStatement, Statement, StopReason};
 use crate::gate::Gate;
 
@@ -30,24 +33,31 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy and connectors and goes on; if either does not load, neither
-    /// changes. Either is noted for the chain.
-    pub(super) async fn until_told_to_stop(&mut self, gate: &Gate, reload: &Reload, notes: &Notes) -> StopReason {
+    /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy, connectors, `audit.keep_days` and the legal holds and goes on; if
+    /// any of them does not load, none changes. Either is noted for the chain.
+    pub(super) async fn until_told_to_stop(
+        &mut self,
+        gate: &Gate,
+        rules: &ArcSwap<Rules>,
+        reload: &Reload,
+        notes: &Notes,
+    ) -> StopReason {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return StopReason::Terminated,
                 _ = self.interrupt.recv() => return StopReason::Interrupted,
-                _ = self.hang_up.recv() => reload_all(gate, reload, notes),
+                _ = self.hang_up.recv() => reload_settings(gate, rules, reload, notes),
             }
         }
     }
 }
 
-fn reload_all(gate: &Gate, reload: &Reload, notes: &Notes) {
+fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: &Notes) {
     let before = gate.policy.load().hash().to_string();
     match reload() {
-        Ok(Reloaded { policy, connectors }) => {
-            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, and the connectors");
+        Ok(Reloaded { policy, connectors, maintenance }) => {
+            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, connectors and retention with it");
+            rules.store(Arc::new(maintenance));
             // Noted before it is in force, so that the chain says so before it states rows it applied to.
             let (after, catalogue_sha256) = (policy.hash().to_string(), connectors.sha256());
             notes.send(Statement::Policy(PolicyStatement { before, after, catalogue_sha256 }));

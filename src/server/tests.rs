@@ -112,8 +112,14 @@ async fn silent_stream(silence: Duration, tunnel: bool) -> (String, (OutcomeKind
     let (announce, listening) = oneshot::channel();
     let (port, let_through) = event_source();
     let (policy, connectors) = (Arc::clone(&config.policy), Arc::clone(&config.connectors));
-    let reload: Reload =
-        Box::new(move || Ok(Reloaded { policy: Arc::clone(&policy), connectors: Arc::clone(&connectors) }));
+    let maintenance = config.audit.maintenance.clone();
+    let reload: Reload = Box::new(move || {
+        Ok(Reloaded {
+            policy: Arc::clone(&policy),
+            connectors: Arc::clone(&connectors),
+            maintenance: maintenance.clone(),
+        })
+    });
     let serving = serve(config, authority, reload, &evidence, |bound| announce.send(bound.listeners[0]).unwrap());
     let talking = async {
         let gate = listening.await.unwrap();

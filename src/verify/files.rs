@@ -12,12 +12,13 @@ use std::thread;
 
 use super::journal::Tail;
 use super::seqs::{Runs, Seqs};
-use super::stated::{Stated, StatedFile};
+use super::stated::Stated;
 use super::{Fault, Problem, Progress, Settings, VerifyError, at};
 use crate::archive::canonical;
 use crate::archive::content::{Content, Fingerprint};
 use crate::archive::dataset::FileName;
 use crate::archive::digest::Sha256;
+use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::manifest::{self, Start};
 use crate::archive::statement::FileStatement;
 
@@ -73,8 +74,8 @@ pub(super) fn check(
             outcome.assume(file);
         }
     }
-    for (start, range) in &stated.removed {
-        outcome.seqs.assume(start.clone(), range.clone());
+    for (start, range) in stated.removed() {
+        outcome.seqs.assume(start.clone(), range);
     }
     asked.sort_by_key(|file| file.index);
     let findings = in_parallel(settings, &asked, progress);

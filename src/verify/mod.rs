@@ -123,8 +123,28 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> VerifyError + '_ {
     |source| VerifyError::Io { path: path.to_owned(), source }
 }
 
+/// Verifications of a directory in use, at most: files that are rewritten meanwhile are looked for in vain.
+const ATTEMPTS_MAX: usize = 3;
+
 /// Verifies a data directory. `progress` is called from several threads.
+///
+/// A running proxy may rewrite files, as it states in the chain, while they are verified; then it is done again.
 pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, VerifyError> {
+    let dirs = [settings.root.join("audit"), settings.root.join("manifest")];
+    let mut attempts = 1;
+    loop {
+        let before = dirs.each_ref().map(|dir| files::list(dir));
+        let report = run_once(settings, progress)?;
+        let is_gone = |path: &PathBuf| path.symlink_metadata().is_err();
+        let changed = before.into_iter().flatten().any(|files| files.values().any(is_gone));
+        if report.severity().is_none() || !changed || attempts == ATTEMPTS_MAX {
+            return Ok(report);
+        }
+        attempts += 1;
+    }
+}
+
+fn run_once(settings: &Settings, progress: Progress<'_>) -> Result<Report, VerifyError> {
     let root = &settings.root;
     if !root.join("audit").is_dir() && !root.join("manifest").is_dir() {
         return Err(VerifyError::NoDataDir(root.clone()));
@@ -156,7 +176,7 @@ pub fn run(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verify
         files: outcome.files,
         rows: outcome.rows,
         skipped: outcome.skipped,
-        removed_rows: chain.stated.removed_rows,
+        removed_rows: chain.stated.removed_rows(),
         pending: chain.stated.pending,
         unsealed_rows: journal.rows,
         unsigned: outcome.unsigned,

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::anchored::Anchors;
 use super::bundle::{Bundle, FORMAT};
-use super::stated::StatedFile;
 use super::trust::Trust;
 use super::{VerifyError, at, chain, files};
 use crate::archive::anchor::Anchor;
 use crate::archive::content::Fingerprint;
 use crate::archive::entries::{self, Listing};
+use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::proof::{self, RowProof};
 use crate::archive::sealed::SealedError;
 use crate::archive::signer::{PUBLIC_KEY_FILE, PublicKey};

@@ -9,18 +9,9 @@ use std::path::PathBuf;
 
 use super::Fault;
 use crate::archive::content::Fingerprint;
+use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::manifest::{Entry, Start};
 use crate::archive::statement::{FileStatement, RemovedRows, RewriteReason, RewriteStatement, Statement};
-
-/// A file that is to be in the dataset.
-#[derive(Clone, Debug)]
-pub(super) struct StatedFile {
-    /// Of the entry that states it.
-    pub(super) index: u64,
-    /// The start that wrote its rows.
-    pub(super) start: Start,
-    pub(super) file: FileStatement,
-}
 
 /// What all believed entries come to.
 #[derive(Debug, Default)]
@@ -31,9 +22,18 @@ pub(super) struct Stated {
     pub(super) superseded: HashMap<String, StatedFile>,
     /// Outputs, or inputs to be removed, of rewrites that are stated and not begun.
     pub(super) pending: Vec<String>,
-    /// Numbers of rows that were removed.
-    pub(super) removed: Vec<(Start, RangeInclusive<u64>)>,
-    pub(super) removed_rows: u64,
+    /// Rewrites that were done, by the index of their entry.
+    done: HashMap<u64, Done>,
+}
+
+/// A rewrite that was done.
+#[derive(Debug)]
+struct Done {
+    start: Start,
+    inputs: Vec<StatedFile>,
+    /// Path of the output.
+    output: Option<String>,
+    removed: Option<RemovedRows>,
 }
 
 impl Stated {
@@ -69,6 +69,7 @@ impl Stated {
         rewrite: RewriteStatement,
         present: &BTreeMap<String, PathBuf>,
     ) -> Vec<Fault> {
+        self.undo_replaced(&rewrite);
         let mut faults = Vec::new();
         let mut inputs: Vec<StatedFile> = Vec::new();
         for input in &rewrite.inputs {
@@ -81,23 +82,54 @@ impl Stated {
             }
         }
         faults.extend(wrong_rows(&rewrite, &inputs));
-        if let Some(removed) = &rewrite.removed {
-            self.removed_rows = self.removed_rows.saturating_add(removed.rows);
-            self.removed.extend(removed.seqs.iter().map(|(first, last)| (start.clone(), *first..=*last)));
-        }
         if is_pending(&rewrite, &inputs, present) {
             self.pending.extend(inputs.into_iter().map(|input| input.file.path));
+            self.pending.sort();
+            self.pending.dedup();
             return faults;
         }
-        for input in inputs {
+        for input in &inputs {
             let path = input.file.path.clone();
             self.files.remove(&path);
-            self.superseded.insert(path, input);
+            self.superseded.insert(path, input.clone());
         }
+        let output = rewrite.output.as_ref().map(|output| output.path.clone());
+        self.done.insert(index, Done { start: start.clone(), inputs, output, removed: rewrite.removed });
         if let Some(file) = rewrite.output {
             faults.extend(self.add_file(StatedFile { index, start: start.clone(), file }).err());
         }
         faults
+    }
+}
+
+impl Stated {
+    /// Numbers of rows that were removed.
+    pub(super) fn removed(&self) -> impl Iterator<Item = (&Start, RangeInclusive<u64>)> {
+        let removed = self.done.values().filter_map(|done| Some((&done.start, done.removed.as_ref()?)));
+        removed.flat_map(|(start, removed)| removed.seqs.iter().map(move |(first, last)| (start, *first..=*last)))
+    }
+
+    pub(super) fn removed_rows(&self) -> u64 {
+        let removed = self.done.values().filter_map(|done| done.removed.as_ref());
+        removed.fold(0, |rows, removed| rows.saturating_add(removed.rows))
+    }
+
+    /// Takes back rewrites of which this one names an input.
+    fn undo_replaced(&mut self, rewrite: &RewriteStatement) {
+        let names = |done: &Done| {
+            let named = |file: &StatedFile| {
+                rewrite.inputs.iter().any(|input| input.index == file.index && input.path == file.file.path)
+            };
+            done.inputs.iter().any(named)
+        };
+        let replaced: Vec<u64> = self.done.iter().filter(|(_, done)| names(done)).map(|(index, _)| *index).collect();
+        for done in replaced.iter().filter_map(|index| self.done.remove(index)).collect::<Vec<_>>() {
+            done.output.iter().for_each(|output| drop(self.files.remove(output)));
+            for input in done.inputs {
+                self.superseded.remove(&input.file.path);
+                self.files.insert(input.file.path.clone(), input);
+            }
+        }
     }
 }
 

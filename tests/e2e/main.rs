@@ -22,6 +22,9 @@ mod identity;
 mod lifecycle;
 mod lookup;
 mod secrets;
+// Days pass by order only in builds with debug assertions.
+#[cfg(debug_assertions)]
+mod maintenance;
 mod streaming;
 mod tunnels;
 mod upgrades;

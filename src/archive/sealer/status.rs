@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) last_seq: OnceLock<LastSeq>,
     /// Where the head of the chain is anchored.
     pub(super) outbox: OnceLock<Outbox>,
+    /// Held while one or the other changes the dataset.
+    pub(super) dataset: Arc<Mutex<()>>,
 }
 
 pub(super) type LastSeq = Box<dyn Fn() -> u64 + Send + Sync>;

@@ -36,6 +36,7 @@ pub(super) fn printed(directory: &Path, line: &str) -> (Result<(), CliError>, St
         Command::Prove(args) => prove::prove(&args, &mut out),
         Command::ManifestKey(command) => manifest_key::manifest_key(&command, &mut out),
         Command::FingerprintKey(command) => fingerprint_key::fingerprint_key(&command, &mut out),
+        Command::Retention(command) => retention::retention(&command, &mut out),
         Command::Connectors(command) => connectors::connectors(&command, &mut out),
     };
     (result, String::from_utf8(out).unwrap().replace(&directory.display().to_string(), "DIR"))

@@ -34,7 +34,8 @@ impl Checker<'_> {
         let heartbeat = self.seconds(file.heartbeat_s.as_ref(), limits::HEARTBEAT_S);
         let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
         let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
-        Audit { journal, watch, heartbeat, anchors, anchor_every, url_fingerprint_key_file, excerpts }
+        let maintenance = self.maintenance(file);
+        Audit { journal, watch, heartbeat, anchors, anchor_every, maintenance, url_fingerprint_key_file, excerpts }
     }
 
     /// Exactly one of the kinds of sinks.

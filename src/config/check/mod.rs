@@ -5,6 +5,7 @@ mod clients;
 mod connectors;
 mod inline;
 mod listeners;
+mod maintenance;
 mod policy;
 mod upstream;
 mod upstream_tls;

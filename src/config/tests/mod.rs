@@ -3,6 +3,7 @@ mod problems;
 mod upstream_tls;
 
 use super::*;
+use crate::archive::maintenance::{HoldSubject, LegalHold};
 use crate::destination::Destination;
 use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
@@ -57,6 +58,7 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
     };
     assert_eq!(config.audit.journal, journal);
     assert_eq!(config.audit.watch, Duration::from_secs(60));
+    assert_eq!(config.audit.maintenance, Rules::default());
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("tollgate-data/keys/url-fingerprint.key"));
     assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".to_owned() });
     let limits = Limits {
@@ -122,6 +124,12 @@ audit:
   backlog_frames_max: 1400
   free_bytes_min: 1500000
   watch_s: 1600
+  keep_days: 400
+  legal_holds: [{ name: case 7, project: p1, since: 2026-11-22 }, { name: case 8, host: '*.bank.example' }]
+  compact_after_s: 61
+  compact_rows_max: 1001
+  compact_bytes_max: 1048577
+  maintenance_every_s: 62
   url_fingerprint_key_file: f.key
   excerpts: { request_bytes: 100, response_bytes: 65536 }
 limits: { connections_max: 100, drain_timeout_s: 0 }
@@ -159,6 +167,21 @@ fn every_key_about_traffic_reaches_its_setting() {
     assert_eq!([hides_from("api.vendor.example:443"), hides_from("vendor.example:443")], [true, false]);
 }
 
+fn maintenance_of_every_key() -> Rules {
+    let hold = |name: &str, subject, since_us| LegalHold { name: name.to_owned(), subject, since_us, until_us: None };
+    Rules {
+        keep_days: Some(400),
+        holds: vec![
+            hold("case 7", HoldSubject::Project("p1".to_owned()), Some(1_795_305_600_000_000)),
+            hold("case 8", HoldSubject::Host("*.bank.example".parse().unwrap()), None),
+        ],
+        compact_after: Duration::from_secs(61),
+        compact_rows_max: 1001,
+        compact_bytes_max: 1_048_577,
+        every: Duration::from_secs(62),
+    }
+}
+
 #[test]
 fn every_key_about_evidence_and_limits_reaches_its_setting() {
     let config = accepted(EVERY_KEY);
@@ -176,6 +199,7 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
     };
     assert_eq!(config.audit.journal, journal);
     assert_eq!(config.audit.watch, Duration::from_secs(1600));
+    assert_eq!(config.audit.maintenance, maintenance_of_every_key());
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
     assert_eq!(config.audit.excerpts, Excerpts { request_bytes_max: 100, response_bytes_max: 65_536 });
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));

@@ -266,3 +266,36 @@ fn problems_of_the_connectors_file_are_at_their_places_in_it() {
          DIR/tollgate.yml:2:10: threads: 0 is outside 1 to 1024: at least one worker thread is needed"
     );
 }
+
+#[test]
+fn a_legal_hold_that_is_not_understood_is_a_problem() {
+    let text = "\
+audit:
+  keep_days: 0
+  legal_holds:
+    - { deployment: d }
+    - { name: a }
+    - { name: a, deployment: d, project: p }
+    - { name: a, host: '*' }
+    - { name: a, deployment: '' }
+    - { name: b, project: p, since: 7d }
+    - { name: c, project: p, since: 2026-11-22, until: 2026-11-21 }
+    - { name: d, project: p }
+    - { name: d, project: q }
+";
+    assert_eq!(
+        refused(text),
+        [
+            "conf/tollgate.yml:2:14: audit.keep_days: 0 is outside 1 to 36500: leave the key out to keep rows for ever; they are removed by whole days",
+            "conf/tollgate.yml:4:7: audit.legal_holds: a hold has no `name`; give it the one that the case has",
+            "conf/tollgate.yml:5:7: audit.legal_holds: write exactly one of deployment, project and host; make two holds for two of them",
+            "conf/tollgate.yml:6:7: audit.legal_holds: write exactly one of deployment, project and host; make two holds for two of them",
+            "conf/tollgate.yml:7:24: host \"*\" would match every host; name the hosts, or use `mode: observe`",
+            "conf/tollgate.yml:8:30: audit.legal_holds deployment: the value is empty; write a value or remove the key",
+            "conf/tollgate.yml:9:37: audit.legal_holds since: \"7d\" is not a time; write 2026-11-22T09:30:00Z, or 2026-11-22 (UTC)",
+            "conf/tollgate.yml:10:7: audit.legal_holds: `until` is not after `since`; the hold would be on nothing",
+            "conf/tollgate.yml:12:7: audit.legal_holds: the name \"d\" is used twice; give each hold a name of its own",
+        ]
+        .join("\n")
+    );
+}

@@ -14,7 +14,21 @@ const AT_ONCE: usize = 4;
 
 /// Points that a running proxy passes: journal, closing a segment, sealing it, signing for it, removing it.
 fn running() -> Vec<String> {
-    let elsewhere = [Site::SegmentRemove, Site::QuarantineRename];
+    let elsewhere = [
+        Site::SegmentRemove,
+        Site::QuarantineRename,
+        Site::RewriteDir,
+        Site::RewriteWrite,
+        Site::RewriteSync,
+        Site::RewriteRename,
+        Site::RewriteLink,
+        Site::RewriteExchange,
+        Site::RewriteRemove,
+        Site::PackWrite,
+        Site::PackSync,
+        Site::PackRename,
+        Site::PackedRemove,
+    ];
     let sites = Site::ALL.iter().filter(|site| !elsewhere.contains(site));
     let points = sites.flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code())));
     // Looked for at every new segment, but not found.

@@ -1,0 +1,190 @@
+//! `tollgate retention`: what compaction and retention would do, and doing it now.
+//!
+//! A running proxy does the same by itself every `audit.maintenance_every_s`; `apply` is for one that is stopped.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::CliError;
+use crate::archive::chain::Chain;
+use crate::archive::maintenance::{self, Believed, DayPlan, Pace, Round, RoundReport, Rules, Settled};
+use crate::archive::manifest::time_text;
+use crate::archive::signer::{PUBLIC_KEY_FILE, PublicKey};
+use crate::archive::{Settings, Signer, rotation, seal};
+use crate::clock::now_us;
+use crate::config::{Config, DataDir, Overrides};
+use crate::installation::Claim;
+
+/// `tollgate retention`
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// Show what would be removed, held and compacted, by day; changes nothing
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Do it now; the proxy must not be running
+    Apply(ApplyArgs),
+}
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  tollgate retention plan --config /etc/tollgate/tollgate.yml
+  tollgate retention plan --data-dir /var/lib/tollgate --json";
+
+/// Which evidence, and under what rules.
+#[derive(Args, Debug)]
+pub struct PlaceArgs {
+    /// Configuration file with audit.keep_days, audit.legal_holds and audit.compact_*
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the proxy [default: the configuration's]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tollgate retention plan`
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `tollgate retention apply`
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Believe the clock even if the chain does not bear it out: after a long stop, when it is right
+    #[arg(long)]
+    pub yes: bool,
+}
+
+pub(super) fn retention(command: &RetentionCommand, out: &mut impl Write) -> Result<(), CliError> {
+    match command {
+        RetentionCommand::Plan(args) => plan(&args.place, out),
+        RetentionCommand::Apply(args) => apply(args, out),
+    }
+}
+
+fn load(args: &PlaceArgs) -> Result<(DataDir, Rules), CliError> {
+    let overrides = Overrides { data_dir: args.data_dir.clone(), ..Overrides::default() };
+    let config = Config::load(args.config.as_deref(), &overrides)?;
+    Ok((config.data_dir, config.audit.maintenance))
+}
+
+fn plan(args: &PlaceArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let (data_dir, rules) = load(args)?;
+    let key = PublicKey::load(&data_dir.keys().join(PUBLIC_KEY_FILE))?;
+    let settings = Settings::new(data_dir.root());
+    let round = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), false, |round| {
+        maintenance::survey(round, now_us())
+    });
+    let (days, believed) = round?;
+    if args.json {
+        let days: Vec<_> = days.iter().map(as_json).collect();
+        writeln!(
+            out,
+            "{:#}",
+            json!({ "days": days, "believed_time": believed.map(|believed| time_text(believed.now_us)) })
+        )?;
+    } else {
+        write_plan(&days, believed, out)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn round<T>(
+    settings: &Settings,
+    journal_dir: &Path,
+    rules: &Rules,
+    key: &PublicKey,
+    lock: &Mutex<()>,
+    trust_clock: bool,
+    work: impl FnOnce(&Round<'_>) -> T,
+) -> T {
+    work(&Round { settings, journal_dir, rules, key, lock, expect: &|_| {}, trust_clock })
+}
+
+fn as_json(day: &DayPlan) -> serde_json::Value {
+    let DayPlan { date, due, files, rows, bytes, held_rows, unknown } = day;
+    json!({
+        "date": date.to_string(),
+        "action": due.code(),
+        "files": files,
+        "rows": rows,
+        "bytes": bytes,
+        "held_rows": held_rows,
+        "unaccounted_files": unknown,
+    })
+}
+
+fn write_plan(days: &[DayPlan], believed: Option<Believed>, out: &mut impl Write) -> io::Result<()> {
+    if days.is_empty() {
+        writeln!(out, "Nothing is due.")?;
+    }
+    for DayPlan { date, due, files, rows, bytes, held_rows, unknown } in days {
+        write!(out, "{date}  {:<8} {files} files, {rows} rows, {bytes} bytes", due.code())?;
+        if *held_rows > 0 {
+            write!(out, "; {held_rows} rows are held and stay")?;
+        }
+        writeln!(out)?;
+        for path in unknown {
+            writeln!(out, "            stays: no entry accounts for audit/{}", path.escape_debug())?;
+        }
+    }
+    write_clock(believed, out)
+}
+
+fn write_clock(believed: Option<Believed>, out: &mut impl Write) -> io::Result<()> {
+    let Some(believed) = believed.filter(|believed| !believed.wall) else { return Ok(()) };
+    writeln!(
+        out,
+        "The clock is ahead of what the chain bears out; for removing rows it is taken to be {}. If the clock is right, \
+         `tollgate retention apply --yes` believes it.",
+        time_text(believed.now_us)
+    )
+}
+
+fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
+    let (data_dir, rules) = load(&args.place)?;
+    let _claim = Claim::take(&data_dir)?;
+    let settings = Settings::new(data_dir.root());
+    seal::prepare(&settings).map_err(maintenance::RewriteError::from)?;
+    rotation::finish(&settings, &data_dir.keys())?;
+    let signer = Signer::load_or_create(&data_dir.keys())?;
+    let key = signer.public().clone();
+    let mut chain = Chain::open(settings.clone(), signer).map_err(maintenance::RewriteError::from)?;
+    let report = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), args.yes, |round| {
+        round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default())
+    });
+    write_report(&report, args.place.json, out)?;
+    out.flush()?;
+    if report.problems.is_empty() { Ok(()) } else { Err(CliError::RetentionIncomplete(report.problems)) }
+}
+
+fn write_report(report: &RoundReport, as_json: bool, out: &mut impl Write) -> io::Result<()> {
+    let RoundReport { rewrites, rows_removed, files_gone, unknown, .. } = report;
+    if as_json {
+        let report = json!({
+            "rewrites": rewrites,
+            "rows_removed": rows_removed,
+            "files_gone": files_gone,
+            "unaccounted_files": unknown,
+            "believed_time": report.believed.map(|believed| time_text(believed.now_us)),
+        });
+        return writeln!(out, "{report:#}");
+    }
+    writeln!(out, "Rewrites   {rewrites}")?;
+    writeln!(out, "Removed    {rows_removed} rows")?;
+    writeln!(out, "Files      {files_gone} fewer")?;
+    for path in unknown {
+        writeln!(out, "Stays      {}: no entry accounts for it", path.display().to_string().escape_debug())?;
+    }
+    write_clock(report.believed, out)
+}
