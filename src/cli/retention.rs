@@ -3,13 +3,13 @@
 //! A running proxy does the same by itself every `audit.maintenance_every_s`; `apply` is for one that is stopped.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
-use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::CliError;
+use super::args::{PlaceArgs, RetentionApplyArgs, RetentionCommand};
 use crate::archive::chain::Chain;
 use crate::archive::maintenance::{self, Believed, DayPlan, Pace, Round, RoundReport, Rules, Settled};
 use crate::archive::manifest::time_text;
@@ -18,52 +18,6 @@ use crate::archive::{Settings, Signer, rotation, seal};
 use crate::clock::now_us;
 use crate::config::{Config, DataDir, Overrides};
 use crate::installation::Claim;
-
-/// `tollgate retention`
-#[derive(Debug, Subcommand)]
-pub enum RetentionCommand {
-    /// Show what would be removed, held and compacted, by day; changes nothing
-    #[command(after_help = PLAN_EXAMPLES)]
-    Plan(PlanArgs),
-    /// Do it now; the proxy must not be running
-    Apply(ApplyArgs),
-}
-
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  tollgate retention plan --config /etc/tollgate/tollgate.yml
-  tollgate retention plan --data-dir /var/lib/tollgate --json";
-
-/// Which evidence, and under what rules.
-#[derive(Args, Debug)]
-pub struct PlaceArgs {
-    /// Configuration file with audit.keep_days, audit.legal_holds and audit.compact_*
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Data directory of the proxy [default: the configuration's]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `tollgate retention plan`
-#[derive(Args, Debug)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub place: PlaceArgs,
-}
-
-/// `tollgate retention apply`
-#[derive(Args, Debug)]
-pub struct ApplyArgs {
-    #[command(flatten)]
-    pub place: PlaceArgs,
-    /// Believe the clock even if the chain does not bear it out: after a long stop, when it is right
-    #[arg(long)]
-    pub yes: bool,
-}
 
 pub(super) fn retention(command: &RetentionCommand, out: &mut impl Write) -> Result<(), CliError> {
     match command {
@@ -151,7 +105,7 @@ fn write_clock(believed: Option<Believed>, out: &mut impl Write) -> io::Result<(
     )
 }
 
-fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
+fn apply(args: &RetentionApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
     let (data_dir, rules) = load(&args.place)?;
     let _claim = Claim::take(&data_dir)?;
     let settings = Settings::new(data_dir.root());
