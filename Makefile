@@ -47,6 +47,7 @@ test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, both verifiers and
 	[ -n "$$datasets" ] || { echo 'no dataset below $(INTEROP_DATA): run `make test-interop` first' >&2; exit 1; }; \
 	for dataset in $$datasets; do echo "== $$dataset"; $(VENV_PYTHON) tests/readers/check.py "$$dataset"; \
 	  $(VENV_PYTHON) tests/readers/agree.py $(DEBUG_BINARY) "$${dataset%/audit}"; done; \
+	$(VENV_PYTHON) tests/readers/agree_maintained.py $(DEBUG_BINARY); \
 	for secrets in $$(find $(INTEROP_DATA) -name secrets.json); do echo "== $$secrets"; \
 	  $(VENV_PYTHON) tests/readers/search_secrets.py "$${secrets%/secrets.json}/data/audit" "$$secrets"; done
 

@@ -3,13 +3,13 @@
 //! A running proxy does the same by itself every `audit.maintenance_every_s`; `apply` is for one that is stopped.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Mutex;
 
 use serde_json::json;
 
 use super::CliError;
 use super::args::{PlaceArgs, RetentionApplyArgs, RetentionCommand};
+use super::progress::Progress;
 use crate::archive::chain::Chain;
 use crate::archive::maintenance::{self, Believed, DayPlan, Pace, Round, RoundReport, Rules, Settled};
 use crate::archive::manifest::time_text;
@@ -36,10 +36,17 @@ fn plan(args: &PlaceArgs, out: &mut impl Write) -> Result<(), CliError> {
     let (data_dir, rules) = load(args)?;
     let key = PublicKey::load(&data_dir.keys().join(PUBLIC_KEY_FILE))?;
     let settings = Settings::new(data_dir.root());
-    let round = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), false, |round| {
-        maintenance::survey(round, now_us())
-    });
-    let (days, believed) = round?;
+    let round = Round {
+        settings: &settings,
+        journal_dir: &data_dir.journal(),
+        rules: &rules,
+        key: &key,
+        lock: &Mutex::new(()),
+        expect: &|_| {},
+        progress: &|_, _| {},
+        trust_clock: false,
+    };
+    let (days, believed) = maintenance::survey(&round, now_us())?;
     if args.json {
         let days: Vec<_> = days.iter().map(as_json).collect();
         writeln!(
@@ -51,18 +58,6 @@ fn plan(args: &PlaceArgs, out: &mut impl Write) -> Result<(), CliError> {
         write_plan(&days, believed, out)?;
     }
     Ok(out.flush()?)
-}
-
-fn round<T>(
-    settings: &Settings,
-    journal_dir: &Path,
-    rules: &Rules,
-    key: &PublicKey,
-    lock: &Mutex<()>,
-    trust_clock: bool,
-    work: impl FnOnce(&Round<'_>) -> T,
-) -> T {
-    work(&Round { settings, journal_dir, rules, key, lock, expect: &|_| {}, trust_clock })
 }
 
 fn as_json(day: &DayPlan) -> serde_json::Value {
@@ -114,9 +109,19 @@ fn apply(args: &RetentionApplyArgs, out: &mut impl Write) -> Result<(), CliError
     let signer = Signer::load_or_create(&data_dir.keys())?;
     let key = signer.public().clone();
     let mut chain = Chain::open(settings.clone(), signer).map_err(maintenance::RewriteError::from)?;
-    let report = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), args.yes, |round| {
-        round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default())
-    });
+    let progress = Progress::on_stderr("days");
+    let round = Round {
+        settings: &settings,
+        journal_dir: &data_dir.journal(),
+        rules: &rules,
+        key: &key,
+        lock: &Mutex::new(()),
+        expect: &|_| {},
+        progress: &|done, all| progress.show(done, all),
+        trust_clock: args.yes,
+    };
+    let report = round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default());
+    drop(progress);
     write_report(&report, args.place.json, out)?;
     out.flush()?;
     if report.problems.is_empty() { Ok(()) } else { Err(CliError::RetentionIncomplete(report.problems)) }

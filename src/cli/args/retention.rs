@@ -22,7 +22,7 @@ Examples:
 
 const APPLY_EXAMPLES: &str = "\
 A running proxy does the same by itself. Interrupted at any moment, it is completed by the next
-apply or the next start. Exit code 74 if a day could not be worked on; nothing is lost.
+apply or the next start. Exit code 1 if a day could not be worked on; nothing is lost.
 
 Examples:
   tollgate retention apply --config /etc/tollgate/tollgate.yml
