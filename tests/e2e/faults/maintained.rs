@@ -43,7 +43,7 @@ fn files(gate: &Gate) -> usize {
 /// then has passed.
 fn six_days_ago() -> Gate {
     let clock = |hours: i64| format!("clock -{}\n", hours * HOUR_US);
-    let mut gate = gate("seal_after_s: 1").file("orders", &clock(144)).start();
+    let mut gate = gate("seal_after_s: 1, compact_after_s: 604800").file("orders", &clock(144)).start();
     for (sealed, id) in [(1, "held"), (2, "gone")] {
         // The client leaves again, and so the row is that of its CONNECT.
         let granted = gate.client().ask(format!(
@@ -101,6 +101,9 @@ fn a_death_at_any_point_of_maintenance_under_load_costs_no_evidence() {
             assert_eq!(old_rows(gate), ["held", "gone"], "{point}: each is there once, always");
             old_files(gate) == 1
         });
+    });
+    // What is before a call is after the one before it, which compaction shows.
+    at_each(&REWRITE.map(|site| format!("{}.after", site.code())), |point| {
         let hold = "keep_days: 3, legal_holds: [{ name: case 7, deployment: held }]";
         dies_at(point, first, &old, hold, |gate| {
             let rows = old_rows(gate);
