@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use crate::observe::CountedRequest;
 use crate::observe::Traffic;
 use crate::record::Outcome;
-use crate::speak::HYPER_FIELDS_MAX;
+use crate::wire::HYPER_FIELDS_MAX;
 
 use super::UpstreamError;
 use super::received::Received;
