@@ -125,10 +125,10 @@ fn a_death_at_any_point_of_maintenance_under_load_costs_no_evidence() {
 fn grow_chain(data_dir: &Path) {
     let chain = data_dir.join("manifest");
     let signer = Signer::load_or_create(&data_dir.join("keys")).unwrap();
-    let had = fs::read_dir(&chain).unwrap().count() as u64;
-    let last = fs::read(chain.join(manifest::file_name(had))).unwrap();
+    let count = fs::read_dir(&chain).unwrap().count() as u64;
+    let last = fs::read(chain.join(manifest::file_name(count))).unwrap();
     let Entry { instance_id, epoch, time, .. } = manifest::SignedEntry::parse(&last).unwrap().entry;
-    let mut head = Head { index: had, sha256: Sha256::of(&last) };
+    let mut head = Head { index: count, sha256: Sha256::of(&last) };
     while head.index < ENTRIES {
         let heartbeat = HeartbeatStatement { from: time.clone(), to: time.clone(), last_seq: 0 };
         let entry = Entry {
