@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::observe::CountedRequest;
-use crate::observe::exchange::Traffic;
+use crate::observe::Traffic;
 use crate::record::Outcome;
 use crate::wire::HYPER_FIELDS_MAX;
 
