@@ -1,4 +1,4 @@
-//! Settings that are allowed but weaken what Tollgate guarantees.
+//! Settings that are allowed but weaken what Tollgate guarantees, or let calls fail.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,11 +7,15 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::connectors::AvoidInterception;
 use crate::policy::HostPattern;
 use crate::upstream::{ClientCertificate, TlsSettings};
 
 /// How long before its end a client certificate is warned of: time enough to have a new one issued.
 const CLIENT_CERTIFICATE_NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Hosts that a warning writes out; the others are counted.
+const HOSTS_SHOWN: usize = 4;
 
 /// One weakening; its text says what is lost and how to get it back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +68,9 @@ pub enum Warning {
         "admin {0} is not on loopback: whoever reaches it can read the metrics and the console; bind it to 127.0.0.1"
     )]
     OpenAdmin(SocketAddr),
+    /// Calls of a connector are allowed and may fail, because they are intercepted.
+    #[error("{connector} is allowed to call {}, where interception may break its calls: {}", first(hosts), remedy(*reason))]
+    MayNotBeIntercepted { connector: String, reason: AvoidInterception, hosts: Vec<HostPattern> },
 }
 
 impl Warning {
@@ -86,4 +93,26 @@ impl Warning {
 
 fn listed(hosts: &[HostPattern]) -> String {
     hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The first hosts, and how many more there are.
+fn first(hosts: &[HostPattern]) -> String {
+    let shown = listed(hosts.get(..HOSTS_SHOWN).unwrap_or(hosts));
+    match hosts.len().saturating_sub(HOSTS_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+const fn remedy(reason: AvoidInterception) -> &'static str {
+    match reason {
+        AvoidInterception::ClientCertificate => {
+            "it may show a client certificate there, which does not pass; let Tollgate show it (`client_cert` in \
+             upstream.hosts), or name them in tunnel_hosts"
+        }
+        AvoidInterception::OwnCa => {
+            "it may trust only the service's own CA there; name them in tunnel_hosts, or let Kibana trust Tollgate's CA for them \
+             and silence this with an entry of your own in connectors_file"
+        }
+    }
 }

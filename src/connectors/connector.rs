@@ -88,18 +88,24 @@ impl AvoidInterception {
 pub enum HostsSource {
     /// Read in Kibana's source or documentation.
     KibanaSource,
-    /// The vendor's public documentation; what Kibana calls was not read.
+    /// Read in the vendor's public documentation; what Kibana calls was not.
     VendorDocs,
+    /// The vendor's public API as it is commonly known; read neither in its documentation nor in Kibana's source.
+    Vendor,
     /// The operator's own file.
     Operator,
 }
 
 impl HostsSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [Self::KibanaSource, Self::VendorDocs, Self::Vendor, Self::Operator];
+
     /// As it is written in a catalogue.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::KibanaSource => "kibana-source",
             Self::VendorDocs => "vendor-docs",
+            Self::Vendor => "vendor",
             Self::Operator => "operator",
         }
     }
