@@ -69,7 +69,7 @@ pub enum Warning {
     )]
     OpenAdmin(SocketAddr),
     /// Calls of a connector are allowed and may fail, because they are intercepted.
-    #[error("{connector} is allowed to call {}, where interception may break its calls: {}", first(hosts), remedy(*reason))]
+    #[error("interception may break calls of {connector} to {}: {}; {}", first(hosts), reason.explanation(), reason.remedy())]
     MayNotBeIntercepted { connector: String, reason: AvoidInterception, hosts: Vec<HostPattern> },
 }
 
@@ -101,18 +101,5 @@ fn first(hosts: &[HostPattern]) -> String {
     match hosts.len().saturating_sub(HOSTS_SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-const fn remedy(reason: AvoidInterception) -> &'static str {
-    match reason {
-        AvoidInterception::ClientCertificate => {
-            "it may show a client certificate there, which does not pass; let Tollgate show it (`client_cert` in \
-             upstream.hosts), or name them in tunnel_hosts"
-        }
-        AvoidInterception::OwnCa => {
-            "it may trust only the service's own CA there; name them in tunnel_hosts, or let Kibana trust Tollgate's CA for them \
-             and silence this with an entry of your own in connectors_file"
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! operator to say.
 
 use super::{AvoidInterception, Connector, HostsSource};
+use crate::destination::Host;
 use crate::policy::HostPattern;
 
 impl Connector {
@@ -21,6 +22,15 @@ impl Connector {
             HostsSource::KibanaSource | HostsSource::VendorDocs | HostsSource::Vendor => preset.tenants,
         };
         (!hosts.is_empty()).then_some((reason, hosts))
+    }
+
+    /// Why interception may have broken a call of this connector to a host, on whatever port. A host that no entry lists is a
+    /// self-hosted service's.
+    pub fn avoids(&self, host: &Host) -> Option<AvoidInterception> {
+        let reason = self.avoid_interception?;
+        let listed = self.all_hosts().iter().any(|pattern| pattern.matches_host(host));
+        let meant = || self.avoided().is_some_and(|(_, hosts)| hosts.iter().any(|pattern| pattern.matches_host(host)));
+        (!listed || meant()).then_some(reason)
     }
 }
 
@@ -45,6 +55,20 @@ mod tests {
         assert_eq!(avoided(&catalogue, ".aws_eks"), Some((AvoidInterception::OwnCa, clusters)));
         for id in [".gen-ai", ".google_gke", ".kubernetes", ".webhook", ".slack", ".zendesk"] {
             assert_eq!(avoided(&catalogue, id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_call_to_a_host_that_is_not_listed_is_to_a_self_hosted_service() {
+        let catalogue = Catalogue::embedded().unwrap();
+        for (id, host, expected) in [
+            (".gen-ai", "llm.corp.test", Some(AvoidInterception::ClientCertificate)),
+            (".gen-ai", "api.openai.com", None),
+            (".azure_aks", "x.westeurope.azmk8s.io", Some(AvoidInterception::ClientCertificate)),
+            (".azure_aks", "management.azure.com", None),
+            (".slack", "llm.corp.test", None),
+        ] {
+            assert_eq!(catalogue.get(id).unwrap().avoids(&Host::parse(host).unwrap()), expected, "{id} {host}");
         }
     }
 

@@ -81,6 +81,24 @@ impl AvoidInterception {
             Self::OwnCa => "own-ca",
         }
     }
+
+    /// What breaks, for people.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "it may show a client certificate, which interception cannot pass on",
+            Self::OwnCa => "it may trust only the service's own CA, and not Tollgate's",
+        }
+    }
+
+    /// What to do about it, for people.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => {
+                "let Tollgate show one (`client_cert` of an entry of upstream.hosts), or name the host in tunnel_hosts"
+            }
+            Self::OwnCa => "name the host in tunnel_hosts",
+        }
+    }
 }
 
 /// Where hosts and paths of an entry are from, so that nobody takes a guess for a fact.
