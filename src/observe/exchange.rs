@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, StatusCode};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::attribution::Subject;
@@ -111,14 +112,22 @@ pub struct Traffic {
     pub response_excerpt: OnceLock<Mutex<Excerpt>>,
     /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
     pub client_broke: AtomicBool,
+    /// All of the request body was read from the client.
+    pub request_ended: AtomicBool,
     /// When request body bytes were last passed on.
     uploaded_at: Mutex<Option<Instant>>,
+    over: Notify,
 }
 
 impl Traffic {
     /// When request body bytes were last passed on; `None` before the first.
     pub fn uploaded_at(&self) -> Option<Instant> {
         *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when the exchange has its outcome: the response was passed on, or will never be. For one caller.
+    pub async fn over(&self) {
+        self.over.notified().await;
     }
 
     /// Part of the request body has passed.
@@ -388,6 +397,7 @@ impl Exchange {
 
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.settled = true;
+        self.traffic.over.notify_one();
         self.outcome.outcome = outcome;
         if let Some(text) = error {
             self.outcome.error = Some(redact::redact_text(&text));
