@@ -14,13 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::observe::Payload;
 use crate::scope::{HttpEnd, Scope};
-use crate::wire::Inspected;
+use crate::wire::{HYPER_FIELDS_MAX, Inspected};
 
 /// How long a connection on which nothing was asked yet is waited for when the process stops, so that it can be told.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
-
-/// Fields that hyper takes in a head unless told otherwise. Being told costs it more for each head.
-pub(crate) const HYPER_FIELDS_MAX: usize = 100;
 
 /// Speaks HTTP/1 on a connection, giving each request to `service`.
 pub async fn speak_http1<IO, S, F>(scope: Arc<Scope>, inspected: Inspected<IO>, service: S)

@@ -56,13 +56,15 @@ fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: 
     let before = gate.policy.load().hash().to_string();
     match reload() {
         Ok(Reloaded { policy, connectors, maintenance }) => {
-            tracing::info!(old = %before, new = %policy.hash(), "policy reloaded, connectors and retention with it");
-            rules.store(Arc::new(maintenance));
+            let after = policy.hash().to_string();
+            let reloaded =
+                PolicyStatement { before: before.clone(), after: after.clone(), catalogue_sha256: connectors.sha256() };
             // Noted before it is in force, so that the chain says so before it states rows it applied to.
-            let (after, catalogue_sha256) = (policy.hash().to_string(), connectors.sha256());
-            notes.send(Statement::Policy(PolicyStatement { before, after, catalogue_sha256 }));
+            notes.send(Statement::Policy(reloaded));
+            rules.store(Arc::new(maintenance));
             gate.recorder.replace_connectors(connectors);
             gate.policy.store(policy);
+            tracing::info!(old = %before, new = %after, "policy reloaded, connectors and retention with it");
         }
         Err(error) => {
             tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay");

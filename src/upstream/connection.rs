@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use crate::observe::CountedRequest;
 use crate::observe::exchange::Traffic;
 use crate::record::Outcome;
-use crate::speak::HYPER_FIELDS_MAX;
+use crate::wire::HYPER_FIELDS_MAX;
 
 use super::UpstreamError;
 use super::received::Received;

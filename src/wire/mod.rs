@@ -27,6 +27,9 @@ pub use inspected::Inspected;
 pub use state::WireHandle;
 pub use violation::{SeenHead, Violation, ViolationReason};
 
+/// Fields that hyper takes in a head unless told otherwise. Being told costs it more for each head, on either side.
+pub(crate) const HYPER_FIELDS_MAX: usize = 100;
+
 /// The sizes a client may make Tollgate hold or scan on one connection.
 ///
 /// hyper has limits of its own and answers breaches itself, without a row. They must be at least as wide as these:

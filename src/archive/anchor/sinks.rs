@@ -120,11 +120,11 @@ fn run(program: &str, args: &[String], timeout: Duration, input: &[u8]) -> Resul
     let status = wait(&mut child, deadline).map_err(failed)?.ok_or_else(timed_out)?;
     let left = deadline.saturating_duration_since(Instant::now()).max(POLL_GAP);
     let receipt = output.recv_timeout(left).map_err(|_| timed_out())?.map_err(failed)?;
-    if !status.success() {
-        return Err(SinkError::Failed { program: program.to_owned(), status });
+    // First: a program whose output is not read to its end fails for that reason.
+    if receipt.len() as u64 > RECEIPT_BYTES_MAX {
+        return Err(SinkError::Receipt { program: program.to_owned() });
     }
-    let fits = receipt.len() as u64 <= RECEIPT_BYTES_MAX;
-    if fits { Ok(receipt) } else { Err(SinkError::Receipt { program: program.to_owned() }) }
+    if status.success() { Ok(receipt) } else { Err(SinkError::Failed { program: program.to_owned(), status }) }
 }
 
 /// Waits until the process ended; `None` if it had to be killed.
