@@ -91,7 +91,7 @@ fn a_relayed_tls_session_is_untouched_and_its_row_has_bytes_and_time_but_no_serv
     let mut client = tunnel.secure(&pem, HOST).unwrap();
     let body = "x".repeat(20_000);
     let length = body.len();
-    let answer = client.ask(&format!("POST /in HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n{body}"));
+    let answer = client.ask(format!("POST /in HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n{body}"));
     assert_eq!(answer.body, "hello");
     drop(client);
 
