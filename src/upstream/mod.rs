@@ -33,8 +33,7 @@ pub use tls::{
 
 use crate::destination::{Destination, Scheme};
 use crate::observe::exchange::micros;
-use crate::observe::traffic::Traffic;
-use crate::observe::{CountedRequest, Evidence};
+use crate::observe::{CountedRequest, Evidence, Traffic};
 use crate::policy::Permit;
 use crate::record::Outcome;
 
