@@ -49,6 +49,7 @@ test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, Spark and ClickHou
 	$(VENV_PYTHON) tests/readers/check.py --tollgate $(DEBUG_BINARY) $$datasets; \
 	for dataset in $$datasets; do echo "== $$dataset"; \
 	  $(VENV_PYTHON) tests/readers/agree.py $(DEBUG_BINARY) "$${dataset%/audit}"; done; \
+	$(VENV_PYTHON) tests/readers/agree_maintained.py $(DEBUG_BINARY); \
 	for secrets in $$(find $(INTEROP_DATA) -name secrets.json); do echo "== $$secrets"; \
 	  $(VENV_PYTHON) tests/readers/search_secrets.py "$${secrets%/secrets.json}/data/audit" "$$secrets"; done
 

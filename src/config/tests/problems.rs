@@ -112,6 +112,19 @@ fn files_that_belong_together_are_given_together() {
     );
 }
 
+/// It would be believed that the process loses a second at most, or never syncs.
+#[test]
+fn a_sync_interval_for_another_durability_is_a_problem() {
+    let text = "audit.sync_interval_ms does nothing without `durability: interval`; add that, or remove this key";
+    assert_eq!(refused("audit: { sync_interval_ms: 50 }\n"), format!("conf/tollgate.yml:1:28: {text}"));
+    let other = "audit: { sync_interval_ms: 50, durability: write }\n";
+    assert_eq!(refused(other), format!("conf/tollgate.yml:1:28: {text}"));
+    let file = "audit: { sync_interval_ms: 50, durability: interval }\n";
+    let overrides = Overrides { durability: Some("fsync".to_owned()), ..Overrides::default() };
+    let config = load(file, &overrides).expect("a flag goes over the file");
+    assert_eq!(config.audit.journal.durability, Durability::Fsync);
+}
+
 #[test]
 fn listeners_that_say_too_little_are_refused() {
     assert_eq!(
