@@ -1,47 +1,24 @@
 #!/usr/bin/env python3
 """Verifies a Tollgate data directory, or a copy of one, without Tollgate: docs/manifest.md says what is checked here.
-Needs pyarrow and cryptography. `python verify.py DIR [PUBLIC_KEY]`: 0 intact, 1 tampered, 2 incomplete.
+Needs pyarrow and cryptography; verify_chain.py and verify_rows.py are beside it. `python verify.py DIR [PUBLIC_KEY]`:
+0 intact, 1 tampered, 2 incomplete.
 """
 
-import json
 import sys
 from collections import defaultdict
-from datetime import datetime, timedelta
 from pathlib import Path
 
-import pyarrow.parquet
-from verify_chain import Keys, entries, merkle_root, need, sha256
-
-TYPES = {pyarrow.timestamp("us", "UTC"): "timestamp(us, UTC)", pyarrow.bool_(): "boolean"}  # others print as documented
+from verify_chain import Keys, entries, need, sha256
+from verify_rows import statement
 
 
-def time_text(us):
-    if not -62135596800 <= us // 1000000 < 253402300800: return str(us)
-    return (datetime(1970, 1, 1) + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"
+def inputs(entry):
+    """The files a rewrite replaces or removes, each with the entry that states it."""
+    return [(one["path"], one["index"]) for one in entry.get("inputs", [])]
 
 
-def statement(path, data):
-    """The rows of a sealed file by column, and what its entry has to say."""
-    file = pyarrow.parquet.ParquetFile(path)
-    schema = file.schema_arrow
-    columns = (c.cast(pyarrow.int64()) if pyarrow.types.is_timestamp(c.type) else c for c in file.read().columns)
-    rows = list(zip(*(column.to_pylist() for column in columns)))
-    lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-    by_name = {field.name: [row[at] for row in rows] for at, field in enumerate(schema)}
-    fields = "".join(f"{field.name} {TYPES.get(field.type, field.type)}\n" for field in schema)
-    seqs, times = sorted(by_name["seq"]), sorted(by_name["event_time"])
-    return by_name, {
-        "epoch": int(file.metadata.metadata[b"tollgate.epoch"]), "rows": len(rows), "bytes": len(data),
-        "first_seq": seqs[0], "first_event_time": time_text(times[0]),
-        "last_seq": seqs[-1], "last_event_time": time_text(times[-1]),
-        "merkle_root": merkle_root([sha256(b"\0" + line.encode()) for line in lines]),
-        "schema_sha256": sha256(fields.encode()).hex(),
-        "policy_hashes": sorted(set(by_name["policy_hash"]) - {None}),
-    }
-
-
-def apply(entry, stated, seqs, audit):
-    """Does to what is stated, by path, what the entry says."""
+def apply(entry, last_named, stated, seqs, audit):
+    """Does to what is stated, by path, what the entry says. `last_named`: the last rewrite that names a file an input."""
     start, file = (entry["instance_id"], entry["epoch"]), entry if entry["kind"] == "file" else entry.get("output")
     if entry["kind"] == "rewrite":
         gone = entry["removed"] or {"rows": 0, "seqs": []}
@@ -54,6 +31,8 @@ def apply(entry, stated, seqs, audit):
         has = lambda one: (path := audit / one["path"]).exists() and sha256(path.read_bytes()).hex() == one["sha256"]
         if all(has(one) for one, _ in pairs) and not (file and has(file)):
             return  # stated, and not done yet
+        if any(last_named[one] > entry["index"] for one in inputs(entry)):
+            return  # was not done, and was stated again with other files
         for one, _ in pairs:
             del stated[one["path"]]
         seqs[start] += removed
@@ -63,15 +42,23 @@ def apply(entry, stated, seqs, audit):
 
 
 def main(root, key=None):
-    tampered, lost, stated, seqs, previous, audit = [], [], {}, defaultdict(list), None, root / "audit"
+    tampered, lost, believed, stated, seqs, previous, audit = [], [], [], {}, defaultdict(list), None, root / "audit"
+    last_named = {}
     old = [path.read_bytes() for path in root.glob("keys/manifest-*.pub")]
     keys = Keys((key or root / "keys" / "manifest.pub").read_bytes(), old)
     for index, (name, data) in enumerate(entries(root / "manifest"), 1):
         try:
-            apply(keys.check(data, index, previous), stated, seqs, audit)
+            entry = keys.check(data, index, previous)
+            last_named.update((one, index) for one in inputs(entry))
+            believed.append((name, entry))
         except Exception as error:  # whatever a forged file makes a library raise
             tampered.append(f"manifest/{name}: {error or type(error).__name__}")
         previous = sha256(data).hex()
+    for name, entry in believed:
+        try:
+            apply(entry, last_named, stated, seqs, audit)
+        except Exception as error:
+            tampered.append(f"manifest/{name}: {error or type(error).__name__}")
     for path, says in stated.items():
         try:
             data = (audit / path).read_bytes()

@@ -15,7 +15,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::observe::exchange::Traffic;
+use crate::observe::Traffic;
 use crate::record::OutcomeKind;
 
 /// Most bytes moved in one step, and so the most that one direction of a relay can hold.

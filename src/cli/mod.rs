@@ -12,6 +12,7 @@ mod kibana;
 mod log;
 mod lookup;
 mod manifest_key;
+mod progress;
 mod prove;
 mod records;
 mod retention;

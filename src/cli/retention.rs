@@ -3,13 +3,13 @@
 //! A running proxy does the same by itself every `audit.maintenance_every_s`; `apply` is for one that is stopped.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::CliError;
+use super::args::{PlaceArgs, RetentionApplyArgs, RetentionCommand};
+use super::progress::Progress;
 use crate::archive::chain::Chain;
 use crate::archive::maintenance::{self, Believed, DayPlan, Pace, Round, RoundReport, Rules, Settled};
 use crate::archive::manifest::time_text;
@@ -18,52 +18,6 @@ use crate::archive::{Settings, Signer, rotation, seal};
 use crate::clock::now_us;
 use crate::config::{Config, DataDir, Overrides};
 use crate::installation::Claim;
-
-/// `tollgate retention`
-#[derive(Debug, Subcommand)]
-pub enum RetentionCommand {
-    /// Show what would be removed, held and compacted, by day; changes nothing
-    #[command(after_help = PLAN_EXAMPLES)]
-    Plan(PlanArgs),
-    /// Do it now; the proxy must not be running
-    Apply(ApplyArgs),
-}
-
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  tollgate retention plan --config /etc/tollgate/tollgate.yml
-  tollgate retention plan --data-dir /var/lib/tollgate --json";
-
-/// Which evidence, and under what rules.
-#[derive(Args, Debug)]
-pub struct PlaceArgs {
-    /// Configuration file with audit.keep_days, audit.legal_holds and audit.compact_*
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Data directory of the proxy [default: the configuration's]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `tollgate retention plan`
-#[derive(Args, Debug)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub place: PlaceArgs,
-}
-
-/// `tollgate retention apply`
-#[derive(Args, Debug)]
-pub struct ApplyArgs {
-    #[command(flatten)]
-    pub place: PlaceArgs,
-    /// Believe the clock even if the chain does not bear it out: after a long stop, when it is right
-    #[arg(long)]
-    pub yes: bool,
-}
 
 pub(super) fn retention(command: &RetentionCommand, out: &mut impl Write) -> Result<(), CliError> {
     match command {
@@ -82,10 +36,17 @@ fn plan(args: &PlaceArgs, out: &mut impl Write) -> Result<(), CliError> {
     let (data_dir, rules) = load(args)?;
     let key = PublicKey::load(&data_dir.keys().join(PUBLIC_KEY_FILE))?;
     let settings = Settings::new(data_dir.root());
-    let round = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), false, |round| {
-        maintenance::survey(round, now_us())
-    });
-    let (days, believed) = round?;
+    let round = Round {
+        settings: &settings,
+        journal_dir: &data_dir.journal(),
+        rules: &rules,
+        key: &key,
+        lock: &Mutex::new(()),
+        expect: &|_| {},
+        progress: &|_, _| {},
+        trust_clock: false,
+    };
+    let (days, believed) = maintenance::survey(&round, now_us())?;
     if args.json {
         let days: Vec<_> = days.iter().map(as_json).collect();
         writeln!(
@@ -97,18 +58,6 @@ fn plan(args: &PlaceArgs, out: &mut impl Write) -> Result<(), CliError> {
         write_plan(&days, believed, out)?;
     }
     Ok(out.flush()?)
-}
-
-fn round<T>(
-    settings: &Settings,
-    journal_dir: &Path,
-    rules: &Rules,
-    key: &PublicKey,
-    lock: &Mutex<()>,
-    trust_clock: bool,
-    work: impl FnOnce(&Round<'_>) -> T,
-) -> T {
-    work(&Round { settings, journal_dir, rules, key, lock, expect: &|_| {}, trust_clock })
 }
 
 fn as_json(day: &DayPlan) -> serde_json::Value {
@@ -151,7 +100,7 @@ fn write_clock(believed: Option<Believed>, out: &mut impl Write) -> io::Result<(
     )
 }
 
-fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
+fn apply(args: &RetentionApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
     let (data_dir, rules) = load(&args.place)?;
     let _claim = Claim::take(&data_dir)?;
     let settings = Settings::new(data_dir.root());
@@ -160,9 +109,19 @@ fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<(), CliError> {
     let signer = Signer::load_or_create(&data_dir.keys())?;
     let key = signer.public().clone();
     let mut chain = Chain::open(settings.clone(), signer).map_err(maintenance::RewriteError::from)?;
-    let report = round(&settings, &data_dir.journal(), &rules, &key, &Mutex::new(()), args.yes, |round| {
-        round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default())
-    });
+    let progress = Progress::on_stderr("days");
+    let round = Round {
+        settings: &settings,
+        journal_dir: &data_dir.journal(),
+        rules: &rules,
+        key: &key,
+        lock: &Mutex::new(()),
+        expect: &|_| {},
+        progress: &|done, all| progress.show(done, all),
+        trust_clock: args.yes,
+    };
+    let report = round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default());
+    drop(progress);
     write_report(&report, args.place.json, out)?;
     out.flush()?;
     if report.problems.is_empty() { Ok(()) } else { Err(CliError::RetentionIncomplete(report.problems)) }

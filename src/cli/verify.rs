@@ -1,20 +1,17 @@
 //! `tollgate verify`: from flags to a verification, and its report to stdout. The verdict is the exit code as well.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::CliError;
 use super::args::VerifyArgs;
+use super::progress::Progress;
 use super::prove;
 use crate::archive::manifest;
 use crate::verify::{self, Report, Settings, Severity};
-
-/// How long a verification runs before its progress is shown.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// Verifies and prints; fails after printing when the evidence is not intact.
 pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliError> {
@@ -22,14 +19,9 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliE
         return prove::check(bundle, key, args.json, out);
     }
     let settings = settings(args);
-    let (began, shown) = (Instant::now(), io::stderr().is_terminal());
-    let progress = |done: usize, all: usize| {
-        if shown && began.elapsed() > QUIET {
-            // Progress that cannot be shown is no reason to stop.
-            let _ = write!(io::stderr(), "\r{done} of {all} files{}", if done == all { "\n" } else { "" });
-        }
-    };
-    let report = verify::run(&settings, &progress)?;
+    let progress = Progress::on_stderr("files");
+    let report = verify::run(&settings, &|done, all| progress.show(done, all))?;
+    drop(progress);
     if args.json {
         writeln!(out, "{:#}", as_json(&report))?;
     } else {

@@ -76,6 +76,9 @@ pub enum ProblemKind {
         "audit.anchors: write one of {{ file: PATH }}, {{ syslog: PATH }} and {{ command: [PROGRAM, ARG, ..], timeout_s: N }}"
     )]
     Anchor,
+    /// Said for a durability that is not the one in force.
+    #[error("audit.sync_interval_ms does nothing without `durability: interval`; add that, or remove this key")]
+    SyncIntervalUnused,
     /// Not a socket address.
     #[error("{key}: \"{given}\" is not an IP address and a port; write 127.0.0.1:3128 or [::1]:3128")]
     Address { key: &'static str, given: String },

@@ -14,7 +14,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::record::OutcomeKind;
 
-use super::exchange::{Exchange, Traffic};
+use super::exchange::Exchange;
+use super::traffic::Traffic;
 
 /// The client's request body on its way upstream.
 pub struct CountedRequest {

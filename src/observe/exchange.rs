@@ -6,90 +6,27 @@
 //! from the journal's [`Waiver`], which there is only with `audit.on_failure: continue`.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::attribution::Subject;
 use crate::clock::now_us;
-use crate::config::{Audit, Excerpts};
-use crate::connectors::{Catalogue, Identified, Request, Sighting, stored_path, stored_query};
+use crate::connectors::{Identified, Request, Sighting, stored_path, stored_query};
 use crate::destination::Destination;
-use crate::journal::{Commit, Journal, NoEvidence, Waiver};
+use crate::journal::{Commit, NoEvidence, Waiver};
 use crate::policy::{Deny, Permit};
 use crate::record::{DenyReason, Intent, Kind, Outcome, OutcomeKind};
 use crate::request::{ProxyRequest, RequestError, lossy, user_agent, version_code};
-use crate::telemetry::Metrics;
 use crate::wire::SeenHead;
 
-use super::excerpt::Excerpt;
-use super::redact::{self, FingerprintKey};
-
-/// How often a wait for a row looks whether storage has failed meanwhile.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
-
-/// What every exchange needs to leave a row. Shared by all connections.
-pub struct Recorder {
-    journal: Journal,
-    fingerprint: FingerprintKey,
-    excerpts: Excerpts,
-    connectors: ArcSwap<Catalogue>,
-    metrics: Arc<Metrics>,
-    /// Longest wait for a row to be durable.
-    wait_max: Duration,
-    cut_off: AtomicBool,
-}
-
-impl Recorder {
-    pub fn new(
-        journal: Journal,
-        fingerprint: FingerprintKey,
-        connectors: Arc<Catalogue>,
-        metrics: Arc<Metrics>,
-        audit: &Audit,
-    ) -> Self {
-        let connectors = ArcSwap::new(connectors);
-        let (wait_max, excerpts) = (audit.journal.wait_max, audit.excerpts);
-        Self { journal, fingerprint, excerpts, connectors, metrics, wait_max, cut_off: AtomicBool::new(false) }
-    }
-
-    /// From now on calls are named by this catalogue.
-    pub fn replace_connectors(&self, connectors: Arc<Catalogue>) {
-        self.connectors.store(connectors);
-    }
-
-    pub fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    /// Waits until a row is durable, but not while storage fails: the row is kept in memory then, and waiting would only
-    /// keep its caller from an answer.
-    async fn until_durable(&self, commit: Commit) -> Result<(), NoEvidence> {
-        let deadline = Instant::now() + self.wait_max;
-        let mut durable = std::pin::pin!(commit.durable());
-        loop {
-            if !self.journal.is_writable() {
-                return Err(NoEvidence::Failed);
-            }
-            match tokio::time::timeout(HEALTH_INTERVAL, durable.as_mut()).await {
-                Ok(result) => return result,
-                Err(_) if Instant::now() >= deadline => return Err(NoEvidence::TimedOut),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// From now on an unsettled exchange was ended by this process, not by its client.
-    pub fn cut_off(&self) {
-        self.cut_off.store(true, Ordering::Release);
-    }
-}
+use super::recorder::Recorder;
+use super::redact;
+use super::traffic::{Traffic, begin_excerpt, kept};
 
 /// Proof that the intent of an exchange is as durable as configured, or that it was waived. Made only by
 /// [`Exchange::intend`].
@@ -99,66 +36,6 @@ pub struct Evidence(());
 impl From<Waiver> for Evidence {
     fn from(_: Waiver) -> Self {
         Self(())
-    }
-}
-
-/// Bytes seen so far, shared with the bodies that count them.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    pub request_bytes: AtomicU64,
-    pub response_bytes: AtomicU64,
-    /// Beginnings of the bodies; absent when nothing of them is to be kept.
-    pub request_excerpt: OnceLock<Mutex<Excerpt>>,
-    pub response_excerpt: OnceLock<Mutex<Excerpt>>,
-    /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
-    pub client_broke: AtomicBool,
-    /// All of the request body was read from the client.
-    pub request_ended: AtomicBool,
-    /// When request body bytes were last passed on.
-    uploaded_at: Mutex<Option<Instant>>,
-    over: Notify,
-}
-
-impl Traffic {
-    /// When request body bytes were last passed on; `None` before the first.
-    pub fn uploaded_at(&self) -> Option<Instant> {
-        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Resolves when the exchange has its outcome: the response was passed on, or will never be. For one caller.
-    pub async fn over(&self) {
-        self.over.notified().await;
-    }
-
-    /// Part of the request body has passed.
-    pub fn saw_request(&self, data: &[u8]) {
-        self.request_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        keep(&self.request_excerpt, data);
-    }
-
-    /// Part of the response body has passed.
-    pub fn saw_response(&self, data: &[u8]) {
-        self.response_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        keep(&self.response_excerpt, data);
-    }
-}
-
-fn keep(excerpt: &OnceLock<Mutex<Excerpt>>, data: &[u8]) {
-    if let Some(excerpt) = excerpt.get() {
-        excerpt.lock().unwrap_or_else(PoisonError::into_inner).saw(data);
-    }
-}
-
-fn kept(excerpt: &OnceLock<Mutex<Excerpt>>) -> Option<String> {
-    excerpt.get()?.lock().unwrap_or_else(PoisonError::into_inner).redacted()
-}
-
-/// Begins an excerpt of the body that these fields describe, when one is to be kept.
-fn begin_excerpt(excerpt: &OnceLock<Mutex<Excerpt>>, headers: &HeaderMap, bytes_max: usize) {
-    if let Some(begun) = Excerpt::of(headers, bytes_max) {
-        // A head is seen once, so there is none yet.
-        let _ = excerpt.set(Mutex::new(begun));
     }
 }
 
@@ -397,7 +274,7 @@ impl Exchange {
 
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.settled = true;
-        self.traffic.over.notify_one();
+        self.traffic.is_over();
         self.outcome.outcome = outcome;
         if let Some(text) = error {
             self.outcome.error = Some(redact::redact_text(&text));
@@ -422,7 +299,7 @@ impl Drop for Exchange {
         if self.settled {
             return;
         }
-        let (outcome, error) = if self.recorder.cut_off.load(Ordering::Acquire) {
+        let (outcome, error) = if self.recorder.is_cut_off() {
             (OutcomeKind::Interrupted, "Tollgate stopped before the exchange ended")
         } else {
             (OutcomeKind::ClientAborted, "the client closed the connection before the exchange ended")

@@ -5,7 +5,11 @@
 pub mod body;
 mod excerpt;
 pub mod exchange;
+pub mod recorder;
 pub mod redact;
+pub mod traffic;
 
 pub use body::{CountedRequest, Payload, RelayedResponse};
-pub use exchange::{Evidence, Exchange, Recorder};
+pub use exchange::{Evidence, Exchange};
+pub use recorder::Recorder;
+pub use traffic::Traffic;

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::observe::CountedRequest;
-use crate::observe::exchange::Traffic;
+use crate::observe::Traffic;
 use crate::record::Outcome;
 use crate::wire::HYPER_FIELDS_MAX;
 

@@ -32,8 +32,8 @@ pub use tls::{
 };
 
 use crate::destination::{Destination, Scheme};
-use crate::observe::exchange::{Traffic, micros};
-use crate::observe::{CountedRequest, Evidence};
+use crate::observe::exchange::micros;
+use crate::observe::{CountedRequest, Evidence, Traffic};
 use crate::policy::Permit;
 use crate::record::Outcome;
 

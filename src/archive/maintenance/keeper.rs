@@ -105,6 +105,7 @@ fn work(duties: &Duties, stop: &AtomicBool, status: &Mutex<KeeperStatus>, woken:
             key: &duties.key,
             lock: &duties.lock,
             expect: &expect,
+            progress: &|_, _| {},
             trust_clock: false,
         };
         let report = round.run(now_us(), &mut duties.notes.clone(), &mut Pace::background(stop), &mut settled);

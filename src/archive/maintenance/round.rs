@@ -40,6 +40,8 @@ pub struct Round<'a> {
     pub lock: &'a Mutex<()>,
     /// Told of each file before it goes.
     pub expect: &'a dyn Fn(&Path),
+    /// Told after each day how many were worked on, and how many have to be as far as is known.
+    pub progress: &'a dyn Fn(usize, usize),
     /// Whether the wall clock is believed whatever the chain says.
     pub trust_clock: bool,
 }
@@ -121,11 +123,13 @@ impl Round<'_> {
     ) -> Result<(), RewriteError> {
         report.believed = self.believed(wall_us)?;
         let mut tried: HashMap<EventDate, usize> = HashMap::new();
+        let mut done = 0;
         loop {
             let mut due = self.due(wall_us, report.believed)?;
             due.retain(|date, found| {
                 settled.days.get(date) != Some(found) && tried.get(date).is_none_or(|times| *times < PASSES_MAX)
             });
+            let all = done + due.len();
             let due: BTreeMap<EventDate, (Reason, Present)> = due.into_iter().take(DAYS_MAX).collect();
             if due.is_empty() {
                 return Ok(());
@@ -155,6 +159,8 @@ impl Round<'_> {
                         report.problems.push(Problem { date, error });
                     }
                 }
+                done += 1;
+                (self.progress)(done, all);
             }
         }
     }

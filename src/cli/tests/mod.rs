@@ -1,6 +1,7 @@
 mod help;
 mod kibana_config;
 mod output;
+mod maintenance;
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use super::{Checker, count};
 use crate::archive::anchor::Sink;
 use crate::config::file::{AnchorFile, AuditFile, LimitsFile};
 use crate::config::limits::{self, Bounds};
-use crate::config::setting::Setting;
+use crate::config::setting::{Origin, Setting};
 use crate::config::{Audit, DataDir, Excerpts, Limits, ProblemKind};
 use crate::journal::{self, Durability, OnFailure};
 
@@ -63,6 +63,12 @@ impl Checker<'_> {
             ("interval", Durability::Interval { sync_interval }),
             ("write", Durability::Write),
         ];
+        // A flag goes over a file that was written for another durability.
+        let from_flag = setting.is_some_and(|setting| matches!(setting.origin, Origin::Flag(_)));
+        let elsewhere = setting.is_none_or(|setting| matches!(setting.value.as_str(), "fsync" | "write"));
+        if let Some(interval) = interval_ms.filter(|_| elsewhere && !from_flag) {
+            self.problem(interval.origin, ProblemKind::SyncIntervalUnused);
+        }
         self.one_of("audit.durability", setting, &values, "fsync, interval, write")
     }
 

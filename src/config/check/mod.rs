@@ -210,6 +210,8 @@ fn warnings(config: &Config) -> Vec<Warning> {
         Durability::Fsync => {}
         Durability::Interval { sync_interval } => warnings.push(Warning::DurabilityInterval { sync_interval }),
         Durability::Write => warnings.push(Warning::DurabilityWrite),
+        #[cfg(feature = "bench-without-evidence")]
+        Durability::Off => {}
     }
     if config.audit.journal.on_failure == OnFailure::Continue {
         warnings.push(Warning::OnFailureContinue);

@@ -26,7 +26,7 @@ tunnel_ports: [0]
 clients:
   - { name: k, listener: elsewhere }
   - { name: l }
-audit: { durability: maybe, on_failure: hope, sync_interval_ms: 1 }
+audit: { durability: off, on_failure: hope, sync_interval_ms: 1 }
 limits:
   dial_timeout_s: 31
   dns_timeout_s: 30
@@ -59,7 +59,7 @@ log: { format: xml, level: 'a=b=c' }
             "conf/tollgate.yml:16:16: tunnel_ports: 0 is outside 1 to 65535: a TCP port is a number in this range",
             "conf/tollgate.yml:18:5: clients \"k\": there is no listener \"elsewhere\"; the listeners are b, b",
             "conf/tollgate.yml:19:5: clients[1] \"l\": nothing says how to recognise it; add listener, sources, username and password, or header",
-            "conf/tollgate.yml:20:22: audit.durability: \"maybe\" is not one of fsync, interval, write",
+            "conf/tollgate.yml:20:22: audit.durability: \"off\" is not one of fsync, interval, write",
             "conf/tollgate.yml:20:41: audit.on_failure: \"hope\" is not one of refuse, shutdown, continue",
             "conf/tollgate.yml:20:65: audit.sync_interval_ms: 1 is outside 10 to 60000: shorter costs as much as syncing every commit, longer loses more to a power failure",
             "conf/tollgate.yml:22:19: limits.dial_timeout_s: 31 is outside 1 to 30: a CONNECT must be answered well before Kibana's response timeout of 60 s",
@@ -110,6 +110,19 @@ fn files_that_belong_together_are_given_together() {
         load("", &overrides).unwrap_err().to_string(),
         "--ca-key: interception.ca_key_file is given without interception.ca_cert_file; give both or neither"
     );
+}
+
+/// It would be believed that the process loses a second at most, or never syncs.
+#[test]
+fn a_sync_interval_for_another_durability_is_a_problem() {
+    let text = "audit.sync_interval_ms does nothing without `durability: interval`; add that, or remove this key";
+    assert_eq!(refused("audit: { sync_interval_ms: 50 }\n"), format!("conf/tollgate.yml:1:28: {text}"));
+    let other = "audit: { sync_interval_ms: 50, durability: write }\n";
+    assert_eq!(refused(other), format!("conf/tollgate.yml:1:28: {text}"));
+    let file = "audit: { sync_interval_ms: 50, durability: interval }\n";
+    let overrides = Overrides { durability: Some("fsync".to_owned()), ..Overrides::default() };
+    let config = load(file, &overrides).expect("a flag goes over the file");
+    assert_eq!(config.audit.journal.durability, Durability::Fsync);
 }
 
 #[test]

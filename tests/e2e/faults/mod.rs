@@ -3,6 +3,7 @@
 mod clock;
 mod errors;
 mod kills;
+mod maintained;
 mod modes;
 mod points;
 mod stalls;

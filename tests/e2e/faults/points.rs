@@ -1,4 +1,5 @@
-//! The process dies at every named point: before and after each write, sync, rename and removal.
+//! The process dies at every named point: before and after each write, sync, rename and removal. Those of maintenance are in
+//! `maintained`.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +53,7 @@ fn recovering() -> Vec<String> {
 }
 
 /// Runs `check` for every point, a few at once.
-fn at_each(points: &[String], check: impl Fn(&str) + Sync) {
+pub(super) fn at_each(points: &[String], check: impl Fn(&str) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {

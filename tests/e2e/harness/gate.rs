@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -94,6 +94,14 @@ impl GateBuilder {
         self
     }
 
+    /// Begins with a copy of the data of a gate that does not run.
+    pub fn data_of(self, other: &Gate) -> Self {
+        assert!(other.child.is_none(), "the other gate runs");
+        let copied = Command::new("cp").arg("-a").arg(other.data_dir()).arg(self.dir.path().join("data")).status();
+        assert!(copied.unwrap().success());
+        self
+    }
+
     /// The same for a secret: its owner alone may read it.
     pub fn secret(self, name: &str, text: &str) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
@@ -122,7 +130,7 @@ impl GateBuilder {
         args.extend(self.flags);
         let orders = self.takes_orders.then(|| self.dir.path().join("orders"));
         let (listeners, log) = (Vec::new(), Arc::default());
-        let mut gate = Gate { dir: self.dir, args, orders, child: None, listeners, admin: None, log };
+        let mut gate = Gate { dir: self.dir, args, orders, child: None, listeners, admin: None, log, logging: None };
         gate.spawn();
         gate
     }
@@ -137,6 +145,8 @@ pub struct Gate {
     listeners: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
+    /// Reads the log until the process is gone.
+    logging: Option<JoinHandle<()>>,
 }
 
 impl Gate {
@@ -163,12 +173,12 @@ impl Gate {
             .unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = Arc::clone(&self.log);
-        thread::spawn(move || {
+        self.logging = Some(thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(read @ 1..) = stderr.read(&mut chunk) {
                 log.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
             }
-        });
+        }));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         self.listeners.clear();
         for line in lines.by_ref() {
@@ -231,6 +241,13 @@ impl Gate {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+        self.read_to_the_end();
+    }
+
+    /// What the process logged last may still be in the pipe when it is gone.
+    fn read_to_the_end(&mut self) {
+        let logging = self.logging.take().unwrap();
+        eventually("the log ends", || logging.is_finished().then_some(()));
     }
 
     /// SIGTERM; the exit code.
@@ -241,7 +258,9 @@ impl Gate {
 
     pub fn wait(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
-        eventually("the gate exits", || child.try_wait().unwrap()).code()
+        let status = eventually("the gate exits", || child.try_wait().unwrap());
+        self.read_to_the_end();
+        status.code()
     }
 
     pub fn client(&self) -> Client {

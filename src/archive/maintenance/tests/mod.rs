@@ -93,6 +93,7 @@ impl Bench {
             key: signer.public(),
             lock: &lock,
             expect: &|_| {},
+            progress: &|_, _| {},
             trust_clock: self.trust_clock,
         })
     }
