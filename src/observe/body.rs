@@ -116,8 +116,12 @@ impl RelayedResponse {
     /// The response was passed on to its end.
     fn complete(&mut self) {
         let ended = |exchange: &Exchange| exchange.traffic().request_ended.load(Ordering::Acquire);
-        let early = self.exchange.as_ref().is_some_and(|exchange| !ended(exchange));
-        self.settle(OutcomeKind::Completed, early.then(|| BEFORE_THE_REQUEST.to_owned()));
+        let early = self.exchange.as_mut().filter(|exchange| !ended(exchange));
+        let error = early.map(|exchange| match exchange.outcome_mut().error.take() {
+            Some(remark) => format!("{remark}; {BEFORE_THE_REQUEST}"),
+            None => BEFORE_THE_REQUEST.to_owned(),
+        });
+        self.settle(OutcomeKind::Completed, error);
     }
 
     /// Starts the idle clock when nothing is there to relay, and reports when it has run out.

@@ -38,7 +38,7 @@ impl Traffic {
     }
 
     /// The exchange has its outcome.
-    pub(super) fn end(&self) {
+    pub fn is_over(&self) {
         self.over.notify_one();
     }
 
