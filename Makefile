@@ -42,10 +42,12 @@ test-interop: $(NODE_INSTALLED) ## The HTTP, SMTP and WebSocket clients of Kiban
 	cd tests/interop && TOLLGATE_BIN=$(abspath $(DEBUG_BINARY)) TOLLGATE_INTEROP_DIR=$(abspath $(INTEROP_DATA)) npm test
 
 .PHONY: test-readers
-test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, both verifiers and the search for secrets over what the last test-interop recorded
+test-readers: $(PYTHON_INSTALLED) ## DuckDB, PyArrow, Polars, Spark and ClickHouse over what the last test-interop recorded and a running gate; both verifiers; the search for secrets
+	$(CARGO) build --locked
 	@datasets=$$(find $(INTEROP_DATA) -type d -name audit 2>/dev/null | sort); \
 	[ -n "$$datasets" ] || { echo 'no dataset below $(INTEROP_DATA): run `make test-interop` first' >&2; exit 1; }; \
-	for dataset in $$datasets; do echo "== $$dataset"; $(VENV_PYTHON) tests/readers/check.py "$$dataset"; \
+	$(VENV_PYTHON) tests/readers/check.py --tollgate $(DEBUG_BINARY) $$datasets; \
+	for dataset in $$datasets; do echo "== $$dataset"; \
 	  $(VENV_PYTHON) tests/readers/agree.py $(DEBUG_BINARY) "$${dataset%/audit}"; done; \
 	$(VENV_PYTHON) tests/readers/agree_maintained.py $(DEBUG_BINARY); \
 	for secrets in $$(find $(INTEROP_DATA) -name secrets.json); do echo "== $$secrets"; \
@@ -68,13 +70,15 @@ bench-soak: prerequisites-run ## Ten minutes of mixed traffic: memory, descripto
 	$(CARGO) bench --locked --bench peers -- soak $(ARGS)
 
 .PHONY: bench-evidence
-bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row, and calls with fsync, write and off
+bench-evidence: prerequisites-run ## What evidence costs: journal, sealing, bytes a row; calls with fsync, write and none (ARGS='--rounds 3')
 	$(CARGO) bench --locked --bench evidence
+	$(CARGO) bench --locked --features bench-without-evidence --bench peers -- evidence $(ARGS)
 
 .PHONY: lint
 lint: ## Format, clippy, licences and sources of dependencies, documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features bench-without-evidence --bins -- -D warnings
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'cargo-deny is missing: cargo install cargo-deny --locked' >&2; exit 1; }
 	$(CARGO) deny --locked check bans licenses sources
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items

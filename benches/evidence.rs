@@ -1,7 +1,10 @@
 //! What evidence costs below the proxy: frames a second into the journal, rows a second into signed Parquet, bytes a row.
 //!
-//! Speeds are per second of CPU time, of all threads together: those of one core that has nothing else to do. What a call costs end to end is `end_to_end`'s part.
-//! `cargo bench --bench evidence [-- ROWS]`, or `make bench-evidence`.
+//! Speeds are per second of CPU time, of all threads together: those of one core that has nothing else to do. What a call costs end to end is
+//! the mode `evidence` of the bench `peers`.
+//! `cargo bench --bench evidence [-- ROWS]`.
+
+#![expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52, and figures are for people")]
 
 #[path = "evidence/rows.rs"]
 mod rows;
@@ -12,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use tollgate::archive::chain::Chain;
 use tollgate::archive::cover::cover;
-use tollgate::archive::{Settings, Signer, canonical, rows as columns, seal};
+use tollgate::archive::{Sealed, Settings, Signer, canonical, rows as columns, seal};
 use tollgate::journal::{self, Durability, Journal};
 use tollgate::record::Row;
 
@@ -123,13 +126,14 @@ fn seal_all(rows: &[Row]) -> Result<()> {
     std::fs::create_dir_all(&keys)?;
     seal::prepare(&settings)?;
     let mut chain = Chain::open(settings.clone(), Signer::load_or_create(&keys)?)?;
+    let sealed_us = rows.last().context("no rows")?.outcome.end_time_us;
     let (written, files) = measure(rows, || Ok(seal::seal(&settings, rows)?))?;
     written.print("Parquet, written and checked");
-    let (signed, ()) = measure(rows, || Ok(cover(&mut chain, rows, &files, rows::START_US)?))?;
+    let (signed, ()) = measure(rows, || Ok(cover(&mut chain, rows, &files, sealed_us)?))?;
     signed.print("manifest, signed");
     let (cpu_s, wall_s) = (written.cpu_s + signed.cpu_s, written.wall_s + signed.wall_s);
     Measured { rows: rows.len(), cpu_s, wall_s }.print("sealing, both");
-    let bytes: u64 = files.iter().map(|file| file.bytes()).sum();
+    let bytes: u64 = files.iter().map(Sealed::bytes).sum();
     println!("\n{:.1} bytes/row in Parquet", bytes as f64 / rows.len() as f64);
     Ok(())
 }

@@ -310,6 +310,7 @@ fn open_gate(
         own_listeners,
         dial_timeout: limits.dial_timeout,
         response_head_timeout: limits.response_head_timeout,
+        upload_after_response: limits.keep_alive_timeout,
         header_fields_max: limits.header_fields_max,
         header_bytes_max: limits.header_bytes_max,
         pool_idle_timeout: outbound.pool_idle_timeout,

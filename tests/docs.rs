@@ -48,6 +48,20 @@ fn the_samples_in_deploy_are_valid() {
 }
 
 #[test]
+fn nothing_that_is_shipped_is_built_with_the_program_that_keeps_no_evidence() {
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    assert!(manifest.contains("\nbench-without-evidence = []\n") && !manifest.contains("\ndefault = ["), "{manifest}");
+    for file in ["deploy/Dockerfile", "deploy/tollgate.service", ".ci/run"] {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(!text.contains("without-evidence") && !text.contains("--all-features"), "{file}:\n{text}");
+    }
+    let makefile = fs::read_to_string("Makefile").unwrap();
+    let naming: Vec<&str> = makefile.lines().filter(|line| line.contains("without-evidence")).collect();
+    let measures_or_lints = |line: &&str| line.contains(" bench --locked ") || line.contains(" clippy --locked ");
+    assert!(naming.len() == 2 && naming.iter().all(measures_or_lints), "{naming:?}");
+}
+
+#[test]
 fn every_command_line_shown_is_one_the_program_takes() {
     let mut shown = 0;
     for document in ["README.md", "docs/operating.md", "certs/README.md", "deploy/README.md"] {

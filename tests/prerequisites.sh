@@ -39,9 +39,9 @@ need_node() {
 need_python() {
   local python=${PYTHON:-python3}
   if ! has "$python"; then
-    problems+=("$python is missing: install Python 3.9 or newer, or name it: make PYTHON=/path/to/python3")
-  elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
-    problems+=("$("$python" --version) is too old, 3.9 or newer is needed: make PYTHON=/path/to/newer/python3")
+    problems+=("$python is missing: install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3")
+  elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    problems+=("$("$python" --version) is too old, 3.11 or newer is needed: make PYTHON=/path/to/newer/python3")
   elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     problems+=("$python cannot make virtual environments: install its venv module (Debian: apt install python3-venv)")
   fi

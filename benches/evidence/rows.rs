@@ -1,5 +1,5 @@
 //! Rows as a busy installation leaves them: a few dozen connectors of some deployments, each with its URL, and numbers that
-//! do not repeat. The same rows every time.
+//! do not repeat. The same rows every time, for this bench and `subjects`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tollgate::record::{Decision, IdAssurance, Intent, Kind, Outcome, OutcomeKind
 use uuid::Uuid;
 
 /// 2026-11-22T08:00:00Z.
-pub(crate) const START_US: i64 = 1_795_334_400_000_000;
+const START_US: i64 = 1_795_334_400_000_000;
 
 const CONNECTORS: [(&str, &str, &str); 6] = [
     (".slack", "hooks.slack.com", "/services/{team}/{bot}/{secret}"),
@@ -20,10 +20,10 @@ const CONNECTORS: [(&str, &str, &str); 6] = [
 ];
 
 /// xorshift64: repeatable, and good enough to look like traffic.
-pub(crate) struct Noise(u64);
+struct Noise(u64);
 
 impl Noise {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self(0x9e37_79b9_7f4a_7c15)
     }
 
@@ -39,7 +39,7 @@ impl Noise {
     }
 }
 
-pub(crate) fn writer() -> Arc<Writer> {
+fn writer() -> Arc<Writer> {
     let boot_id = Uuid::from_u128(0x7b0c_6f5e_0d0c_4a58_9d0f_3f3f_5d1e_2a10);
     Arc::new(Writer { instance_id: "gate-eu-1".to_owned(), boot_id, epoch: 1 })
 }
@@ -57,14 +57,14 @@ pub(crate) fn rows(count: u64) -> Vec<Row> {
         .collect()
 }
 
-pub(crate) fn exchange(time_us: i64, noise: &mut Noise) -> (Intent, Outcome) {
+fn exchange(time_us: i64, noise: &mut Noise) -> (Intent, Outcome) {
     // UUIDv7: milliseconds, version, random, variant, random.
     let millis = (time_us / 1000) as u128;
     let random = (u128::from(noise.next()) << 64) | u128::from(noise.next());
     let event_id =
         (millis << 80) | (0x7 << 76) | ((random >> 52) & 0xfff) << 64 | (0b10 << 62) | (random & ((1 << 62) - 1));
     let deployment = noise.below(24);
-    let (kind, host, path) = CONNECTORS[noise.below(CONNECTORS.len() as u64) as usize];
+    let (kind, host, path) = *CONNECTORS.get(noise.below(CONNECTORS.len() as u64) as usize).unwrap_or(&CONNECTORS[0]);
     let url = deployment * 64 + kind.len() as u64;
     let text = |value: &str| Some(value.to_owned());
     let intent = Intent {

@@ -18,6 +18,8 @@ pub(crate) struct Cli {
 pub(crate) enum Mode {
     /// Every scenario with every proxy that is installed: cost, latency, throughput, memory
     Compare(CompareArgs),
+    /// What evidence costs: Tollgate with `fsync`, with `write` and without any, on the same calls
+    Evidence(EvidenceArgs),
     /// Time of a Kibana-style call to an origin far away: direct, warm, cold
     Latency(LatencyArgs),
     /// Memory of idle tunnels and idle intercepted connections
@@ -73,6 +75,13 @@ pub(crate) struct CompareArgs {
     /// Only these proxies, e.g. tollgate,haproxy
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
+    #[command(flatten)]
+    pub(crate) extent: Extent,
+}
+
+/// How much is measured.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Extent {
     /// Rounds; each measures every proxy once, in an order that rotates. Results are medians
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) rounds: usize,
@@ -82,6 +91,14 @@ pub(crate) struct CompareArgs {
     /// Ends a measurement earlier
     #[arg(long, value_name = "N", default_value_t = u64::MAX)]
     pub(crate) requests: u64,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EvidenceArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) extent: Extent,
 }
 
 #[derive(Args, Clone, Debug)]

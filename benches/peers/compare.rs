@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{Common, CompareArgs};
+use crate::args::{Common, Extent};
 use crate::load::{Flow, Job, Load, Tls, Way};
 use crate::machine::Cpus;
 use crate::origin::{self, Origin};
@@ -110,16 +110,15 @@ pub(crate) fn directory(prefix: &str, parent: &Path) -> Result<tempfile::TempDir
 }
 
 /// Runs all rounds; what happens is told on stderr.
-pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<Rounds> {
-    let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
+pub(crate) fn run(stage: &Stage, extent: &Extent, scenarios: &[Scenario], peers: &[Peer]) -> Result<Rounds> {
     let mut rounds = Rounds::new();
-    for round in 0..args.rounds {
-        for scenario in &scenarios {
+    for round in 0..extent.rounds {
+        for scenario in scenarios {
             let able: Vec<&Peer> = peers.iter().filter(|peer| peer.kind.handles(scenario.handling())).collect();
             let (first, rest) = able.split_at(round % able.len().max(1));
             for peer in rest.iter().chain(first) {
                 let name = peer.kind.name;
-                let measured = match measure(stage, args, peer, *scenario) {
+                let measured = match measure(stage, extent, peer, *scenario) {
                     Ok(measured) => measured,
                     Err(error) if peer.kind.is_ours() => {
                         return Err(error.context(format!("{name}, {}", scenario.title())));
@@ -129,7 +128,13 @@ pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<R
                         continue;
                     }
                 };
-                eprintln!("round {}/{}: {:<32}{name:<20}{}", round + 1, args.rounds, scenario.title(), measured.line());
+                eprintln!(
+                    "round {}/{}: {:<32}{name:<20}{}",
+                    round + 1,
+                    extent.rounds,
+                    scenario.title(),
+                    measured.line()
+                );
                 rounds.entry((*scenario, name.to_owned())).or_default().push(measured);
             }
         }
@@ -137,7 +142,7 @@ pub(crate) fn run(stage: &Stage, args: &CompareArgs, peers: &[Peer]) -> Result<R
     Ok(rounds)
 }
 
-fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -> Result<Measured> {
+fn measure(stage: &Stage, extent: &Extent, peer: &Peer, scenario: Scenario) -> Result<Measured> {
     let dir = directory(peer.kind.name, stage.dir.path())?;
     let origin_port = stage.origin_port(scenario.way());
     let running = stage.start(peer, scenario.handling(), origin_port, dir.path())?;
@@ -152,8 +157,8 @@ fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -
     };
     let job = Job {
         warm_up: scenario.warm_up(),
-        seconds: args.seconds,
-        requests_max: args.requests,
+        seconds: extent.seconds,
+        requests_max: extent.requests,
         ..stage.job(flow, Some(&running))
     };
     let (mut load, warm) = Load::start(&job)?;
@@ -168,8 +173,9 @@ fn measure(stage: &Stage, args: &CompareArgs, peer: &Peer, scenario: Scenario) -
         ensure!(status.success(), "it ended with {status}");
         let totals = &done.totals;
         ensure!(totals.failures == 0, "{} calls failed: {:?}", totals.failures, totals.first_failure);
-        let rows = count_rows(&peer.program, dir.path())?;
-        ensure!(rows == totals.calls, "{rows} rows of {} calls", totals.calls);
+        let rows = count_rows(peer.reader(), dir.path())?;
+        let expected = if peer.kind.keeps_evidence() { totals.calls } else { 0 };
+        ensure!(rows == expected, "{rows} rows of {} calls, there should be {expected}", totals.calls);
         Some(rows)
     } else {
         None

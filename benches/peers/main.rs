@@ -19,6 +19,7 @@ mod latency;
 mod load;
 mod machine;
 mod origin;
+mod price;
 mod process;
 mod proxies;
 mod report;
@@ -32,12 +33,13 @@ mod wire;
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
-use args::{Cli, CompareArgs, IdleArgs, LatencyArgs, Mode, ReportArgs, ScaleArgs, SoakArgs};
+use args::{Cli, CompareArgs, EvidenceArgs, IdleArgs, LatencyArgs, Mode, ReportArgs, ScaleArgs, SoakArgs};
 use compare::Stage;
 use machine::Machine;
 use proxies::{KINDS, Peer};
 use report::Results;
 use results::Run;
+use scenario::Scenario;
 
 fn main() -> Result<()> {
     // Cargo adds --bench.
@@ -52,6 +54,7 @@ fn main() -> Result<()> {
     let mode = Cli::parse_from(args).mode;
     match &mode {
         Mode::Compare(args) => compare(args),
+        Mode::Evidence(args) => evidence(args),
         Mode::Latency(args) => latency(args),
         Mode::Idle(args) => idle(args),
         Mode::Scale(args) => scale(args),
@@ -63,10 +66,22 @@ fn main() -> Result<()> {
 fn compare(args: &CompareArgs) -> Result<()> {
     let (peers, machine) = (find(&args.peer)?, Machine::describe()?);
     let stage = Stage::prepare(&args.common)?;
-    let entries = results::medians(&compare::run(&stage, args, &peers)?)?;
+    let scenarios = if args.scenario.is_empty() { &Scenario::ALL } else { args.scenario.as_slice() };
+    let entries = results::medians(&compare::run(&stage, &args.extent, scenarios, &peers)?)?;
     let run = Run::of(&stage, machine, &peers, entries);
     run.keep(&args.common, "compare")?;
     report::print(&stage, &run, &report::comparison_markdown(&run.results))?;
+    write_docs(&args.common.output)
+}
+
+fn evidence(args: &EvidenceArgs) -> Result<()> {
+    let machine = Machine::describe()?;
+    let peers = price::peers()?;
+    let stage = Stage::prepare(&args.common)?;
+    let entries = results::medians(&compare::run(&stage, &args.extent, &price::SCENARIOS, &peers)?)?;
+    let run = Run::of(&stage, machine, &peers, entries);
+    run.keep(&args.common, "evidence")?;
+    report::print(&stage, &run, &price::markdown(&run.results))?;
     write_docs(&args.common.output)
 }
 

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use tollgate::journal::{self, Durability, Settings};
+use tollgate::record::Intent;
+use uuid::Uuid;
 
-use crate::rows::{intent, outcome, writer};
+use crate::rows::rows;
 
 /// Calls at once.
 const CALLS: u64 = 1024;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let rows = rows(CALLS);
+    let last = rows.last().expect("rows");
     let mut group = criterion.benchmark_group("journal");
     group.throughput(Throughput::Elements(CALLS));
     for durability in [Durability::Fsync, Durability::Write] {
@@ -26,23 +30,23 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         };
         std::fs::create_dir(&settings.dir).expect("a directory");
         let (closed, _sealing) = mpsc::channel();
-        let (journal, thread) = journal::open(settings, writer(), closed).expect("a journal");
-        let mut next = 0;
+        let (journal, thread) = journal::open(settings, last.writer.as_ref().clone(), closed).expect("a journal");
         group.bench_function(format!("intend and settle, {durability:?}"), |bencher| {
             bencher.iter(|| {
-                let intents: Vec<_> = (next..next + CALLS).map(intent).collect();
-                next += CALLS;
+                // Every call has an id of its own.
+                let intents: Vec<_> =
+                    rows.iter().map(|row| Intent { event_id: Uuid::now_v7(), ..row.intent.clone() }).collect();
                 runtime.block_on(async {
                     let mut waiting = tokio::task::JoinSet::new();
                     for intent in intents {
                         let journal = journal.clone();
                         waiting.spawn(async move { journal.intend(&intent).await.map(|()| intent.event_id) });
                     }
-                    let mut last = None;
+                    let mut settled = None;
                     while let Some(Ok(intended)) = waiting.join_next().await {
-                        last = Some(journal.settle(intended.expect("durable"), black_box(&outcome(next))));
+                        settled = Some(journal.settle(intended.expect("durable"), black_box(&last.outcome)));
                     }
-                    last.expect("calls").durable().await.expect("durable");
+                    settled.expect("calls").durable().await.expect("durable");
                 });
             });
         });

@@ -10,6 +10,7 @@ mod destination;
 mod journal;
 mod leaf;
 mod policy;
+#[path = "../evidence/rows.rs"]
 mod rows;
 mod sealing;
 mod search;

@@ -16,10 +16,11 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let settings = Settings::new(dir.path());
     seal::prepare(&settings).expect("directories");
-    for rows in rows(ROWS).chunks(FILE_ROWS) {
+    let rows = rows(ROWS);
+    for rows in rows.chunks(FILE_ROWS) {
         seal::seal(&settings, rows).expect("sealed");
     }
-    let deployment = Some(format!("{:032x}", 0x0763_c7f3_u64));
+    let deployment = rows.first().expect("rows").intent.deployment_id.clone();
     let absent = Some("of nobody".to_owned());
     let queries = [
         ("newest 100", Query::default()),

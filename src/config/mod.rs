@@ -211,7 +211,7 @@ pub struct Limits {
     pub response_head_timeout: Duration,
     /// Without a byte in either direction on an established exchange or tunnel.
     pub idle_timeout: Duration,
-    /// Between two requests of a client connection.
+    /// Between two requests of a client connection, and for a request body after its response has ended.
     pub keep_alive_timeout: Duration,
     /// For exchanges under way to end when the process stops.
     pub drain_timeout: Duration,

@@ -1,4 +1,4 @@
-//! Settings that are allowed but weaken what Tollgate guarantees.
+//! Settings that are allowed but weaken what Tollgate guarantees, or let calls fail.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,11 +7,15 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::connectors::AvoidInterception;
 use crate::policy::HostPattern;
 use crate::upstream::{ClientCertificate, TlsSettings};
 
 /// How long before its end a client certificate is warned of: time enough to have a new one issued.
 const CLIENT_CERTIFICATE_NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Hosts that a warning writes out; the others are counted.
+const HOSTS_SHOWN: usize = 4;
 
 /// One weakening; its text says what is lost and how to get it back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +68,9 @@ pub enum Warning {
         "admin {0} is not on loopback: whoever reaches it can read the metrics and the console; bind it to 127.0.0.1"
     )]
     OpenAdmin(SocketAddr),
+    /// Calls of a connector are allowed and may fail, because they are intercepted.
+    #[error("interception may break calls of {connector} to {}: {}; {}", first(hosts), reason.explanation(), reason.remedy())]
+    MayNotBeIntercepted { connector: String, reason: AvoidInterception, hosts: Vec<HostPattern> },
 }
 
 impl Warning {
@@ -86,4 +93,13 @@ impl Warning {
 
 fn listed(hosts: &[HostPattern]) -> String {
     hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The first hosts, and how many more there are.
+fn first(hosts: &[HostPattern]) -> String {
+    let shown = listed(hosts.get(..HOSTS_SHOWN).unwrap_or(hosts));
+    match hosts.len().saturating_sub(HOSTS_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -205,9 +205,8 @@ impl Checker {
     }
 
     fn hosts_source(&mut self, written: Option<Spanned<String>>) -> HostsSource {
-        let all = [HostsSource::KibanaSource, HostsSource::VendorDocs, HostsSource::Operator];
         let Some(written) = written else { return HostsSource::Operator };
-        all.into_iter().find(|source| source.as_str() == written.value).unwrap_or_else(|| {
+        HostsSource::ALL.into_iter().find(|source| source.as_str() == written.value).unwrap_or_else(|| {
             self.report(written.referenced, Problem::HostsSource(written.value));
             HostsSource::Operator
         })

@@ -81,6 +81,24 @@ impl AvoidInterception {
             Self::OwnCa => "own-ca",
         }
     }
+
+    /// What breaks, for people.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "it may show a client certificate, which interception cannot pass on",
+            Self::OwnCa => "it may trust only the service's own CA, and not Tollgate's",
+        }
+    }
+
+    /// What to do about it, for people.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => {
+                "let Tollgate show one (`client_cert` of an entry of upstream.hosts), or name the host in tunnel_hosts"
+            }
+            Self::OwnCa => "name the host in tunnel_hosts",
+        }
+    }
 }
 
 /// Where hosts and paths of an entry are from, so that nobody takes a guess for a fact.
@@ -88,18 +106,24 @@ impl AvoidInterception {
 pub enum HostsSource {
     /// Read in Kibana's source or documentation.
     KibanaSource,
-    /// The vendor's public documentation; what Kibana calls was not read.
+    /// Read in the vendor's public documentation; what Kibana calls was not.
     VendorDocs,
+    /// The vendor's public API as it is commonly known; read neither in its documentation nor in Kibana's source.
+    Vendor,
     /// The operator's own file.
     Operator,
 }
 
 impl HostsSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [Self::KibanaSource, Self::VendorDocs, Self::Vendor, Self::Operator];
+
     /// As it is written in a catalogue.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::KibanaSource => "kibana-source",
             Self::VendorDocs => "vendor-docs",
+            Self::Vendor => "vendor",
             Self::Operator => "operator",
         }
     }

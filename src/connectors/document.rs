@@ -15,8 +15,9 @@ stored, unless it is marked `keep`, short, and the host is one of these. Query v
 configuration names a file of the same format as `src/connectors/catalogue.yml`, whose entries replace those of the same type and
 come before the others; it is read at start and on SIGHUP.
 
-`from` says where hosts and paths are from: `kibana-source` was read in Kibana's source or documentation, `vendor-docs` is the vendor's
-public documentation, and what Kibana calls there was not read.
+`from` says where hosts and paths are from: `kibana-source` was read in Kibana's source or documentation; `vendor-docs`: the hosts were read
+in the vendor's documentation; `vendor` is the vendor's public API; not read in Kibana's source. Compare the last two with your rows before
+you rely on them.
 
 How a connector is told, and what `connector_source` says, is in [schema.md](schema.md). Naming a connector permits nothing:
 `tollgate connectors hosts TYPE` prints what `connectors: [TYPE]` in a policy rule allows.

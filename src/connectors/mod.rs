@@ -4,6 +4,7 @@
 //! Of header values only the media types of Accept are looked at, and never bodies. The data is `catalogue.yml`, embedded, and an operator's own file
 //! of the same format, whose entries replace those of the same id and come before the others.
 
+mod avoided;
 mod check;
 mod connector;
 pub mod document;

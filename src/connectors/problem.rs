@@ -44,7 +44,7 @@ pub enum Problem {
     NoHosts(String),
     #[error("avoid_interception \"{0}\" does not exist; write client-certificate or own-ca, or leave it out")]
     AvoidInterception(String),
-    #[error("hosts_source \"{0}\" does not exist; write kibana-source or vendor-docs, or leave it out")]
+    #[error("hosts_source \"{0}\" does not exist; write kibana-source, vendor-docs or vendor, or leave it out")]
     HostsSource(String),
     #[error("shape_literals_min {0}: it is a number from 1, beside `self_hosted: path`")]
     ShapeLiterals(usize),

@@ -3,6 +3,7 @@
 //! Each check is a small function from a [`Setup`] to [`Finding`]s; `CHECKS` is their order and grouping. Checks change
 //! nothing: they read files, write and remove one probe file, connect to the proxy's own listeners, and ask for names.
 
+mod avoided;
 mod blind_spots;
 mod certificates;
 mod configuration;
@@ -132,7 +133,7 @@ impl Group {
 type Check = fn(&Setup) -> Vec<Finding>;
 
 /// All checks, in the order in which they are made and shown.
-const CHECKS: [(Group, &str, Check); 15] = [
+const CHECKS: [(Group, &str, Check); 16] = [
     (Group::Configuration, "configuration", configuration::loads),
     (Group::Configuration, "safety", configuration::warnings),
     (Group::Certificates, "interception CA", certificates::authority),
@@ -146,6 +147,7 @@ const CHECKS: [(Group, &str, Check); 15] = [
     (Group::Machine, "disk", disk::disk),
     (Group::Machine, "descriptors", system::descriptors),
     (Group::Kibana, "trust", rejected::clients),
+    (Group::Kibana, "interception", avoided::calls),
     (Group::Kibana, "blind spots", blind_spots::of_version),
     (Group::Kibana, "event log", event_log::compare),
 ];

@@ -1,29 +1,33 @@
 //! Clients that refused Tollgate's certificates in the last day, and how their Kibana is told to trust the CA.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::{Finding, Setup, shown_time};
 use crate::kibana::{Standing, TLS_OPTIONS};
 use crate::record::{OutcomeKind, Row};
-use crate::search::{self, Query};
+use crate::search::{self, Query, SearchError};
 
 /// How far back is looked.
 const SINCE_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// Most rows that are counted.
 const ROWS_MAX: usize = 100_000;
 
+/// The rows of the last day that ended so.
+pub(super) fn rows(setup: &Setup, data_dir: &Path, outcome: OutcomeKind) -> Result<Vec<Row>, SearchError> {
+    let query = Query {
+        outcome: Some(outcome),
+        since_us: Some(setup.now_us().saturating_sub(SINCE_US)),
+        limit: ROWS_MAX,
+        ..Query::default()
+    };
+    Ok(search::run(data_dir, &query)?.rows)
+}
+
 pub(super) fn clients(setup: &Setup) -> Vec<Finding> {
-    setup.with_data_dir(|data_dir| {
-        let query = Query {
-            outcome: Some(OutcomeKind::ClientRejectedCa),
-            since_us: Some(setup.now_us().saturating_sub(SINCE_US)),
-            limit: ROWS_MAX,
-            ..Query::default()
-        };
-        match search::run(data_dir, &query) {
-            Ok(found) => judge(&found.rows, &fix(setup)),
-            Err(error) => vec![Finding::skip(error.to_string())],
-        }
+    setup.with_data_dir(|data_dir| match rows(setup, data_dir, OutcomeKind::ClientRejectedCa) {
+        Ok(rows) => judge(&rows, &fix(setup)),
+        Err(error) => vec![Finding::skip(error.to_string())],
     })
 }
 

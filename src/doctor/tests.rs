@@ -262,6 +262,51 @@ fn rejections_are_counted_by_client_with_the_newest_of_each() {
 }
 
 #[test]
+fn calls_that_interception_may_have_broken_are_told_with_the_remedy() {
+    let own = "connectors: [{ id: .hooks, hosts: [hooks.corp.test], avoid_interception: client-certificate }]";
+    let catalogue = crate::connectors::Catalogue::extended(own).unwrap();
+    let row = |seq: u64, host: &str, outcome: OutcomeKind, connector: Option<&str>, reached: bool| {
+        let mut row = samples::row(seq, i64::try_from(seq).unwrap() * 1_000_000);
+        (row.intent.host, row.intent.port) = (Some(host.to_owned()), Some(443));
+        row.intent.connector_type = connector.map(str::to_owned);
+        row.outcome.outcome = outcome;
+        row.outcome.status = (outcome == OutcomeKind::UpstreamFailed).then_some(502);
+        row.outcome.upstream_ip = reached.then_some([127, 0, 0, 1].into());
+        row
+    };
+    let (rejected, failed) = (OutcomeKind::ClientRejectedCa, OutcomeKind::UpstreamFailed);
+    let rows = [
+        row(1, "hooks.corp.test", rejected, None, false),
+        row(2, "hooks.corp.test", failed, Some(".hooks"), true),
+        row(3, "llm.corp.test", failed, Some(".gen-ai"), true),
+        row(4, "x.gr7.eu-west-1.eks.amazonaws.com", rejected, None, false),
+        // What follows has other reasons: no connection, hosts for everybody, no such connector.
+        row(5, "hooks.corp.test", failed, Some(".hooks"), false),
+        row(6, "api.openai.com", failed, Some(".gen-ai"), true),
+        row(7, "hooks.slack.com", rejected, None, false),
+        row(8, "y.eks.amazonaws.com", failed, Some(".aws_eks"), true),
+        row(9, "unknown.test", rejected, None, false),
+    ];
+    let findings = avoided::judge(&rows, &catalogue);
+    let seen: Vec<&str> = findings.iter().map(|finding| finding.seen.as_str()).collect();
+    assert_eq!(
+        seen,
+        [
+            "interception may have broken calls of .aws_eks to x.gr7.eu-west-1.eks.amazonaws.com (1 in the last 24 hours, last \
+             at 1970-01-01T00:00:04Z): it may trust only the service's own CA, and not Tollgate's",
+            "interception may have broken calls of .gen-ai to llm.corp.test (1 in the last 24 hours, last at \
+             1970-01-01T00:00:03Z): it may show a client certificate, which interception cannot pass on",
+            "interception may have broken calls of .hooks to hooks.corp.test (2 in the last 24 hours, last at \
+             1970-01-01T00:00:02Z): it may show a client certificate, which interception cannot pass on",
+        ]
+    );
+    let fixes: Vec<&str> = findings.iter().filter_map(|finding| finding.fix.as_deref()).collect();
+    assert_eq!(fixes[0], "name the host in tunnel_hosts");
+    assert!(fixes[2].contains("client_cert") && fixes[2].contains("tunnel_hosts"), "{fixes:?}");
+    assert_eq!(only(&avoided::judge(&rows[4..], &catalogue)).0, Status::Ok);
+}
+
+#[test]
 fn blind_spots_are_those_of_the_version() {
     let (_dir, mut setup) = setup("");
     assert_eq!(only(&blind_spots::of_version(&setup)).0, Status::Skip);

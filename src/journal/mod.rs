@@ -134,8 +134,13 @@ type Answer = oneshot::Receiver<Result<(), NoEvidence>>;
 
 #[derive(Debug)]
 enum CommitState {
-    Waiting { done: Answer, queue: Arc<Queue> },
+    Waiting {
+        done: Answer,
+        queue: Arc<Queue>,
+    },
     Refused(NoEvidence),
+    #[cfg(feature = "bench-without-evidence")]
+    Discarded,
 }
 
 impl Commit {
@@ -148,6 +153,8 @@ impl Commit {
                 done.await.unwrap_or(Err(NoEvidence::Closed))
             }
             CommitState::Refused(reason) => Err(reason),
+            #[cfg(feature = "bench-without-evidence")]
+            CommitState::Discarded => Ok(()),
         }
     }
 }
@@ -192,6 +199,10 @@ impl Journal {
     /// Whoever gets `Ok` must [`settle`](Self::settle) the exchange. Whoever gets an error, or drops the future, must
     /// [`record`](Self::record) it instead: the intent may be in the journal all the same, and the row supersedes it.
     pub async fn intend(&self, intent: &Intent) -> Result<(), NoEvidence> {
+        #[cfg(feature = "bench-without-evidence")]
+        if self.settings.durability == Durability::Off {
+            return Ok(());
+        }
         let payload =
             Payload::intent(intent, self.settings.frame_bytes_max).map_err(|error| NoEvidence::from(&error))?;
         let (entry, done) = entry(intent.event_id, payload);
@@ -207,6 +218,10 @@ impl Journal {
     /// While storage fails the frame is kept in memory until storage is back or the backlog is full; what
     /// does not fit is counted and becomes a row of outcome `gap`.
     pub fn settle(&self, event_id: Uuid, outcome: &Outcome) -> Commit {
+        #[cfg(feature = "bench-without-evidence")]
+        if self.settings.durability == Durability::Off {
+            return Commit { state: CommitState::Discarded };
+        }
         let payload = condense::outcome(event_id, outcome, self.settings.frame_bytes_max);
         self.push_settled(event_id, payload, outcome.end_time_us)
     }
@@ -214,6 +229,10 @@ impl Journal {
     /// Journals a whole exchange in one frame: one that was refused, or whose intent could not be made durable.
     /// Never blocks; kept while storage fails as with [`settle`](Self::settle).
     pub fn record(&self, intent: &Intent, outcome: &Outcome) -> Commit {
+        #[cfg(feature = "bench-without-evidence")]
+        if self.settings.durability == Durability::Off {
+            return Commit { state: CommitState::Discarded };
+        }
         let payload = condense::row(intent, outcome, self.settings.frame_bytes_max);
         self.push_settled(intent.event_id, payload, outcome.end_time_us)
     }

@@ -16,6 +16,9 @@ pub enum Durability {
     Interval { sync_interval: Duration },
     /// Written to the page cache: survives the end of the process, not the loss of power.
     Write,
+    /// Nothing is kept of anything. Only `tollgate-without-evidence` sets it; no configuration can.
+    #[cfg(feature = "bench-without-evidence")]
+    Off,
 }
 
 impl Durability {
@@ -26,6 +29,8 @@ impl Durability {
             Self::Fsync => "fsync",
             Self::Interval { .. } => "interval",
             Self::Write => "write",
+            #[cfg(feature = "bench-without-evidence")]
+            Self::Off => "off",
         }
     }
 }

@@ -26,6 +26,7 @@ pub struct CountedRequest {
 
 impl CountedRequest {
     pub fn new(inner: Incoming, traffic: Arc<Traffic>) -> Self {
+        note_end(&inner, &traffic);
         Self { inner: Some(inner), traffic }
     }
 
@@ -44,16 +45,22 @@ impl Body for CountedRequest {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let polled = ready!(Pin::new(inner).poll_frame(cx));
+        let Self { inner, traffic } = &mut *self;
+        let Some(inner) = inner else { return Poll::Ready(None) };
+        let polled = ready!(Pin::new(&mut *inner).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.traffic.saw_request(data);
+                    traffic.saw_request(data);
                 }
+                // hyper does not ask again after trailers, or after as many bytes as were announced.
+                if frame.is_trailers() {
+                    traffic.request_ended.store(true, Ordering::Release);
+                }
+                note_end(inner, traffic);
             }
-            Some(Err(_)) => self.traffic.client_broke.store(true, Ordering::Release),
-            None => {}
+            Some(Err(_)) => traffic.client_broke.store(true, Ordering::Release),
+            None => traffic.request_ended.store(true, Ordering::Release),
         }
         Poll::Ready(polled)
     }
@@ -66,6 +73,17 @@ impl Body for CountedRequest {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
+
+/// Notes the end of a body that says itself that nothing more comes.
+fn note_end(body: &Incoming, traffic: &Traffic) {
+    if body.is_end_stream() || body.size_hint().exact() == Some(0) {
+        traffic.request_ended.store(true, Ordering::Release);
+    }
+}
+
+/// What the row says of a response that was complete while its request was not.
+const BEFORE_THE_REQUEST: &str =
+    "the response ended before the request body did; request_bytes counts what was read until then";
 
 /// Why relaying a response body stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +111,13 @@ impl RelayedResponse {
         if let Some(exchange) = self.exchange.take() {
             drop(exchange.settle(outcome, error));
         }
+    }
+
+    /// The response was passed on to its end.
+    fn complete(&mut self) {
+        let ended = |exchange: &Exchange| exchange.traffic().request_ended.load(Ordering::Acquire);
+        let early = self.exchange.as_ref().is_some_and(|exchange| !ended(exchange));
+        self.settle(OutcomeKind::Completed, early.then(|| BEFORE_THE_REQUEST.to_owned()));
     }
 
     /// Starts the idle clock when nothing is there to relay, and reports when it has run out.
@@ -127,7 +152,7 @@ impl Body for RelayedResponse {
                 self.saw(&frame);
                 if frame.is_trailers() {
                     // The last frame of a body: hyper does not poll again.
-                    self.settle(OutcomeKind::Completed, None);
+                    self.complete();
                 }
                 Some(Ok(frame))
             }
@@ -137,7 +162,7 @@ impl Body for RelayedResponse {
                 Some(Err(error))
             }
             None => {
-                self.settle(OutcomeKind::Completed, None);
+                self.complete();
                 None
             }
         })
@@ -157,7 +182,7 @@ impl Drop for RelayedResponse {
     /// leaves the exchange to say that its client went away.
     fn drop(&mut self) {
         if self.inner.is_end_stream() {
-            self.settle(OutcomeKind::Completed, None);
+            self.complete();
         }
     }
 }

@@ -274,6 +274,7 @@ impl Exchange {
 
     fn write(&mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.settled = true;
+        self.traffic.end();
         self.outcome.outcome = outcome;
         if let Some(text) = error {
             self.outcome.error = Some(redact::redact_text(&text));

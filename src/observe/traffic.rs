@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use http::HeaderMap;
+use tokio::sync::Notify;
 
 use super::excerpt::Excerpt;
 
@@ -18,14 +19,27 @@ pub struct Traffic {
     pub response_excerpt: OnceLock<Mutex<Excerpt>>,
     /// The client's side of the exchange broke, so a failure upstream is a consequence, not a cause.
     pub client_broke: AtomicBool,
+    /// All of the request body was read from the client.
+    pub request_ended: AtomicBool,
     /// When request body bytes were last passed on.
     uploaded_at: Mutex<Option<Instant>>,
+    over: Notify,
 }
 
 impl Traffic {
     /// When request body bytes were last passed on; `None` before the first.
     pub fn uploaded_at(&self) -> Option<Instant> {
         *self.uploaded_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when the exchange has its outcome: the response was passed on, or will never be. For one caller.
+    pub async fn over(&self) {
+        self.over.notified().await;
+    }
+
+    /// The exchange has its outcome.
+    pub(super) fn end(&self) {
+        self.over.notify_one();
     }
 
     /// Part of the request body has passed.

@@ -97,6 +97,18 @@ impl HostPattern {
             }
     }
 
+    /// The pattern of the destinations that both name; `None` when there is none.
+    pub fn meet(&self, other: &Self) -> Option<Self> {
+        let any_port = |pattern: &Self| Self { host: pattern.host.clone(), port: None };
+        let port = match (self.port, other.port) {
+            (Some(one), Some(another)) if one != another => return None,
+            (one, another) => one.or(another),
+        };
+        let (one, another) = (any_port(self), any_port(other));
+        let narrower = if one.covers(&another) { Some(another) } else { another.covers(&one).then_some(one) };
+        Some(Self { port, ..narrower? })
+    }
+
     /// The host part.
     pub const fn host(&self) -> &HostMatch {
         &self.host

@@ -312,3 +312,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_patterns_meet_in_the_narrower_one() {
+    for (one, another, expected) in [
+        ("a.test", "a.test", Some("a.test")),
+        ("a.test", "b.test", None),
+        ("*.b.test", "a.b.test", Some("a.b.test")),
+        ("*.b.test", "*.a.b.test:443", Some("*.a.b.test:443")),
+        ("*.b.test:443", "a.b.test", Some("a.b.test:443")),
+        ("*.b.test:443", "a.b.test:8443", None),
+        ("*.b.test", "b.test", None),
+        ("*.a.test", "*.b.test", None),
+    ] {
+        let pattern = |text: &str| HostPattern::parse(text).unwrap();
+        let expected = expected.map(pattern);
+        assert_eq!(pattern(one).meet(&pattern(another)), expected, "{one} {another}");
+        assert_eq!(pattern(another).meet(&pattern(one)), expected, "{another} {one}");
+    }
+}

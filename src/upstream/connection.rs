@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 
 use crate::observe::CountedRequest;
 use crate::observe::Traffic;
@@ -83,6 +84,7 @@ impl SendError {
 pub(super) struct Connection {
     sender: SendRequest<CountedRequest>,
     pulse: Pulse,
+    driver: AbortHandle,
     facts: Arc<Facts>,
     /// Bytes of responses so far.
     received: Arc<AtomicU64>,
@@ -113,12 +115,12 @@ impl Connection {
         }
         let (sender, driver) =
             builder.handshake(TokioIo::new(io)).await.map_err(|error| UpstreamError::Exchange(error.to_string()))?;
-        tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, pulse, facts: Arc::new(facts), received })
+        Ok(Self { sender, pulse, driver: driver.abort_handle(), facts: Arc::new(facts), received })
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -135,9 +137,22 @@ impl Connection {
         self.sender.is_ready()
     }
 
-    /// Waits until the exchange in progress is over; `false` when the connection ended with it.
-    pub(super) async fn becomes_ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+    /// Waits until the exchange in progress is over; `None` when the connection ended with it. A request body that goes on for
+    /// longer than `upload_max` after the response has ended is cut off, with both connections that carry it.
+    pub(super) async fn finished(mut self, traffic: &Traffic, upload_max: Duration) -> Option<Self> {
+        let outlasted = async {
+            traffic.over().await;
+            tokio::time::sleep(upload_max).await;
+        };
+        let ready = tokio::select! {
+            ready = self.sender.ready() => ready.is_ok(),
+            () = outlasted => {
+                tracing::debug!(?upload_max, "a request body outlasted its response and was cut off");
+                self.driver.abort();
+                false
+            }
+        };
+        ready.then_some(self)
     }
 
     /// Sends a request and waits for the response head, as long as something moves.

@@ -33,6 +33,7 @@ pub use tls::{
 
 use crate::destination::{Destination, Scheme};
 use crate::observe::exchange::micros;
+use crate::observe::traffic::Traffic;
 use crate::observe::{CountedRequest, Evidence};
 use crate::policy::Permit;
 use crate::record::Outcome;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub dial_timeout: Duration,
     /// How long the upstream may be silent before its response head.
     pub response_head_timeout: Duration,
+    /// How long a request body may go on after its response has ended.
+    pub upload_after_response: Duration,
     pub header_fields_max: usize,
     pub header_bytes_max: usize,
     pub pool_idle_timeout: Duration,
@@ -74,6 +77,7 @@ pub struct Upstream {
 struct Timeouts {
     dial: Duration,
     response_head: Duration,
+    upload_after_response: Duration,
     header_fields_max: usize,
     header_bytes_max: usize,
 }
@@ -110,6 +114,7 @@ impl Upstream {
             settings: Timeouts {
                 dial: settings.dial_timeout,
                 response_head: settings.response_head_timeout,
+                upload_after_response: settings.upload_after_response,
                 header_fields_max: settings.header_fields_max,
                 header_bytes_max: settings.header_bytes_max,
             },
@@ -196,11 +201,24 @@ impl Upstream {
         let bound = headers::authenticates_connection(request.headers());
         let response = connection.send(request, &traffic, self.settings.response_head).await?;
         learned.first_byte_us = Some(micros(asked));
-        let switched = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-        if !(switched || bound || headers::authenticates_connection(response.headers())) {
-            Arc::clone(&self.pool).put_when_ready(key.clone(), connection);
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            let reusable = !(bound || headers::authenticates_connection(response.headers()));
+            self.keep(connection, reusable.then(|| key.clone()), traffic);
         }
         Ok(response)
+    }
+
+    /// Holds a connection until its exchange is over, and then shelves it if it may be used again, as `key`.
+    fn keep(&self, connection: Connection, key: Option<Key>, traffic: Arc<Traffic>) {
+        let (pool, upload_max) = (Arc::clone(&self.pool), self.settings.upload_after_response);
+        match key {
+            Some(key) if connection.is_ready() => pool.put(key, connection),
+            key => drop(tokio::spawn(async move {
+                if let (Some(connection), Some(key)) = (connection.finished(&traffic, upload_max).await, key) {
+                    pool.put(key, connection);
+                }
+            })),
+        }
     }
 
     /// The TLS options for a destination; `None` for plain HTTP.

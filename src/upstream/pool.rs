@@ -1,7 +1,7 @@
 //! Idle upstream connections, shared by all client connections, bounded in number and age.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::destination::Destination;
@@ -61,19 +61,6 @@ impl Pool {
         }
     }
 
-    /// Shelves a connection as soon as its exchange is over, unless that ends it or the pool is full.
-    pub(super) fn put_when_ready(self: Arc<Self>, key: Key, mut connection: Connection) {
-        if connection.is_ready() {
-            self.put(key, connection);
-            return;
-        }
-        tokio::spawn(async move {
-            if connection.becomes_ready().await {
-                self.put(key, connection);
-            }
-        });
-    }
-
     /// Drops what is over age or closed.
     pub(super) fn sweep(&self) {
         let mut idle = self.lock();
@@ -96,7 +83,8 @@ impl Pool {
         Some(latest)
     }
 
-    fn put(&self, key: Key, connection: Connection) {
+    /// Shelves a connection whose exchange is over, unless the pool is full.
+    pub(super) fn put(&self, key: Key, connection: Connection) {
         let mut idle = self.lock();
         if idle.count >= self.settings.total_max {
             return;

@@ -79,6 +79,32 @@ fn bytes_sent_with_the_connect_reach_the_tunnels_server() {
 }
 
 #[test]
+fn a_relayed_tls_session_is_untouched_and_its_row_has_bytes_and_time_but_no_server_name() {
+    let ca = TestCa::new();
+    let origin = Origin::https(&ca, &[HOST]);
+    let gate = tunnelling(&origin).allow(HOST).start();
+    let mut tunnel = gate.client();
+    assert_eq!(tunnel.open(&format!("{HOST}:{}", origin.port())).status, 200);
+    // It trusts the origin's CA alone: what answers is the origin itself.
+    let pem = gate.dir.path().join("origin-ca.pem");
+    ca.write_pem(&pem);
+    let mut client = tunnel.secure(&pem, HOST).unwrap();
+    let body = "x".repeat(20_000);
+    let length = body.len();
+    let answer = client.ask(format!("POST /in HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n{body}"));
+    assert_eq!(answer.body, "hello");
+    drop(client);
+
+    let row = gate.row();
+    assert_eq!(row.columns(["kind", "outcome", "decision", "sni"]), ["tunnel", "completed", "allow", ""]);
+    assert_eq!(row.columns(["path", "url_fingerprint", "tls_version", "upstream_cert_sha256"]), ["", "", "", ""]);
+    let number = |column: &str| row.get(column).parse::<usize>().unwrap();
+    assert!((20_000..25_000).contains(&number("request_bytes")), "{row:?}");
+    assert!((500..5_000).contains(&number("response_bytes")), "certificate and answer: {row:?}");
+    assert!(number("duration_us") > 0 && number("connect_us") > 0, "{row:?}");
+}
+
+#[test]
 fn a_denied_tunnel_is_refused_at_its_connect_in_one_write() {
     let origin = greeter();
     let gate = tunnelling(&origin).allow("elsewhere.test").start();

@@ -1,8 +1,9 @@
 //! Upstream connections: used again, closed meanwhile, broken off, and silent.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use crate::harness::{DEADLINE, Gate, Origin, TestCa, eventually, respond, turnstile};
 
@@ -292,5 +293,88 @@ fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
     assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
     let_through.send(()).unwrap();
     assert!(upload.join().unwrap(), "the upload ends with the upstream connection");
-    assert_eq!(gate.row().columns(["outcome", "status", "response_bytes"]), ["completed", "413", "9"]);
+    let row = gate.row();
+    assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["completed", "413", "9"]);
+    assert!(row.get("error").contains("the response ended before the request body did"), "{row:?}");
+}
+
+/// An upload that never ends, although the origin has answered it and leaves the connection open; `reads` says whether the origin
+/// goes on reading. Both ends learn that it was cut off, the client after it has its answer.
+fn an_upload_outlasts_its_answer(reads: bool) {
+    let (let_through, wait) = turnstile();
+    let (told, cut_off) = mpsc::channel();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        assert!(read_head(&mut stream));
+        stream.get_mut().write_all(&respond(413, "too large")).unwrap();
+        if !reads {
+            wait();
+        }
+        let end = std::io::copy(&mut stream, &mut std::io::sink());
+        told.send(end.is_ok()).unwrap();
+    });
+    let port = origin.port();
+    let gate = Gate::builder().resolve(HOST).config("limits: { keep_alive_timeout_s: 1 }").start();
+    let mut client = gate.client();
+    let head = format!(
+        "PUT http://{HOST}:{port}/ HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Length: {}\r\n\r\n",
+        u64::MAX / 4
+    );
+    client.send(head);
+    let mut uploading = client.stream.try_clone().unwrap();
+    uploading.set_write_timeout(Some(DEADLINE)).unwrap();
+    let upload = std::thread::spawn(move || {
+        let (chunk, until) = (vec![b'x'; 64 * 1024], Instant::now() + DEADLINE);
+        while Instant::now() < until {
+            if let Err(error) = uploading.write_all(&chunk) {
+                return error.kind();
+            }
+        }
+        ErrorKind::TimedOut
+    });
+    let answer = client.answer_to("PUT");
+    assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
+    let row = gate.row();
+    assert_eq!(row.columns(["outcome", "status", "response_bytes"]), ["completed", "413", "9"]);
+    assert!(row.get("error").contains("request_bytes counts what was read until then"), "{row:?}");
+
+    let end = upload.join().unwrap();
+    assert!(
+        matches!(end, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        "the client is cut off, not let wait: {end}"
+    );
+    if !reads {
+        let_through.send(()).unwrap();
+    }
+    cut_off.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_upload_that_nobody_reads_is_cut_off_after_its_answer() {
+    an_upload_outlasts_its_answer(false);
+}
+
+#[test]
+fn an_upload_that_is_read_for_ever_is_cut_off_after_its_answer() {
+    an_upload_outlasts_its_answer(true);
+}
+
+#[test]
+fn a_whole_request_is_not_taken_for_one_that_goes_on() {
+    let ca = TestCa::new();
+    let origin = Origin::https(&ca, &[HOST]);
+    let gate = Gate::builder().resolve(HOST).upstream_ca(&ca).start();
+    for request in [
+        format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\n\r\nbody"),
+        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+        format!("POST / HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx: y\r\n\r\n"),
+    ] {
+        assert_eq!(gate.secured(HOST, origin.port()).ask(&request).status, 200);
+    }
+    for row in gate.rows_of(5) {
+        assert_eq!(row.columns(["outcome", "error"]), ["completed", ""], "{row:?}");
+    }
 }

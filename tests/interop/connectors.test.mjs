@@ -10,7 +10,7 @@ import { ENTRIES, OWN_CONNECTORS, SILENT } from './connectors.table.mjs';
 import { makeAuthority } from './harness/authority.mjs';
 import { formsOf, makeSearch, makeSecret } from './harness/canary.mjs';
 import { bundle } from './harness/client.mjs';
-import { filesBelow, records, startGate, workDirectory } from './harness/gate.mjs';
+import { filesBelow, lookUp, records, startGate, workDirectory } from './harness/gate.mjs';
 import { startKibana } from './harness/kibana.mjs';
 import { until } from './harness/process.mjs';
 import { document } from './harness/table-document.mjs';
@@ -20,9 +20,9 @@ import {
   assertDelivered,
   assertNamed,
   assertTunnel,
-  fingerprints,
   hostsOf,
   prepare,
+  sentUrl,
 } from './harness/table.mjs';
 import { startVendors } from './harness/vendors.mjs';
 
@@ -134,11 +134,17 @@ describe('delivered, and streamed where the service streams', () => {
   });
 });
 
+/** The URLs of all calls, and which rows the look-up says are of them. */
+let urls;
+let called;
+
 describe('named, and the row complete', () => {
   let taken;
   before(async () => {
     const rows = await allRows();
-    const byCall = groupBy(rows, callOf);
+    urls = [...new Set(entries.flatMap(({ exchanges }) => exchanges.map(({ url }) => sentUrl(url))))];
+    called = await lookUp(gate.dataDir, urls);
+    const byCall = groupBy(rows, callOf(called));
     taken = (call) => {
       const row = byCall.get(call)?.shift();
       assert.ok(row, `no row for ${call}`);
@@ -148,7 +154,6 @@ describe('named, and the row complete', () => {
 
   for (const entry of entries) {
     test(`${entry.connector}: ${entry.what}`, () => {
-      const fingerprint = fingerprints(gate.dataDir);
       const upstream = (host) => vendors.resolve[host];
       const [host] = hostsOf(entry);
       entry.rows = [];
@@ -165,7 +170,7 @@ describe('named, and the row complete', () => {
         return;
       }
       // All first, so that a failure does not leave rows to the next entry of the same URL.
-      entry.rows = entry.exchanges.map(({ method, url }) => taken(`${method} ${fingerprint(url)}`));
+      entry.rows = entry.exchanges.map(({ method, url }) => taken(`${method} ${sentUrl(url)}`));
       entry.exchanges.forEach((exchange, at) => {
         const { hostname } = new URL(exchange.url);
         assertComplete(entry, exchange, entry.received[at], entry.rows[at], upstream(hostname));
@@ -177,8 +182,11 @@ describe('named, and the row complete', () => {
   }
 });
 
-const callOf = ({ kind, host, method, url_fingerprint: print }) =>
-  kind === 'tunnel' ? `tunnel ${host}` : `${method} ${print}`;
+/** What a row is found by: the URL that its fingerprint is looked up with. */
+const callOf =
+  (called) =>
+  ({ kind, host, method, event_id: id }) =>
+    kind === 'tunnel' ? `tunnel ${host}` : `${method} ${called.get(id)}`;
 
 function groupBy(rows, key) {
   const groups = new Map();
@@ -248,6 +256,10 @@ describe('secrets', () => {
       entry.shown.add('absent');
     });
   }
+
+  test('a look-up finds the same calls in the sealed files', async () => {
+    assert.deepEqual(await lookUp(gate.dataDir, urls), called);
+  });
 
   test('the search finds the secret that is stored on purpose, in the journal and in what is read from sealed files', () => {
     const places = leaks.get(planted) ?? [];

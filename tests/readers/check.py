@@ -1,25 +1,30 @@
 #!/usr/bin/env python3
-"""Opens an audit dataset the way its users do, with DuckDB, pyarrow and Polars, and checks its schema.
+"""Opens audit datasets the way their users do, with DuckDB, pyarrow, Polars, ClickHouse and Spark.
 
     pip install -r tests/readers/requirements.txt
     cargo run --example sample_dataset -- target/sample
     python tests/readers/check.py target/sample/audit
 
-The expected columns are those of docs/schema.md. Exits 1 when an engine sees something else.
+With `--tollgate target/debug/tollgate` also the dataset of a gate that runs meanwhile. The expected columns are those of
+docs/schema.md, and all engines must see the same rows. Exits 1 when one sees something else.
 """
 
-import re
+import argparse
+import shutil
 import sys
 from pathlib import Path
 
 import duckdb
 import polars
 import pyarrow
+import pyarrow.compute
 import pyarrow.dataset
 import pyarrow.parquet
 
-SCHEMA_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "schema.md"
-PARTITION = "event_date"
+import clickhouse
+import running
+import spark
+from expected import PARTITION, Seen, documented_columns, expect
 
 # The documented types as each engine names them.
 DUCKDB_TYPES = {
@@ -45,17 +50,6 @@ POLARS_TYPES = {
 }
 
 
-def documented_columns():
-    """(name, type, required) of each row of the table in docs/schema.md."""
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|.*\| ([^|]+) \|$", SCHEMA_DOCUMENT.read_text("utf-8"), re.MULTILINE)
-    return [(name, kind.strip(), null_when.strip() == "never") for name, kind, null_when in rows]
-
-
-def expect(what, found, wanted):
-    if found != wanted:
-        sys.exit(f"{what}: found\n  {found}\nexpected\n  {wanted}")
-
-
 def check_duckdb(root, columns):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
@@ -67,15 +61,16 @@ def check_duckdb(root, columns):
         f"SELECT count(*) FROM {source} WHERE event_time::DATE <> {PARTITION}"
     ).fetchone()[0]
     expect("DuckDB rows outside the day of their file", stray, 0)
-    (total,) = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
-    (ids,) = connection.execute(f"SELECT count(DISTINCT event_id) FROM {source}").fetchone()
-    expect("DuckDB distinct event ids", ids, total)
-    print(f"DuckDB {duckdb.__version__}: {total} rows")
+    seen = Seen(*connection.execute(
+        f"SELECT count(*), count(DISTINCT event_id), count_if(decision = 'deny'), "
+        f"epoch_us(min(event_time)), epoch_us(max(event_time)) FROM {source}"
+    ).fetchone())
+    print(f"DuckDB {duckdb.__version__}: {seen.rows} rows")
     for day, decision, count in connection.execute(
         f"SELECT {PARTITION}, decision, count(*) FROM {source} GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         print(f"  {day}  {decision or '-':<10}  {count}")
-    return total
+    return seen
 
 
 def check_pyarrow(root, columns):
@@ -85,9 +80,12 @@ def check_pyarrow(root, columns):
     expect("pyarrow columns", found, wanted)
     for path in dataset.files:
         check_file(path, columns)
-    total = dataset.count_rows()
-    print(f"pyarrow {pyarrow.__version__}: {total} rows in {len(dataset.files)} files")
-    return total
+    table = dataset.to_table(columns=["event_id", "event_time"])
+    denied = dataset.count_rows(filter=pyarrow.dataset.field("decision") == "deny")
+    times = pyarrow.compute.min_max(table["event_time"].cast(pyarrow.int64())).as_py()
+    distinct = pyarrow.compute.count_distinct(table["event_id"]).as_py()
+    print(f"pyarrow {pyarrow.__version__}: {table.num_rows} rows in {len(dataset.files)} files")
+    return Seen(table.num_rows, distinct, denied, times["min"], times["max"])
 
 
 def check_file(path, columns):
@@ -114,21 +112,54 @@ def check_polars(root, columns):
     frame = polars.scan_parquet(f"{root}/*/*.parquet", hive_partitioning=True)
     wanted = [(name, POLARS_TYPES[kind]) for name, kind, _ in columns] + [(PARTITION, polars.Date)]
     expect("Polars columns", list(frame.collect_schema().items()), wanted)
-    total = frame.select(polars.len()).collect().item()
-    print(f"Polars {polars.__version__}: {total} rows")
-    return total
+    time = polars.col("event_time").dt.epoch("us")
+    totals = frame.select(
+        polars.len(),
+        polars.col("event_id").n_unique().alias("ids"),
+        (polars.col("decision") == "deny").sum().alias("denied"),
+        time.min().alias("first"),
+        time.max().alias("last"),
+    )
+    seen = Seen(*totals.collect().row(0))
+    print(f"Polars {polars.__version__}: {seen.rows} rows")
+    return seen
+
+
+def engines():
+    """Every engine as a function of the dataset and its columns."""
+    checks = [check_duckdb, check_pyarrow, check_polars, clickhouse.check]
+    if shutil.which("java"):
+        session = spark.session()
+        checks.append(lambda root, columns: spark.check(session, root, columns))
+    else:
+        print("Spark: NOT CHECKED, java is missing (Debian: apt install openjdk-17-jre-headless)", file=sys.stderr)
+    return checks
+
+
+def check_stopped(checks, root, columns):
+    """Nothing changes meanwhile: all engines see the same."""
+    seen = {check(root, columns) for check in checks}
+    expect("what the engines see of the same rows", len(seen), 1)
+    (only,) = seen
+    expect("distinct event ids", only.distinct_ids, only.rows)
+    if only.rows == 0:
+        sys.exit("the dataset has no rows")
 
 
 def main():
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        sys.exit(f"usage: {sys.argv[0]} DATASET_DIR (the directory that holds {PARTITION}=... directories)")
-    root = sys.argv[1].rstrip("/")
+    parser = argparse.ArgumentParser(description="Checks what query engines see of audit datasets.")
+    parser.add_argument("--tollgate", type=Path, help="a debug build of tollgate: also checks a dataset while it runs")
+    parser.add_argument("datasets", nargs="*", metavar="DATASET_DIR", help=f"holds {PARTITION}=... directories")
+    arguments = parser.parse_args()
     columns = documented_columns()
     print("columns: " + ", ".join(f"{name} {kind}" for name, kind, _ in columns))
-    totals = {check(root, columns) for check in (check_duckdb, check_pyarrow, check_polars)}
-    expect("row counts of the engines", len(totals), 1)
-    if totals == {0}:
-        sys.exit("the dataset has no rows")
+    checks = engines()
+    for root in arguments.datasets:
+        print(f"== {root}")
+        check_stopped(checks, str(Path(root).resolve(strict=True)), columns)
+    if arguments.tollgate:
+        print("== a running gate")
+        running.check(arguments.tollgate.resolve(strict=True), checks, columns)
 
 
 if __name__ == "__main__":

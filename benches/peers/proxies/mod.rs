@@ -29,7 +29,7 @@ use crate::machine::pinned;
 use crate::process::{Tree, version};
 use crate::scenario::Handling;
 
-pub(crate) use tollgate::{KIND as WARM, Rules, WITHOUT_REUSE, count_rows, verify};
+pub(crate) use tollgate::{KIND as WARM, Rules, WITHOUT_EVIDENCE, WITHOUT_REUSE, WITHOUT_SYNC, count_rows, verify};
 
 /// Reading a policy of a million hosts takes a while.
 const START_WAIT: Duration = Duration::from_secs(180);
@@ -147,6 +147,11 @@ impl Kind {
     pub(crate) fn is_ours(&self) -> bool {
         self.name.starts_with(tollgate::KIND.name)
     }
+
+    /// Of ours: whether each call leaves a row.
+    pub(crate) fn keeps_evidence(&self) -> bool {
+        self.name != tollgate::WITHOUT_EVIDENCE.name
+    }
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {
@@ -175,6 +180,11 @@ pub(crate) fn free_port() -> Result<u16> {
 }
 
 impl Peer {
+    /// Of ours: the program that reads the rows it left.
+    pub(crate) fn reader(&self) -> &Path {
+        if self.kind.keeps_evidence() { &self.program } else { Path::new(tollgate::KIND.program) }
+    }
+
     /// Configures and starts it on these CPUs, and waits until it accepts connections.
     pub(crate) fn start(&self, setup: &Setup, cpus: &[usize]) -> Result<Running> {
         let launch = (self.kind.launch)(setup)?;

@@ -1,4 +1,5 @@
-//! Tollgate as it is meant to run: an enforced policy of 10,000 hosts, `durability: fsync`, sealing in the same process.
+//! Tollgate as it is meant to run: an enforced policy of 10,000 hosts, `durability: fsync`, sealing in the same process. And
+//! variants of it, that tell what a part costs.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -12,6 +13,7 @@ use crate::scenario::Handling;
 use crate::wire::HOST;
 
 const HANDLES: &[Handling] = &[Handling::Http, Handling::Intercept, Handling::Tunnel];
+const LISTENING: &str = "tollgate: listening on ";
 const INSTALL: &str = "built by this bench";
 /// Hosts of the policy, the origin's included.
 const POLICY_HOSTS: usize = 10_000;
@@ -37,6 +39,28 @@ pub(crate) const WITHOUT_REUSE: Kind = Kind {
     launch: |setup| launch(setup, &Rules { reuse: false, ..Rules::default() }),
 };
 
+/// Rows are written, not synced: a loss of power costs some.
+pub(crate) const WITHOUT_SYNC: Kind = Kind {
+    name: "tollgate-write",
+    launch: |setup| launch(setup, &Rules { durability: "write", ..Rules::default() }),
+    ..KIND
+};
+
+/// Leaves no rows. Another program, because `tollgate` cannot do this; built only with the feature.
+pub(crate) const WITHOUT_EVIDENCE: Kind = Kind {
+    name: "tollgate-without-evidence",
+    program: WITHOUT_EVIDENCE_PROGRAM,
+    variable: "PEER_TOLLGATE_WITHOUT_EVIDENCE",
+    install: "run `make bench-evidence`, which builds it",
+    launch: launch_without_evidence,
+    ..KIND
+};
+
+#[cfg(feature = "bench-without-evidence")]
+const WITHOUT_EVIDENCE_PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate-without-evidence");
+#[cfg(not(feature = "bench-without-evidence"))]
+const WITHOUT_EVIDENCE_PROGRAM: &str = "tollgate-without-evidence";
+
 /// What differs between runs of Tollgate.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -45,11 +69,13 @@ pub(crate) struct Rules {
     pub(crate) reuse: bool,
     /// Destinations that are relayed, as patterns, beside what the setup asks for.
     pub(crate) tunnels: Vec<String>,
+    /// `audit.durability`
+    pub(crate) durability: &'static str,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { policy_hosts: POLICY_HOSTS, reuse: true, tunnels: Vec::new() }
+        Self { policy_hosts: POLICY_HOSTS, reuse: true, tunnels: Vec::new(), durability: "fsync" }
     }
 }
 
@@ -57,7 +83,14 @@ pub(super) fn launch(setup: &Setup, rules: &Rules) -> Result<Launch> {
     let config = config_of(setup, rules)?;
     let mut command = Command::new(setup.program);
     command.arg("run").arg("--config").arg(config);
-    Ok(Launch { command, ready: Ready::Says("tollgate: listening on "), ca: Some(setup.path("ca.pem")) })
+    Ok(Launch { command, ready: Ready::Says(LISTENING), ca: Some(setup.path("ca.pem")) })
+}
+
+fn launch_without_evidence(setup: &Setup) -> Result<Launch> {
+    let config = config_of(setup, &Rules::default())?;
+    let mut command = Command::new(setup.program);
+    command.arg(config);
+    Ok(Launch { command, ready: Ready::Says(LISTENING), ca: Some(setup.path("ca.pem")) })
 }
 
 /// Writes configuration and policy; the path of the former.
@@ -81,12 +114,13 @@ upstream:
   resolve: {{ {HOST}: 127.0.0.1 }}{pool}
 policy_file: policy.yml
 tunnel_hosts: {}
-audit: {{ durability: fsync }}
+audit: {{ durability: {} }}
 limits: {{ connections_max: 100000, connections_per_client_max: 100000 }}
 log: {{ format: json, level: warn }}
 ",
         origin_ca.display(),
         serde_json::to_string(&tunnels)?,
+        rules.durability,
     );
     setup.write("tollgate.yml", &text)
 }

@@ -49,6 +49,7 @@ fn document<T>(results: &Results, compare: &Run<T>) -> String {
 fn origin(results: &Results) -> String {
     let lines = [
         results.compare.as_ref().map(line),
+        results.evidence.as_ref().map(line),
         results.latency.as_ref().map(line),
         results.idle.as_ref().map(line),
         results.scale.as_ref().map(line),
@@ -62,9 +63,13 @@ fn origin(results: &Results) -> String {
 
 fn line<T>(run: &Run<T>) -> String {
     let machine = &run.machine;
+    // This mode takes a program that only its own target builds.
+    let (target, arguments) = match run.command.strip_prefix("evidence") {
+        Some(arguments) => ("bench-evidence", arguments.trim_start()),
+        None => ("bench-peers", run.command.as_str()),
+    };
     format!(
-        "| `make bench-peers ARGS='{}'` | {} | {} | {} (load on {:?}, proxy on {:?}) | {} MiB | {} | {} |\n",
-        run.command,
+        "| `make {target} ARGS='{arguments}'` | {} | {} | {} (load on {:?}, proxy on {:?}) | {} MiB | {} | {} |\n",
         machine.date,
         machine.cpu,
         machine.cpus,

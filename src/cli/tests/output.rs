@@ -305,10 +305,7 @@ fn hosts_of_a_connector_are_what_a_policy_allows_by_its_name() {
     assert_eq!(text, format!("api.openai.com:443\n{tenants}\n"));
     let (_, text) = printed(directory.path(), "tollgate connectors hosts .zendesk --json");
     let hosts: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(
-        hosts,
-        serde_json::json!({ "allowed": [], "tenants": ["*.zendesk.com:443"], "hosts_source": "vendor-docs" })
-    );
+    assert_eq!(hosts, serde_json::json!({ "allowed": [], "tenants": ["*.zendesk.com:443"], "hosts_source": "vendor" }));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From the file as written to the checked [`Config`]: gives every value its type and collects every problem.
 
 mod audit;
+mod avoided;
 mod clients;
 mod connectors;
 mod inline;
@@ -195,7 +196,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// What the checked settings weaken.
+/// What the checked settings weaken or leave to fail.
 fn warnings(config: &Config) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if config.policy.mode() == Mode::Observe {
@@ -209,6 +210,8 @@ fn warnings(config: &Config) -> Vec<Warning> {
         Durability::Fsync => {}
         Durability::Interval { sync_interval } => warnings.push(Warning::DurabilityInterval { sync_interval }),
         Durability::Write => warnings.push(Warning::DurabilityWrite),
+        #[cfg(feature = "bench-without-evidence")]
+        Durability::Off => {}
     }
     if config.audit.journal.on_failure == OnFailure::Continue {
         warnings.push(Warning::OnFailureContinue);
@@ -222,6 +225,7 @@ fn warnings(config: &Config) -> Vec<Warning> {
     }
     let open_admin = config.admin.filter(|address| !address.ip().is_loopback());
     warnings.extend(open_admin.map(Warning::OpenAdmin));
+    warnings.extend(avoided::warnings(config));
     warnings
 }
 

@@ -1,3 +1,4 @@
+mod avoided;
 mod overrides;
 mod problems;
 mod upstream_tls;

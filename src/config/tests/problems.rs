@@ -26,7 +26,7 @@ tunnel_ports: [0]
 clients:
   - { name: k, listener: elsewhere }
   - { name: l }
-audit: { durability: maybe, on_failure: hope, sync_interval_ms: 1 }
+audit: { durability: off, on_failure: hope, sync_interval_ms: 1 }
 limits:
   dial_timeout_s: 31
   dns_timeout_s: 30
@@ -59,7 +59,7 @@ log: { format: xml, level: 'a=b=c' }
             "conf/tollgate.yml:16:16: tunnel_ports: 0 is outside 1 to 65535: a TCP port is a number in this range",
             "conf/tollgate.yml:18:5: clients \"k\": there is no listener \"elsewhere\"; the listeners are b, b",
             "conf/tollgate.yml:19:5: clients[1] \"l\": nothing says how to recognise it; add listener, sources, username and password, or header",
-            "conf/tollgate.yml:20:22: audit.durability: \"maybe\" is not one of fsync, interval, write",
+            "conf/tollgate.yml:20:22: audit.durability: \"off\" is not one of fsync, interval, write",
             "conf/tollgate.yml:20:41: audit.on_failure: \"hope\" is not one of refuse, shutdown, continue",
             "conf/tollgate.yml:20:65: audit.sync_interval_ms: 1 is outside 10 to 60000: shorter costs as much as syncing every commit, longer loses more to a power failure",
             "conf/tollgate.yml:22:19: limits.dial_timeout_s: 31 is outside 1 to 30: a CONNECT must be answered well before Kibana's response timeout of 60 s",

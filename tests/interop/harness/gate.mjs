@@ -88,12 +88,24 @@ export async function rows(dataDir, filters = []) {
  * The lines `tollgate records` prints.
  * @param {string} dataDir
  * @param {string[]} flags
+ * @param {string} [input] its standard input
  */
-export async function records(dataDir, flags) {
-  const search = launch(binary(), ['records', '--data-dir', dataDir, ...flags], { killAfterMs: 30_000 });
+export async function records(dataDir, flags, input) {
+  const search = launch(binary(), ['records', '--data-dir', dataDir, ...flags], { killAfterMs: 30_000, input });
   const { code } = await search.exited;
   assert.equal(code, 0, `tollgate records failed:\n${search.errors()}`);
   return search.lines;
+}
+
+/**
+ * Which rows are calls of which URLs, as `tollgate records --url-stdin` finds them by their fingerprints: event id to URL.
+ * @param {string} dataDir
+ * @param {string[]} urls none of them twice
+ */
+export async function lookUp(dataDir, urls) {
+  const lines = await records(dataDir, ['--url-stdin', '--json', '--limit', '10000'], urls.join('\n'));
+  const found = lines.map((line) => JSON.parse(line));
+  return new Map(found.map((row) => [row.event_id, urls[row.url - 1]]));
 }
 
 /** The one row of a host (that satisfies `matches`). Fails when there are two, or none in time. */

@@ -32,9 +32,12 @@ export async function until(what, probe, withinMs = 15_000) {
  * @param {object} [options]
  * @param {NodeJS.ProcessEnv} [options.env]
  * @param {number} [options.killAfterMs] SIGKILL then; absent: lives until told to stop
+ * @param {string} [options.input] its whole standard input; absent: it has none
  */
-export function launch(program, args, { env = process.env, killAfterMs } = {}) {
-  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+export function launch(program, args, { env = process.env, killAfterMs, input } = {}) {
+  const child = spawn(program, args, { env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+  // A program that ends without reading all of it says why itself.
+  child.stdin?.on('error', () => {}).end(input);
   const lines = [];
   let errors = '';
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));

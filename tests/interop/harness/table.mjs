@@ -2,9 +2,6 @@
 // of the table, each an assertion. Not done here: making the calls.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { DEPLOYMENT, FRAGMENT } from '../connectors/entry.mjs';
 import { makeSecret } from './canary.mjs';
 import { assertRow } from './scene.mjs';
@@ -110,14 +107,8 @@ function asParsed(text) {
 /** Origin-form of a URL (RFC 9112, 3.2.1). */
 const targetOf = (url) => new URL(url).pathname + new URL(url).search;
 
-/** The fingerprints of an installation, computed as docs/schema.md says. */
-export function fingerprints(dataDir) {
-  const key = readFileSync(join(dataDir, 'keys/url-fingerprint.key'));
-  return (url) =>
-    createHmac('sha256', key)
-      .update(new URL(url).origin + targetOf(url))
-      .digest('hex');
-}
+/** A URL as it goes over the wire, absolute. */
+export const sentUrl = (url) => new URL(url).origin + targetOf(url);
 
 /** Column "named". */
 export function assertNamed({ connector, source }, row) {
