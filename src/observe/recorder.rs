@@ -16,7 +16,7 @@ use super::redact::FingerprintKey;
 /// How often a wait for a row looks whether storage has failed meanwhile.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Shared by all connections.
+/// Leaves the rows of all connections, which share it.
 pub struct Recorder {
     pub(super) journal: Journal,
     pub(super) fingerprint: FingerprintKey,
