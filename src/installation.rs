@@ -3,8 +3,8 @@
 mod fingerprint_keys;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::config::DataDir;
 use crate::observe::redact::FingerprintKey;
 use crate::record::Writer;
+use crate::storage;
 
 pub use fingerprint_keys::{Rotated, read_fingerprint_keys, rotate_fingerprint_key};
 
@@ -124,18 +125,8 @@ fn next_epoch(path: &Path) -> Result<u64, InstallationError> {
     Ok(next)
 }
 
-/// Writes a small file so that after a crash it is the old one or the new one, never half.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), InstallationError> {
-    let staged = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&staged, path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-    };
-    write().map_err(at(path))
+    storage::replace(path, bytes, mode).map_err(at(path))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> InstallationError + '_ {

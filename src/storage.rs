@@ -22,8 +22,9 @@ mod recorder {
     pub(super) const fn dir_synced(_: &Path) {}
 }
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::FallocateFlags;
@@ -152,4 +153,16 @@ pub(crate) fn sync_dir(site: Site, dir: &Path) -> io::Result<()> {
     step(site, || File::open(dir).and_then(|dir| dir.sync_all()))?;
     recorder::dir_synced(dir);
     Ok(())
+}
+
+/// Replaces a small file: after a crash it is the old one or the new one, never half.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let staged = path.with_extension("new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
+    // A file that a crash left behind has the mode of its time.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&staged, path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }

@@ -3,9 +3,9 @@
 //! The private key is made once, stays in its file with mode 0600 and is never printed. What is signed is decided in
 //! `chain`; trust in a public key is decided by whoever passes it to `verify`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
 use super::digest::Sha256;
+use crate::storage;
 
 /// The private key, PEM, PKCS#8.
 pub const PRIVATE_KEY_FILE: &str = "manifest.key";
@@ -150,18 +151,8 @@ fn create(path: &Path) -> Result<(), KeyError> {
     write_durably(path, pem.as_bytes(), 0o600)
 }
 
-/// After a crash the file is the old one or the new one, never half.
 fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeyError> {
-    let staged = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&staged, path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-    };
-    write().map_err(at(path))
+    storage::replace(path, bytes, mode).map_err(at(path))
 }
 
 #[cfg(test)]
