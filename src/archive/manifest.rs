@@ -179,6 +179,7 @@ mod tests {
                 merkle_root: Sha256::of(b"root"),
                 schema_sha256: Sha256::of(b"schema"),
                 policy_hashes: vec!["p".to_owned()],
+                leaves_sha256: None,
             }),
         }
     }

@@ -82,6 +82,9 @@ pub struct FileStatement {
     pub schema_sha256: Sha256,
     /// The distinct values of `policy_hash`, sorted.
     pub policy_hashes: Vec<String>,
+    /// Of the list of its rows, see [`super::leaves`]; entries from before there were lists have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_sha256: Option<Sha256>,
 }
 
 /// Under what settings a start runs, and what it found.

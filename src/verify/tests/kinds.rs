@@ -3,6 +3,7 @@
 use super::*;
 use crate::archive::content::{Content, Fingerprint};
 use crate::archive::cover::{relative, statement};
+use crate::archive::leaves;
 use crate::archive::manifest::pack_name;
 use crate::archive::rotation::{self, Rotated};
 use crate::archive::statement::{RemovedRows, RewriteInput, RewriteReason, RewriteStatement};
@@ -65,7 +66,9 @@ impl Growing {
         let found = files::list(&scratch.settings.audit_dir).expect("lists");
         let [(name, real)] = &found.into_iter().collect::<Vec<_>>()[..] else { panic!("one file") };
         let fingerprint = Fingerprint::of(real).expect("reads");
-        let output = statement(name.clone(), fingerprint, &Content::read(real).expect("reads"));
+        let content = Content::read(real).expect("reads");
+        let listed = leaves::write(&self.settings, &content.leaves).expect("lists");
+        let output = statement(name.clone(), fingerprint, &content, listed);
         let staged = self.path("output");
         fs::copy(real, &staged).expect("copies");
         let inputs = inputs.iter().map(|(name, index)| {
