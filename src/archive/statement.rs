@@ -166,6 +166,16 @@ pub struct RefusedReloadStatement {
     pub policy_hash: String,
     /// How many problems were found.
     pub problems: u64,
+    /// Of the text of the configuration file, as in [`StartStatement`]; `None` for a text that there is none of or that could not
+    /// be read, and in entries from before these were written.
+    #[serde(default)]
+    pub config_sha256: Option<Sha256>,
+    /// Of the text of the policy file.
+    #[serde(default)]
+    pub policy_sha256: Option<Sha256>,
+    /// Of the text of the operator's catalogue.
+    #[serde(default)]
+    pub connectors_sha256: Option<Sha256>,
 }
 
 /// The key that signs every entry after this one.
