@@ -19,39 +19,58 @@ use crate::archive::seal::Settings;
 use crate::archive::statement::Statement;
 use crate::storage::{self, Site};
 
-/// Removes lists that are not needed; whether it looked. While work on a day is begun and not ended, a rewrite may be stated and done yet.
+/// Removes lists that are not needed; whether it looked. While work on a day is begun and not ended, a rewrite may be stated and
+/// done yet.
 pub(super) fn tidy(round: &Round<'_>) -> Result<bool, RewriteError> {
-    let Settings { manifest_dir, staging_dir, .. } = round.settings;
-    let dir = leaves::directory(manifest_dir);
+    let staging_dir = &round.settings.staging_dir;
     if !Places::begun(staging_dir).map_err(FileError::io("listing", staging_dir))?.is_empty() {
         return Ok(false);
     }
+    let unneeded = find(round.settings)?;
+    remove(round, unneeded)?;
+    Ok(true)
+}
+
+/// Lists that nothing needs by the entries up to this one.
+#[derive(Debug)]
+pub(super) struct Unneeded {
+    head: Option<u64>,
+    lists: BTreeMap<Sha256, PathBuf>,
+}
+
+pub(super) fn find(settings: &Settings) -> Result<Unneeded, RewriteError> {
+    let dir = leaves::directory(&settings.manifest_dir);
     let listed = leaves::list(&dir).map_err(FileError::io("listing", &dir))?.named;
-    let chain = entries::list(manifest_dir).map_err(FileError::io("listing", manifest_dir))?;
-    let mut search = Search::new(round.settings, listed, chain.pieces.last().map(|piece| *piece.indices.end()));
-    let walked = entries::walk_back(manifest_dir, |signed| search.visit(signed));
-    walked.map_err(FileError::io("reading", manifest_dir))?;
-    let (head, mut unneeded) = search.end();
-    if unneeded.is_empty() {
-        return Ok(true);
+    let chain = entries::list(&settings.manifest_dir).map_err(FileError::io("listing", &settings.manifest_dir))?;
+    let mut search = Search::new(settings, listed, chain.pieces.last().map(|piece| *piece.indices.end()));
+    walk_back(settings, |signed| search.visit(signed))?;
+    Ok(search.end())
+}
+
+/// Removes what no entry since then names. Nothing is sealed meanwhile.
+pub(super) fn remove(round: &Round<'_>, unneeded: Unneeded) -> Result<(), RewriteError> {
+    let Unneeded { head, mut lists } = unneeded;
+    if lists.is_empty() {
+        return Ok(());
     }
     round.locked(|| {
-        // A file may have been sealed since. Not while this is held.
-        let walked = entries::walk_back(manifest_dir, |SignedEntry { entry, .. }| {
-            let named = entry.statement.file().and_then(|file| file.leaves_sha256);
-            let newer = head.is_none_or(|head| entry.index > head);
-            if newer && let Some(sha256) = named {
-                unneeded.remove(&sha256);
+        walk_back(round.settings, |SignedEntry { entry, .. }| {
+            let is_newer = head.is_none_or(|head| entry.index > head);
+            if let Some(sha256) = entry.statement.file().and_then(|file| file.leaves_sha256).filter(|_| is_newer) {
+                lists.remove(&sha256);
             }
-            newer
-        });
-        walked.map_err(FileError::io("reading", manifest_dir))?;
-        for path in unneeded.values() {
+            is_newer && !lists.is_empty()
+        })?;
+        for path in lists.values() {
             storage::remove(Site::LeavesRemove, path).map_err(FileError::io("removing", path))?;
         }
-        sync_dir(&dir)
-    })?;
-    Ok(true)
+        Ok(sync_dir(&leaves::directory(&round.settings.manifest_dir))?)
+    })
+}
+
+fn walk_back(settings: &Settings, visit: impl FnMut(&SignedEntry) -> bool) -> Result<(), RewriteError> {
+    let dir = &settings.manifest_dir;
+    Ok(entries::walk_back(dir, visit).map_err(FileError::io("reading", dir))?)
 }
 
 /// Looks for the entries that name some lists, from the last entry back.
@@ -134,12 +153,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The last entry, and the lists that are not needed.
-    fn end(mut self) -> (Option<u64>, BTreeMap<Sha256, PathBuf>) {
+    fn end(mut self) -> Unneeded {
         if matches!(self.next, Next::Nothing) {
             // No entry names these.
             self.unneeded.append(&mut self.sought);
         }
-        (self.head, self.unneeded)
+        Unneeded { head: self.head, lists: self.unneeded }
     }
 }

@@ -108,11 +108,11 @@ fn a_bundle_leads_on_to_an_anchored_head() {
     growing.append(Statement::Stop(samples::STOP));
     growing.anchor();
     let bundle = growing.prove(2, Some(&anchors)).expect("proves");
-    assert_eq!(bundle.after.len(), 3, "entries 2 to 4, the first that was anchored");
+    assert_eq!(bundle.after.len(), 4, "entries 2 to 5, the first that was anchored");
     let first = rotation::public_keys(&growing.path("keys"), 9).expect("lists");
     let first = first.iter().find(|key| **key != growing.key()).expect("kept");
     let proven = checked(&bundle, first).expect("holds");
-    assert_eq!(proven.anchor.map(|anchor| anchor.index), Some(4));
+    assert_eq!(proven.anchor.map(|anchor| anchor.index), Some(5));
 
     let without_link = Bundle { after: bundle.after[1..].to_vec(), ..bundle.clone() };
     assert!(matches!(checked(&without_link, first), Err(BundleError::Link(3))));
