@@ -46,7 +46,8 @@ pub(super) fn check(
     let with_list = |stated: &'_ StatedFile| stated.file.leaves_sha256.map(|sha256| (sha256, stated.file.path.clone()));
     let asked: BTreeMap<Sha256, String> =
         stated.files.values().filter(|file| is_asked(file)).filter_map(with_list).collect();
-    let promised: BTreeSet<Sha256> = stated.files.values().filter_map(|file| file.file.leaves_sha256).collect();
+    let promised = stated.files.values().filter_map(|file| file.file.leaves_sha256);
+    let promised: BTreeSet<Sha256> = promised.chain(stated.pending_lists.iter().copied()).collect();
     lists.miss(&dir, asked.iter().filter(|(sha256, _)| !found.named.contains_key(sha256)).collect());
     for (sha256, path) in found.named {
         let is_asked = asked.contains_key(&sha256);

@@ -91,7 +91,7 @@ fn a_bundle_proves_its_row_with_this_key_or_an_earlier_one() {
     for key in [&first, &second] {
         let proven = checked(&bundle, key).expect("holds");
         assert!(proven.row.contains(&("seq".to_owned(), 6.into())), "{:?}", proven.row);
-        assert_eq!((proven.entry.index, proven.head.index), (4, 4));
+        assert_eq!((proven.entry.index, proven.head.index), (5, 5));
     }
     let early = growing.prove(1, None).expect("proves");
     assert_eq!(checked(&early, &first).expect("holds").entry.index, 1);
