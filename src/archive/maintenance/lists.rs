@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use super::RewriteError;
+use super::pace::Pace;
 use super::round::Round;
 use super::swap::Places;
 use crate::archive::digest::Sha256;
@@ -21,12 +22,12 @@ use crate::storage::{self, Site};
 
 /// Removes lists that are not needed; whether it looked. While work on a day is begun and not ended, a rewrite may be stated and
 /// done yet.
-pub(super) fn tidy(round: &Round<'_>) -> Result<bool, RewriteError> {
+pub(super) fn tidy(round: &Round<'_>, pace: &mut Pace<'_>) -> Result<bool, RewriteError> {
     let staging_dir = &round.settings.staging_dir;
     if !Places::begun(staging_dir).map_err(FileError::io("listing", staging_dir))?.is_empty() {
         return Ok(false);
     }
-    let unneeded = find(round.settings)?;
+    let unneeded = find(round.settings, pace)?;
     remove(round, unneeded)?;
     Ok(true)
 }
@@ -38,13 +39,17 @@ pub(super) struct Unneeded {
     lists: BTreeMap<Sha256, PathBuf>,
 }
 
-pub(super) fn find(settings: &Settings) -> Result<Unneeded, RewriteError> {
+pub(super) fn find(settings: &Settings, pace: &mut Pace<'_>) -> Result<Unneeded, RewriteError> {
     let dir = leaves::directory(&settings.manifest_dir);
     let listed = leaves::list(&dir).map_err(FileError::io("listing", &dir))?.named;
     let chain = entries::list(&settings.manifest_dir).map_err(FileError::io("listing", &settings.manifest_dir))?;
     let mut search = Search::new(settings, listed, chain.pieces.last().map(|piece| *piece.indices.end()));
-    walk_back(settings, |signed| search.visit(signed))?;
-    Ok(search.end())
+    let mut stopped = Ok(());
+    walk_back(settings, |signed| {
+        stopped = pace.breathe();
+        stopped.is_ok() && search.visit(signed)
+    })?;
+    stopped.map(|()| search.end())
 }
 
 /// Removes what no entry since then names. Nothing is sealed meanwhile.

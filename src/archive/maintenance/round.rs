@@ -114,7 +114,7 @@ impl Round<'_> {
             Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
         }
         if !settled.lists || report.rewrites > 0 || report.files_gone > 0 {
-            match lists::tidy(self) {
+            match lists::tidy(self, pace) {
                 Ok(looked) => settled.lists = looked,
                 Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
             }
