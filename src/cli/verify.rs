@@ -29,7 +29,7 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliE
     drop(progress);
     let changed = rows::compare(&report.modified);
     if args.json {
-        writeln!(out, "{:#}", as_json(&report, changed.map(|file| changed_as_json(&file)).collect()))?;
+        writeln!(out, "{:#}", as_json(&report, &changed.map(|file| changed_as_json(&file)).collect::<Vec<_>>()))?;
     } else {
         write_text(&report, out)?;
         // The verdict first: whoever wrote these files may have meant to keep it from being told.
@@ -164,7 +164,7 @@ fn changed_as_json(file: &ChangedFile) -> Value {
     })
 }
 
-fn as_json(report: &Report, changed: Vec<Value>) -> Value {
+fn as_json(report: &Report, changed: &[Value]) -> Value {
     let problems = report.problems.iter().map(|problem| {
         let severity = match problem.fault.severity() {
             Severity::Incomplete => "incomplete",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::client::ClientSettings;
 
-use super::problem::{ConfigError, Problem, ProblemKind, Sources};
+use super::problem::{ConfigError, Problem, ProblemKind};
 use super::setting::{Place, Setting};
 use super::unknown::unknown_keys;
 
@@ -196,7 +196,7 @@ pub(super) struct LogFile {
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
     let problems = unknown_keys(path, text);
     if !problems.is_empty() {
-        return Err(ConfigError { problems, sources: Sources::default() });
+        return Err(ConfigError { problems, sources: Box::default() });
     }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);

@@ -172,7 +172,7 @@ pub enum ProblemKind {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
-    pub sources: Sources,
+    pub sources: Box<Sources>,
 }
 
 /// SHA-256 of the texts that settings were read from; `None` for one that there is none of, or that could not be read.
@@ -202,7 +202,7 @@ impl std::error::Error for ConfigError {}
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self { problems: vec![problem], sources: Sources::default() }
+        Self { problems: vec![problem], sources: Box::default() }
     }
 }
 

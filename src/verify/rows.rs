@@ -87,7 +87,7 @@ impl ChangedRows {
 }
 
 /// Compares the rows of modified files with their lists, in order.
-pub fn compare<'a>(modified: &'a [Modified]) -> impl Iterator<Item = ChangedFile> + 'a {
+pub fn compare(modified: &[Modified]) -> impl Iterator<Item = ChangedFile> + '_ {
     let mut left = NAMED_MAX;
     modified.iter().map(move |file| {
         let rows = compare_file(file, left);

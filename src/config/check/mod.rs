@@ -73,7 +73,7 @@ pub(super) fn check(
         Ok(config)
     } else {
         checker.problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(ConfigError { problems: checker.problems, sources: checker.sources })
+        Err(ConfigError { problems: checker.problems, sources: Box::new(checker.sources) })
     }
 }
 
