@@ -3,6 +3,8 @@
 use std::fs::File;
 
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 use proptest::sample::Index;
 use uuid::Uuid;
 
@@ -23,10 +25,12 @@ fn original() -> Vec<Row> {
     (1..=ROWS as u64).map(|seq| samples::row(seq, MIDNIGHT_US + seq as i64)).collect()
 }
 
-/// Any tool that writes Parquet: of what only sealed files say of themselves there is nothing.
+/// As most tools write Parquet: compressed with Snappy, and of what only sealed files say of themselves there is nothing.
 fn write(path: &Path, rows: &[Row]) {
     let batch = columns::encode(&rows.iter().collect::<Vec<_>>()).expect("encodes");
-    let mut writer = ArrowWriter::try_new(File::create(path).expect("creates"), arrow_schema(), None).expect("opens");
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let file = File::create(path).expect("creates");
+    let mut writer = ArrowWriter::try_new(file, arrow_schema(), Some(properties)).expect("opens");
     writer.write(&batch).expect("writes");
     writer.close().expect("closes");
 }
