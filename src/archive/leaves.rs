@@ -1,6 +1,6 @@
 //! The list of a sealed file's rows, kept beside the chain: the first eight bytes of each row's leaf hash, in file order.
 //!
-//! The entry of a file names the SHA-256 of its list, and [`write`] makes the list durable before there is an entry. With
+//! The entry of a file names the SHA-256 of its list, and `write` makes the list durable before there is an entry. With
 //! it a verifier can tell which rows of a modified file are not those that were sealed; that the file was modified is told
 //! without it. A list has its SHA-256 as its name, so that writing it again changes nothing. Which lists are no longer
 //! needed is decided in `maintenance`, and which are as they should be in `verify`.
@@ -31,7 +31,7 @@ impl From<&Sha256> for ShortLeaf {
     }
 }
 
-/// The SHA-256 of a list that is durable: what an entry may name. Only [`write`] makes one.
+/// The SHA-256 of a list that is durable: what an entry may name. Only `write` makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed(Sha256);
 

@@ -1,7 +1,7 @@
 //! Which rows of a modified file are not those that were signed, by the list that the file's entry names.
 //!
 //! Nothing in such a file can be believed, and whoever wrote it may have aimed at the decoder: it is decoded only when everything else
-//! is verified and told, one file at a time, with panics caught and no more rows than [`ROWS_MORE_MAX`] beyond those signed.
+//! is verified and told, one file at a time, with panics caught and no more than a million rows beyond those signed.
 //! What is said of a row is what the file says of it now.
 
 use std::collections::BTreeMap;
