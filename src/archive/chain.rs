@@ -3,8 +3,6 @@
 //! One thread owns it, that of the sealer. An entry is whole and durable or not there. What entries say is not decided
 //! here; [`super::cover`] states files, other threads send what they have to say as [`super::notes`].
 
-use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::Path;
 
 use super::anchor::{Anchor, AnchorSignError};
@@ -53,10 +51,7 @@ impl Chain {
     /// An entry that cannot be read as one does not keep Tollgate from starting; `verify` names it.
     pub fn open(settings: Settings, signer: Signer) -> Result<Self, FileError> {
         let dir = &settings.manifest_dir;
-        fs::create_dir_all(dir).map_err(FileError::io("creating directory", dir))?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            file::sync_dir(parent)?;
-        }
+        file::ensure_dir(dir)?;
         let head = head_of(dir)?;
         Ok(Self { settings, signer, head, in_doubt: false, added: 0, last_time_us: 0 })
     }
@@ -121,12 +116,7 @@ impl Chain {
     fn write(&self, index: u64, bytes: &[u8]) -> Result<(), FileError> {
         let name = manifest::file_name(index);
         let staged = self.settings.staging_dir.join(&name);
-        let write = || {
-            let mut file = File::create(&staged)?;
-            file.write_all(bytes)?;
-            Ok(file)
-        };
-        let written = storage::step(Site::ManifestWrite, write);
+        let written = storage::write(Site::ManifestWrite, &staged, bytes);
         let synced = written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged));
         synced.map_err(FileError::io("writing", &staged))?;
         let path = self.settings.manifest_dir.join(&name);
@@ -138,8 +128,7 @@ impl Chain {
 
 /// The end of the chain on disk. Of a last entry that cannot be read as one, all bytes count.
 fn head_of(dir: &Path) -> Result<Option<Head>, FileError> {
-    let listing = entries::list(dir).map_err(FileError::io("listing", dir))?;
-    let Some(piece) = listing.pieces.last() else { return Ok(None) };
+    let Some(piece) = entries::last(dir).map_err(FileError::io("listing", dir))? else { return Ok(None) };
     let bytes = piece.bytes().map_err(FileError::io("reading", &piece.path))?;
     let last = piece.split(&bytes).and_then(|entries| entries.last().map(|(_, entry)| *entry));
     Ok(Some(Head { index: *piece.indices.end(), sha256: Sha256::of(last.unwrap_or(&bytes)) }))

@@ -180,6 +180,8 @@ impl Run<'_> {
             | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
                 storage::rename(Site::QuarantineRename, path, &to).map_err(io_error("move to quarantine", path))?;
+                // Before the directory it came from is: otherwise a loss of power could leave it in neither.
+                segment::sync_dir(&self.dir.join(QUARANTINE))?;
                 self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
@@ -286,7 +288,7 @@ impl Run<'_> {
 
     fn quarantine(&self) -> Result<PathBuf, RecoverError> {
         let quarantine = self.dir.join(QUARANTINE);
-        fs::create_dir_all(&quarantine).map_err(io_error("create", &quarantine))?;
+        storage::ensure_dir(Site::EvidenceDir, &quarantine, 0o750).map_err(io_error("create", &quarantine))?;
         Ok(quarantine)
     }
 

@@ -3,9 +3,6 @@
 //! The bytes stay what they were. Single files go only once the packed one is durable; a crash in between leaves both, which
 //! is the same chain, and the next round removes what is there twice.
 
-use std::fs::File;
-use std::io::Write as _;
-
 use super::RewriteError;
 use super::round::Round;
 use crate::archive::entries::{self, Listing, Piece};
@@ -65,12 +62,7 @@ fn stretch(singles: &[&Piece]) -> Result<Stretch, RewriteError> {
 fn write(round: &Round<'_>, stretch: &Stretch) -> Result<(), RewriteError> {
     let name = manifest::pack_name(stretch.first, stretch.first + stretch.entries - 1);
     let (staged, path) = (round.settings.staging_dir.join(&name), round.settings.manifest_dir.join(&name));
-    let write = || {
-        let mut file = File::create(&staged)?;
-        file.write_all(&stretch.bytes)?;
-        Ok(file)
-    };
-    let written = storage::step(Site::PackWrite, write);
+    let written = storage::write(Site::PackWrite, &staged, &stretch.bytes);
     let synced = written.and_then(|file| storage::sync(Site::PackSync, &file, &staged));
     synced.map_err(FileError::io("writing", &staged))?;
     storage::rename(Site::PackRename, &staged, &path).map_err(FileError::io("renaming into the chain", &path))?;

@@ -48,13 +48,14 @@ fn a_day_is_planned_compacted_and_removed_and_json_says_so() {
     });
     assert_eq!(plan, json!({ "days": [day], "believed_time": null }));
 
-    let compacted = said(directory.path(), "tollgate retention apply --data-dir DIR/data --json");
+    config_in(directory.path(), "data_dir: data\naudit: { compact_grace_s: 0 }\n");
+    let compacted = said(directory.path(), "tollgate retention apply --config DIR/tollgate.yml --json");
     let expected = json!({
         "rewrites": 1, "rows_removed": 0, "files_gone": 2, "unaccounted_files": [], "believed_time": null
     });
     assert_eq!(compacted, expected);
 
-    config_in(directory.path(), "data_dir: data\naudit: { keep_days: 1 }\n");
+    config_in(directory.path(), "data_dir: data\naudit: { keep_days: 1, compact_grace_s: 0 }\n");
     let doubted = said(directory.path(), "tollgate retention apply --config DIR/tollgate.yml --json");
     let believed = doubted["believed_time"].as_str().unwrap();
     assert_eq!((&doubted["rows_removed"], believed.get(..10)), (&0.into(), Some(date.as_str())), "{doubted}");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::segment::TEMPORARY_EXTENSION;
 use super::*;
-use crate::storage::recorder::{self, Disk};
+use crate::storage::recorder::{self, Disk, Loss, Tail};
 
 const NOW_US: i64 = 9_000_000;
 
@@ -69,9 +69,9 @@ fn run(log: &mut Stepped, platform: &Scripted, steps: &[Step]) -> Told {
 }
 
 /// Recovers what the disk holds and compares it with what callers had been told when the power went.
-fn assert_kept(disk: &Disk, from: &Path, kept: &mut dyn FnMut() -> u8, told: &Told, position: usize) {
+fn assert_kept(disk: &Disk, loss: &Loss, told: &Told, position: usize) {
     let dir = tempfile::tempdir().unwrap();
-    disk.after_power_loss(from, dir.path(), kept);
+    disk.left(loss).write(dir.path());
     recover(dir.path(), NOW_US).unwrap();
     let mut rows = BTreeMap::new();
     for row in rows_in(dir.path()) {
@@ -97,18 +97,20 @@ proptest! {
     /// Power is lost after each change of the disk in turn: once with nothing kept that was not synced, once with some.
     #[test]
     fn what_was_acknowledged_survives_the_loss_of_power_at_any_point(
-        steps in steps(), segment_bytes_max in 100..1_500_u64, luck in proptest::collection::vec(any::<u8>(), 16)
+        steps in steps(), segment_bytes_max in 100..1_500_u64, kept in proptest::collection::vec(any::<bool>(), 64),
+        tail in prop_oneof![any::<u8>().prop_map(Tail::Written), Just(Tail::Zeros)],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let platform = Scripted::new();
-        recorder::begin();
+        recorder::begin(dir.path());
         let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);
         let told = run(&mut log, &platform, &steps);
         drop(log);
+        let luck = Loss { kept, tail };
         for (position, disk) in recorder::end().iter().enumerate() {
-            assert_kept(disk, dir.path(), &mut || 0, &told, position);
-            let mut luck = luck.iter().copied().cycle();
-            assert_kept(disk, dir.path(), &mut || luck.next().unwrap_or(0), &told, position);
+            for loss in [&Loss::ALL, &luck] {
+                assert_kept(disk, loss, &told, position);
+            }
         }
     }
 }
@@ -117,7 +119,7 @@ proptest! {
 #[test]
 fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
-    recorder::begin();
+    recorder::begin(dir.path());
     let settings = Settings { durability: Durability::Write, ..settings(dir.path()) };
     let mut log = Stepped::new(settings, &Scripted::new());
     let commit = log.record(1);
@@ -126,7 +128,7 @@ fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
     drop(log);
     let disk = recorder::end().pop().unwrap();
     let after = tempfile::tempdir().unwrap();
-    disk.after_power_loss(dir.path(), after.path(), || 0);
+    disk.left(&Loss::ALL).write(after.path());
     recover(after.path(), NOW_US).unwrap();
     assert_eq!(rows_in(after.path()), []);
 }

@@ -29,6 +29,12 @@ fn running() -> Vec<String> {
         Site::PackSync,
         Site::PackRename,
         Site::PackedRemove,
+        Site::StaleRemove,
+        Site::SmallWrite,
+        Site::SmallSync,
+        Site::SmallRename,
+        Site::SmallRemove,
+        Site::SmallDirSync,
     ];
     let sites = Site::ALL.iter().filter(|site| !elsewhere.contains(site));
     let points = sites.flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code())));
@@ -48,6 +54,9 @@ fn recovering() -> Vec<String> {
         Site::ParquetRename,
         Site::ManifestRename,
         Site::SealedRemove,
+        Site::EvidenceDir,
+        Site::SmallWrite,
+        Site::SmallRename,
     ];
     sites.iter().flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code()))).collect()
 }
