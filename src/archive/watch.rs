@@ -60,15 +60,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes the files as they are for what they should be, and looks again every `interval`, at the newest `files_max`.
+    /// Takes the files as its thread finds them for what they should be, and looks again every `interval`, at the newest
+    /// `files_max`. A start does not wait for the first look, which takes long where there are many.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn start(settings: &Settings, interval: Duration, files_max: usize) -> io::Result<Self> {
         let shared = Arc::new(Mutex::default());
         let (running, ended) = mpsc::channel();
-        let mut round = Round::new(settings, files_max, Arc::clone(&shared));
-        thread::Builder::new().name("evidence-watch".to_owned()).spawn(move || round.repeat(&ended, interval))?;
+        let (settings, watched) = (settings.clone(), Arc::clone(&shared));
+        let watch = move || Round::new(&settings, files_max, watched).repeat(&ended, interval);
+        thread::Builder::new().name("evidence-watch".to_owned()).spawn(watch)?;
         Ok(Self { shared, _running: running })
     }
 
@@ -166,11 +168,12 @@ impl Round {
             insert(&mut found, "manifest", piece.path);
         }
         for (date, dir) in dataset::partitions(&self.audit_dir)?.into_iter().rev() {
-            if found.len() >= self.files_max {
+            let files = dataset::files(&dir)?;
+            if found.len() >= self.files_max && !files.is_empty() {
                 full = true;
                 break;
             }
-            for (_, path) in dataset::files(&dir)? {
+            for (_, path) in files {
                 insert(&mut found, &date.directory_name(), path);
             }
         }

@@ -88,8 +88,12 @@ fn what_tollgate_announced_is_no_disturbance() {
 fn the_thread_looks_by_itself_and_ends_with_its_handles() {
     let bench = Bench::new();
     let watch = Watch::start(&bench.settings, Duration::from_millis(1), 100).expect("starts");
-    fs::remove_file(bench.sealed()).expect("removes");
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while watch.watched().files == 0 {
+        assert!(std::time::Instant::now() < deadline, "never looked");
+        thread::yield_now();
+    }
+    fs::remove_file(bench.sealed()).expect("removes");
     while watch.watched().disturbed == 0 {
         assert!(std::time::Instant::now() < deadline, "not noticed");
         thread::yield_now();
@@ -110,7 +114,7 @@ fn of_more_files_than_are_watched_the_newest_are_and_it_is_said() {
     let oldest = bench.sealed();
     assert_eq!(bench.look(), (2, 0, None));
     assert!(lock(&bench.shared).watched.full);
-    fs::remove_file(&oldest).expect("removes");
+    fs::remove_dir_all(oldest.parent().expect("a partition")).expect("removes");
     assert_eq!(bench.look(), (2, 0, None), "an old file is not watched");
     assert!(!lock(&bench.shared).watched.full);
     let newest = bench.sealed();

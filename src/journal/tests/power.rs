@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::segment::TEMPORARY_EXTENSION;
+use super::super::frame::Header;
+use super::super::segment::{TEMPORARY_EXTENSION, create};
 use super::*;
 use crate::storage::recorder::{self, Disk, Loss, Tail};
 
@@ -131,4 +132,43 @@ fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
     disk.left(&Loss::ALL).write(after.path());
     recover(after.path(), NOW_US).unwrap();
     assert_eq!(rows_in(after.path()), []);
+}
+
+/// Every file below a directory.
+fn contents(dir: &Path) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { contents(&path) } else { vec![std::fs::read(path).unwrap()] }).collect()
+}
+
+#[test]
+fn what_recovery_puts_aside_is_never_lost_with_the_power() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = Header { writer: writer(), number: 1, first_seq: 1 };
+    let frames: Vec<_> = (1..=3).map(|n| (Payload::row(&intent(n), &outcome(n), 1 << 20).unwrap(), n as u64)).collect();
+    let segment = create(dir.path(), &header, frames.iter().map(|(payload, seq)| (payload, *seq))).unwrap();
+    let (path, middle) = (segment.path().to_owned(), segment.length() / 2);
+    let mut damaged = std::fs::read(&path).unwrap();
+    damaged[middle as usize] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let unreadable = b"no segment, and nobody knows what it was".to_vec();
+    std::fs::write(dir.path().join("00000001-00000001.journal"), &unreadable).unwrap();
+
+    recorder::begin(dir.path());
+    recover(dir.path(), NOW_US).unwrap();
+    let disks = recorder::end();
+    for (position, disk) in disks.iter().enumerate() {
+        for loss in disk.losses() {
+            let left = tempfile::tempdir().unwrap();
+            disk.left(&loss).write(left.path());
+            for again in [false, true] {
+                let found = contents(left.path());
+                assert!(found.contains(&damaged), "the damaged segment is lost after {position} calls, {loss:?}, {again}");
+                assert!(found.contains(&unreadable), "the unreadable one is lost after {position} calls, {loss:?}, {again}");
+                recover(left.path(), NOW_US).unwrap();
+            }
+            let rows: Vec<u128> = rows_in(left.path()).iter().map(|row| row.intent.event_id.as_u128()).collect();
+            assert_eq!((rows.len(), rows[0], rows[2]), (3, 1, 3), "{rows:?}: the second is a gap");
+        }
+    }
+    assert!(disks.len() > 10, "{}", disks.len());
 }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::archive::Start;
 use crate::archive::maintenance::pack::pack;
 use crate::archive::rotation;
 use crate::config::DataDir;
@@ -33,8 +34,9 @@ impl Bench {
         rotation::finish(&self.settings, &self.dir.path().join("keys")).expect("finishes");
         seal::prepare(&self.settings).expect("prepares");
         let mut chain = self.chain();
-        let opening = samples::opening();
-        chain.append(&opening.start, MIDNIGHT_US, Statement::Start(opening.statement)).expect("states");
+        // Later than all whose rows there are.
+        let start = Start { epoch: 100, ..samples::start() };
+        chain.append(&start, MIDNIGHT_US, Statement::Start(samples::opening().statement)).expect("states");
         for segment in recovery.segments {
             self.seal_segment(&mut chain, &segment);
         }
