@@ -182,6 +182,10 @@ impl Run<'_> {
                 storage::rename(Site::QuarantineRename, path, &to).map_err(io_error("move to quarantine", path))?;
                 // Before the directory it came from is: otherwise a loss of power could leave it in neither.
                 segment::sync_dir(&self.dir.join(QUARANTINE))?;
+                // After a loss of power that left it in both, renaming does nothing.
+                if fs::exists(path).map_err(io_error("inspect", path))? {
+                    storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
+                }
                 self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
