@@ -229,7 +229,7 @@ pub(crate) fn remove_dir(site: Site, dir: &Path) -> io::Result<()> {
 pub(crate) fn ensure_dir(site: Site, dir: &Path, mode: u32) -> io::Result<()> {
     let make = || match DirBuilder::new().mode(mode).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
-        made => made.map(|()| true),
+        created => created.map(|()| true),
     };
     if step(site, make)? {
         recorder::dir_created(dir);

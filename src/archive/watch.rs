@@ -96,14 +96,16 @@ struct Stamp {
     modified: (i64, i64),
 }
 
+/// By day and path, so that the oldest come first.
+type Stamps = BTreeMap<(String, PathBuf), Stamp>;
+
 /// The thread's state.
 struct Round {
     audit_dir: PathBuf,
     manifest_dir: PathBuf,
     /// Most files looked at; at most half of them are of the chain.
     files_max: usize,
-    /// By day and path, so that the oldest come first.
-    known: BTreeMap<(String, PathBuf), Stamp>,
+    known: Stamps,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -159,8 +161,8 @@ impl Round {
     }
 
     /// The newest files, and whether there are more.
-    fn stamps(&self) -> io::Result<(BTreeMap<(String, PathBuf), Stamp>, bool)> {
-        let mut found = BTreeMap::new();
+    fn stamps(&self) -> io::Result<(Stamps, bool)> {
+        let mut found = Stamps::new();
         let pieces = entries::list(&self.manifest_dir)?.pieces;
         let mut full = pieces.len() > self.files_max / 2;
         for piece in pieces.into_iter().rev().take(self.files_max / 2) {
@@ -186,7 +188,7 @@ impl Round {
 }
 
 /// A file that went away since it was listed is not found.
-fn insert(found: &mut BTreeMap<(String, PathBuf), Stamp>, age: &str, path: PathBuf) {
+fn insert(found: &mut Stamps, age: &str, path: PathBuf) {
     if let Ok(metadata) = fs::symlink_metadata(&path) {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
         let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), modified };

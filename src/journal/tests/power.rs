@@ -162,8 +162,14 @@ fn what_recovery_puts_aside_is_never_lost_with_the_power() {
             disk.left(&loss).write(left.path());
             for again in [false, true] {
                 let found = contents(left.path());
-                assert!(found.contains(&damaged), "the damaged segment is lost after {position} calls, {loss:?}, {again}");
-                assert!(found.contains(&unreadable), "the unreadable one is lost after {position} calls, {loss:?}, {again}");
+                assert!(
+                    found.contains(&damaged),
+                    "the damaged segment is lost after {position} calls, {loss:?}, {again}"
+                );
+                assert!(
+                    found.contains(&unreadable),
+                    "the unreadable one is lost after {position} calls, {loss:?}, {again}"
+                );
                 recover(left.path(), NOW_US).unwrap();
             }
             let rows: Vec<u128> = rows_in(left.path()).iter().map(|row| row.intent.event_id.as_u128()).collect();

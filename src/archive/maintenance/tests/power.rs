@@ -62,13 +62,14 @@ impl Bench {
     fn everything(&self) -> (BTreeMap<PathBuf, Vec<u8>>, Vec<String>) {
         let mut files = BTreeMap::new();
         let mut open = vec![self.dir.path().to_owned()];
-        while let Some(dir) = open.pop().filter(|dir| *dir != self.settings.manifest_dir) {
-            for entry in fs::read_dir(dir).expect("lists") {
-                let path = entry.expect("entry").path();
+        while let Some(dir) = open.pop() {
+            let paths = fs::read_dir(dir).expect("lists").map(|entry| entry.expect("entry").path());
+            for path in paths.filter(|path| *path != self.settings.manifest_dir) {
                 if path.is_dir() {
-                    open.push(path)
+                    open.push(path);
                 } else {
-                    drop(files.insert(path.clone(), fs::read(path).expect("reads")))
+                    let bytes = fs::read(&path).expect("reads");
+                    files.insert(path, bytes);
                 }
             }
         }
