@@ -4,7 +4,6 @@ mod fingerprint_keys;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use crate::config::DataDir;
 use crate::observe::redact::FingerprintKey;
 use crate::record::Writer;
-use crate::storage;
+use crate::storage::{self, Site};
 
 pub use fingerprint_keys::{Rotated, read_fingerprint_keys, rotate_fingerprint_key};
 
@@ -72,8 +71,13 @@ impl Claim {
     }
 }
 
+/// Makes a directory that only we and our group can enter, and what is missing above it, durably.
 fn private_dir(dir: &Path) -> Result<(), InstallationError> {
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at(dir))
+    let missing = dir.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    for dir in missing.collect::<Vec<_>>().into_iter().rev() {
+        storage::ensure_dir(Site::EvidenceDir, dir, 0o750).map_err(at(dir))?;
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, InstallationError> {

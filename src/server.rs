@@ -38,12 +38,9 @@ use signals::Signals;
 
 /// How often idle upstream connections are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// How long sealing may take when the process stops; what is left is sealed at the next start.
-const SEAL_DEADLINE: Duration = Duration::from_secs(60);
-/// How long maintenance may take to stop; what it has begun is completed by the next start.
-const MAINTENANCE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long anchoring the last head may take when the process stops.
-const ANCHOR_DEADLINE: Duration = Duration::from_secs(30);
+/// Most of `limits.close_timeout_s` that maintenance may take to stop: it looks every few milliseconds whether it has to, and
+/// what it has begun is completed by the next start.
+const MAINTENANCE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +105,7 @@ pub fn run(
     started: impl FnOnce(&Listening),
 ) -> Result<(), RunError> {
     let evidence = Evidence::open(&config)?;
+    let close_timeout = config.limits.close_timeout;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.threads.get())
         .enable_all()
@@ -116,7 +114,8 @@ pub fn run(
     let served = runtime.block_on(serve(config, authority, reload, &evidence, started));
     // Whatever still runs is cut here; its exchanges record themselves as interrupted while they are dropped.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let closed = evidence.close(served.as_ref().map_or(StopReason::Failed, StopCause::reason));
+    let closed =
+        evidence.close(Instant::now() + close_timeout, served.as_ref().map_or(StopReason::Failed, StopCause::reason));
     match served? {
         StopCause::Signal(_) => closed,
         StopCause::EvidenceFailed(trouble) => {
@@ -178,7 +177,8 @@ impl Evidence {
         let opening = opening(config, &installation, recovered);
         let key = signer.public().clone();
         let sealer = Sealer::start(archive_settings.clone(), signer, opening, segments)?;
-        let watch = Watch::start(&archive_settings, config.audit.watch).map_err(RunError::Watch)?;
+        let watch = Watch::start(&archive_settings, config.audit.watch, config.audit.watch_files_max)
+            .map_err(RunError::Watch)?;
         let (journal, thread) = journal::open(config.audit.journal.clone(), installation.writer.clone(), closed)?;
         let counted = journal.clone();
         sealer.begin_heartbeats(move || counted.counters().last_seq);
@@ -197,12 +197,12 @@ impl Evidence {
         Ok(Self { installation, journal, thread, sealer, watch, anchors, keeper, rules })
     }
 
-    fn close(self, reason: StopReason) -> Result<(), RunError> {
-        self.keeper.finish(Instant::now() + MAINTENANCE_DEADLINE);
+    fn close(self, deadline: Instant, reason: StopReason) -> Result<(), RunError> {
+        self.keeper.finish(deadline.min(Instant::now() + MAINTENANCE_WAIT_MAX));
         let closed = self.thread.close();
         let stop = StopStatement { reason, last_seq: self.journal.counters().last_seq };
-        let unsealed = self.sealer.finish(Instant::now() + SEAL_DEADLINE, stop);
-        if self.anchors.is_some_and(|anchors| !anchors.finish(Instant::now() + ANCHOR_DEADLINE)) {
+        let unsealed = self.sealer.finish(deadline, stop);
+        if self.anchors.is_some_and(|anchors| !anchors.finish(deadline)) {
             tracing::warn!("the last head of the chain was not anchored everywhere before the deadline");
         }
         closed?;

@@ -16,18 +16,23 @@ mod recorder {
 
     pub(super) const fn created(_: &Path) {}
     pub(super) const fn appended(_: &Path, _: &[u8]) {}
+    pub(super) const fn written(_: &Path) {}
     pub(super) const fn synced(_: &Path) {}
     pub(super) const fn renamed(_: &Path, _: &Path) {}
+    pub(super) const fn linked(_: &Path, _: &Path) {}
+    pub(super) const fn exchanged(_: &Path, _: &Path) {}
     pub(super) const fn removed(_: &Path) {}
+    pub(super) const fn dir_created(_: &Path) {}
     pub(super) const fn dir_synced(_: &Path) {}
 }
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{CWD, FallocateFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::faults;
 
@@ -68,6 +73,8 @@ sites! {
     SegmentRemove = "segment.remove",
     /// A segment of which nothing can be read, put aside.
     QuarantineRename = "quarantine.rename",
+    /// A directory of the dataset, of the chain or of the journal: looked for, and made if it is not there.
+    EvidenceDir = "evidence.dir",
     /// A Parquet file in staging.
     ParquetWrite = "parquet.write",
     ParquetSync = "parquet.sync",
@@ -104,6 +111,14 @@ sites! {
     PackRename = "pack.rename",
     /// A file of one entry that is in a packed one too.
     PackedRemove = "packed.remove",
+    /// What an earlier process left in staging.
+    StaleRemove = "stale.remove",
+    /// A small file that is replaced whole: keys, identity, count of starts, receipts of anchors.
+    SmallWrite = "small.write",
+    SmallSync = "small.sync",
+    SmallRename = "small.rename",
+    SmallRemove = "small.remove",
+    SmallDirSync = "small.dir_sync",
 }
 
 /// Makes one call, with a point before and one after it at which a test can intervene.
@@ -123,6 +138,26 @@ pub(crate) fn create_new(site: Site, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Creates the file for writing, or empties the one there is. What is written to it is seen at its [`sync`].
+pub(crate) fn create(site: Site, path: &Path) -> io::Result<File> {
+    let file = step(site, || File::create(path))?;
+    recorder::created(path);
+    Ok(file)
+}
+
+/// Creates the file with these bytes, or replaces those of the one there is. Not durable yet.
+pub(crate) fn write(site: Site, path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        Ok(file)
+    };
+    let file = step(site, write)?;
+    recorder::created(path);
+    recorder::appended(path, bytes);
+    Ok(file)
+}
+
 /// Appends to `file`, which is the one at `path`.
 pub(crate) fn append(site: Site, mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     step(site, || file.write_all(bytes))?;
@@ -137,6 +172,7 @@ pub(crate) fn reserve(site: Site, file: &File, offset: u64, bytes: u64) -> io::R
 
 /// Makes the contents of `file`, which is the one at `path`, durable.
 pub(crate) fn sync(site: Site, file: &File, path: &Path) -> io::Result<()> {
+    recorder::written(path);
     step(site, || Ok(rustix::fs::fdatasync(file)?))?;
     recorder::synced(path);
     Ok(())
@@ -154,6 +190,60 @@ pub(crate) fn remove(site: Site, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives a file a second name, which must be free.
+pub(crate) fn link(site: Site, from: &Path, to: &Path) -> io::Result<()> {
+    step(site, || fs::hard_link(from, to))?;
+    recorder::linked(from, to);
+    Ok(())
+}
+
+/// Lets two directories exchange their names, at once; `false` where the file system cannot do that.
+pub(crate) fn exchange(site: Site, one: &Path, other: &Path) -> io::Result<bool> {
+    #[cfg(test)]
+    if !crash::can_exchange() {
+        return Ok(false);
+    }
+    let call = || match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(io::Error::from(error)),
+    };
+    let exchanged = step(site, call)?;
+    if exchanged {
+        recorder::exchanged(one, other);
+    }
+    Ok(exchanged)
+}
+
+/// Makes a directory, which must not exist. Not durable yet.
+pub(crate) fn create_dir(site: Site, dir: &Path) -> io::Result<()> {
+    step(site, || fs::create_dir(dir))?;
+    recorder::dir_created(dir);
+    Ok(())
+}
+
+/// Removes an empty directory.
+pub(crate) fn remove_dir(site: Site, dir: &Path) -> io::Result<()> {
+    step(site, || fs::remove_dir(dir))?;
+    recorder::removed(dir);
+    Ok(())
+}
+
+/// Makes sure that a directory is there, durably. What is above it must exist.
+///
+/// One that is found is synced into its parent as well: whoever made it may have died before doing so.
+pub(crate) fn ensure_dir(site: Site, dir: &Path, mode: u32) -> io::Result<()> {
+    let make = || match DirBuilder::new().mode(mode).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(false),
+        created => created.map(|()| true),
+    };
+    if step(site, make)? {
+        recorder::dir_created(dir);
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(site, parent.unwrap_or(Path::new(".")))
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(site: Site, dir: &Path) -> io::Result<()> {
     step(site, || File::open(dir).and_then(|dir| dir.sync_all()))?;
@@ -164,11 +254,21 @@ pub(crate) fn sync_dir(site: Site, dir: &Path) -> io::Result<()> {
 /// Replaces a small file: after a crash it is the old one or the new one, never half.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let staged = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&staged)?;
-    // A file that a crash left behind has the mode of its time.
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&staged, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    match remove(Site::SmallRemove, &staged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // Not emptied: it may be another name of the file that it is to replace.
+        Ok(()) | Err(_) => {}
+    }
+    let write = || {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(&staged)?;
+        // Whatever the umask is.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        Ok(file)
+    };
+    let file = step(Site::SmallWrite, write)?;
+    recorder::created(&staged);
+    sync(Site::SmallSync, &file, &staged)?;
+    rename(Site::SmallRename, &staged, path)?;
+    path.parent().map_or(Ok(()), |dir| sync_dir(Site::SmallDirSync, dir))
 }

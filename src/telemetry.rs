@@ -68,6 +68,7 @@ pub struct Metrics {
     journal_lost: Gauge,
     unrecorded_exchanges: Counter,
     evidence_disturbed: Counter,
+    evidence_watch_full: Gauge,
     chain_head_index: Gauge,
     chain_entries: Gauge,
     chain_entry_age: Gauge,
@@ -138,6 +139,11 @@ impl Metrics {
             "Sealed files and files of the chain that somebody else removed or changed, since start",
             self.evidence_disturbed.clone(),
         );
+        registry.register(
+            "evidence_watch_full",
+            "1 when there are more files than audit.watch_files_max, so that the oldest are not watched, else 0",
+            self.evidence_watch_full.clone(),
+        );
         self.register_archive(&mut registry);
         self.register_maintenance(&mut registry);
         registry
@@ -188,6 +194,11 @@ impl Metrics {
         self.rows_removed.set(status.rows_removed as i64);
         self.maintenance_failures.set(status.failures as i64);
         self.unaccounted_files.set(status.unknown as i64);
+    }
+
+    fn observe_watch(&self, watched: &Watched) {
+        self.evidence_disturbed.inner().store(watched.disturbed, Ordering::Relaxed);
+        self.evidence_watch_full.set(i64::from(watched.full));
     }
 
     fn observe_journal(&self, journal: &Journal) {
@@ -242,7 +253,7 @@ impl Admin {
         match path {
             "/metrics" => {
                 self.metrics.observe_journal(&self.journal);
-                self.metrics.evidence_disturbed.inner().store(self.watch.watched().disturbed, Ordering::Relaxed);
+                self.metrics.observe_watch(&self.watch.watched());
                 self.metrics.observe_maintenance(*self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
                 self.metrics.observe_archive(&self.sealing.now(), now_us());
                 let mut text = String::new();
@@ -259,12 +270,13 @@ impl Admin {
 
     /// That the process runs, and what is wrong with evidence, as JSON.
     fn health(&self) -> Response<Full<Bytes>> {
-        let Watched { files, disturbed, last } = self.watch.watched();
+        let Watched { files, full, disturbed, last } = self.watch.watched();
         let health = serde_json::json!({
             "status": "running",
             "journal": { "trouble": self.journal.health().trouble() },
             "evidence": {
                 "files_watched": files,
+                "watch_full": full,
                 "disturbed": disturbed,
                 "last_disturbance": last.map(|disturbance| disturbance.to_string()),
             },

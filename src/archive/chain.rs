@@ -3,7 +3,6 @@
 //! One thread owns it, that of the sealer. An entry is whole and durable or not there. What entries say is not decided
 //! here; [`super::cover`] states files, other threads send what they have to say as [`super::notes`].
 
-use std::fs;
 use std::path::Path;
 
 use super::anchor::{Anchor, AnchorSignError};
@@ -54,10 +53,7 @@ impl Chain {
     /// An entry that cannot be read as one does not keep Tollgate from starting; `verify` names it.
     pub fn open(settings: Settings, signer: Signer) -> Result<Self, FileError> {
         let dir = &settings.manifest_dir;
-        fs::create_dir_all(dir).map_err(FileError::io("creating directory", dir))?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            file::sync_dir(parent)?;
-        }
+        file::ensure_dir(dir)?;
         let head = head_of(dir)?;
         Ok(Self { settings, signer, head, in_doubt: false, added: 0, last_time_us: 0 })
     }
@@ -128,8 +124,7 @@ impl Chain {
 
 /// The end of the chain on disk. Of a last entry that cannot be read as one, all bytes count.
 fn head_of(dir: &Path) -> Result<Option<Head>, FileError> {
-    let listing = entries::list(dir).map_err(FileError::io("listing", dir))?;
-    let Some(piece) = listing.pieces.last() else { return Ok(None) };
+    let Some(piece) = entries::last(dir).map_err(FileError::io("listing", dir))? else { return Ok(None) };
     let bytes = piece.bytes().map_err(FileError::io("reading", &piece.path))?;
     let last = piece.split(&bytes).and_then(|entries| entries.last().map(|(_, entry)| *entry));
     Ok(Some(Head { index: *piece.indices.end(), sha256: Sha256::of(last.unwrap_or(&bytes)) }))

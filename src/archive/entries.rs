@@ -4,6 +4,8 @@
 //! Lists and reads; whether the entries are what was signed is for `verify`, appending is for `chain`, and what else is in the
 //! directory for [`super::leaves`].
 
+use std::cmp::Reverse;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
@@ -41,24 +43,15 @@ pub struct Listing {
 /// Lists a manifest directory. An absent directory is an empty chain.
 pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
-        Err(error) => return Err(error),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_str().unwrap_or_default();
-        if leaves::is_directory(name) {
-            continue;
+    for_each_name(dir, |name| {
+        let text = name.to_str().unwrap_or_default();
+        match Piece::indices_of(text) {
+            Some((indices, packed)) => found.push(Piece { indices, path: dir.join(name), packed }),
+            None if leaves::is_directory(text) => {}
+            None => listing.strays.push(dir.join(name)),
         }
-        match Piece::named(name, entry.path()) {
-            Some(piece) => found.push(piece),
-            None => listing.strays.push(entry.path()),
-        }
-    }
+    })?;
     // Of two that begin together the packed one, which is the longer, comes first.
     found.sort_unstable_by_key(|piece| (*piece.indices.start(), !piece.packed));
     for piece in found {
@@ -72,13 +65,41 @@ pub fn list(dir: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
+/// The file with the last entry; of several the one that begins first. Cheaper than [`list`]: a start that finds 100,000
+/// entries in files of their own does not wait for them to be sorted.
+pub fn last(dir: &Path) -> io::Result<Option<Piece>> {
+    let mut last: Option<Piece> = None;
+    for_each_name(dir, |name| {
+        let Some((indices, packed)) = name.to_str().and_then(Piece::indices_of) else { return };
+        let key = |indices: &RangeInclusive<u64>, packed: bool| (*indices.end(), Reverse(*indices.start()), packed);
+        if last.as_ref().is_none_or(|last| key(&last.indices, last.packed) < key(&indices, packed)) {
+            last = Some(Piece { indices, path: dir.join(name), packed });
+        }
+    })?;
+    Ok(last)
+}
+
+/// Hands over the names in a directory, in any order; none if it is not there.
+fn for_each_name(dir: &Path, mut visit: impl FnMut(&OsStr)) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        visit(&entry?.file_name());
+    }
+    Ok(())
+}
+
 impl Piece {
-    fn named(name: &str, path: PathBuf) -> Option<Self> {
+    /// The entries in a file of this name, and whether they are packed.
+    fn indices_of(name: &str) -> Option<(RangeInclusive<u64>, bool)> {
         if let Some(index) = parse_file_name(name) {
-            return Some(Self { indices: index..=index, path, packed: false });
+            return Some((index..=index, false));
         }
         let (first, last) = parse_pack_name(name).filter(|(first, last)| last - first < PACK_ENTRIES_MAX)?;
-        Some(Self { indices: first..=last, path, packed: true })
+        Some((first..=last, true))
     }
 
     /// The bytes of the file, at most one more than a file of this form may have.
@@ -161,13 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn the_last_file_is_the_one_that_a_listing_ends_with() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        assert_eq!(last(&dir.path().join("absent")).expect("lists"), None);
+        for name in ["x".to_owned(), file_name(1), pack_name(2, 3), file_name(3), file_name(4), file_name(10)] {
+            fs::write(dir.path().join(name), "").expect("writes");
+            let last = last(dir.path()).expect("lists");
+            assert_eq!(last.as_ref(), list(dir.path()).expect("lists").pieces.last());
+        }
+    }
+
+    #[test]
     fn packed_entries_are_two_lines_each_and_as_many_as_the_name_says() {
-        let piece = Piece::named(&pack_name(7, 8), PathBuf::new()).expect("a piece");
+        let (indices, packed) = Piece::indices_of(&pack_name(7, 8)).expect("a piece");
+        let piece = Piece { indices, path: PathBuf::new(), packed };
         let split = |bytes: &'static str| piece.split(bytes.as_bytes());
         assert_eq!(split("a\nb\nc\nd\n"), Some(vec![(7, &b"a\nb\n"[..]), (8, b"c\nd\n")]));
         for other in ["", "a\nb\n", "a\nb\nc\nd", "a\nb\nc\nd\n\n", "a\nb\nc\nd\ne\nf\n"] {
             assert_eq!(split(other), None, "{other:?}");
         }
-        assert_eq!(Piece::named(&pack_name(1, PACK_ENTRIES_MAX + 1), PathBuf::new()), None);
+        assert_eq!(Piece::indices_of(&pack_name(1, PACK_ENTRIES_MAX + 1)), None);
     }
 }

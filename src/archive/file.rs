@@ -3,8 +3,8 @@
 //! A reader that globs the dataset can never see a file that is not finished. This module does not decide which rows
 //! belong together; see `seal`.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::ArrowError;
@@ -23,6 +23,8 @@ use crate::storage::{self, Site};
 
 /// Rows encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text column.
 const BATCH_ROWS: usize = 1024;
+/// Of directories, before the umask.
+const DIR_MODE: u32 = 0o777;
 
 /// Why a file could not be sealed. The journal keeps the rows in every case.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +74,7 @@ pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Resu
     let written = write(staged, rows, row_group_rows).and_then(|written| check(staged, rows.len()).map(|()| written));
     if written.is_err() {
         // On a full disk the half-written file would take the room that the journal needs.
-        let _ = fs::remove_file(staged);
+        let _ = storage::remove(Site::StaleRemove, staged);
     }
     written
 }
@@ -80,9 +82,8 @@ pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Resu
 /// Renames a staged file to its place in the dataset, durably. `audit_dir` must exist.
 pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &str) -> Result<PathBuf, FileError> {
     let partition_dir = audit_dir.join(partition);
-    fs::create_dir_all(&partition_dir).map_err(FileError::io("creating directory", &partition_dir))?;
-    // Also when the directory was there already: an earlier process may have died before syncing its parent.
-    sync_dir(audit_dir)?;
+    // Not what is above it: a dataset that vanished is probably a file system that was unmounted.
+    ensure_dir(&partition_dir)?;
     let path = partition_dir.join(name);
     storage::rename(Site::ParquetRename, staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
     sync_dir(&partition_dir)?;
@@ -98,16 +99,16 @@ pub(super) struct Steps {
 
 /// Writes a file at `staged`, makes it durable and renames it to `path`, durably. What was there is replaced.
 pub(super) fn place(staged: &Path, path: &Path, bytes: &[u8], steps: &Steps) -> Result<(), FileError> {
-    let write = || {
-        let mut file = File::create(staged)?;
-        file.write_all(bytes)?;
-        Ok(file)
-    };
-    let written = storage::step(steps.write, write);
+    let written = storage::write(steps.write, staged, bytes);
     let synced = written.and_then(|file| storage::sync(steps.sync, &file, staged));
     synced.map_err(FileError::io("writing", staged))?;
     storage::rename(steps.rename, staged, path).map_err(FileError::io("renaming into place", path))?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Makes sure that a directory is there, durably. What is above it must exist.
+pub(super) fn ensure_dir(dir: &Path) -> Result<(), FileError> {
+    storage::ensure_dir(Site::EvidenceDir, dir, DIR_MODE).map_err(FileError::io("creating directory", dir))
 }
 
 /// Makes the entries of a directory durable.
@@ -116,7 +117,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
 }
 
 fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
-    let created = storage::step(Site::ParquetWrite, || File::create(path));
+    let created = storage::create(Site::ParquetWrite, path);
     let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
     let properties =
         writer_properties(sorted.len(), row_group_rows, SEALING_LEVEL).map_err(FileError::parquet(path))?;

@@ -20,6 +20,7 @@ use super::manifest::Start;
 use super::seal::{self, Settings};
 use super::signer::{KeyError, PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, PublicKey, Signer};
 use super::statement::{KeyRotationStatement, Statement};
+use crate::storage::{self, Site};
 
 /// The key to be, while it is not in place.
 const NEXT_KEY_FILE: &str = "manifest.key.next";
@@ -93,23 +94,26 @@ pub fn finish(settings: &Settings, keys_dir: &Path, time_us: i64) -> Result<(), 
             put_in_place(keys_dir)
         }
         (Ok(_) | Err(KeyError::NotAPrivateKey(_)), _) => {
-            fs::remove_file(&path).map_err(FileError::io("removing", &path))?;
+            storage::remove(Site::SmallRemove, &path).map_err(FileError::io("removing", &path))?;
             Ok(file::sync_dir(keys_dir)?)
         }
         (Err(error), _) => Err(error.into()),
     }
 }
 
-/// Each step can be repeated; the one that counts is the last.
+/// Each step can be repeated, also after the ones that follow it.
 fn put_in_place(keys_dir: &Path) -> Result<(), RotationError> {
-    let public_path = keys_dir.join(PUBLIC_KEY_FILE);
-    let old = Signer::load(&keys_dir.join(PRIVATE_KEY_FILE))?;
-    old.public().save(&keys_dir.join(old_public_key_name(old.public())))?;
     let (next, path) = (keys_dir.join(NEXT_KEY_FILE), keys_dir.join(PRIVATE_KEY_FILE));
-    let new = Signer::load(&next)?;
+    let (old, new) = (Signer::load(&path)?, Signer::load(&next)?);
+    if old.public() != new.public() {
+        old.public().save(&keys_dir.join(old_public_key_name(old.public())))?;
+    }
     // Before the private key: a start that finds the pair apart writes the public key anew.
-    new.public().save(&public_path)?;
-    fs::rename(&next, &path).map_err(FileError::io("renaming into place", &path))?;
+    new.public().save(&keys_dir.join(PUBLIC_KEY_FILE))?;
+    // Not renamed: after a loss of power that kept both names, renaming one over the other does nothing.
+    let bytes = fs::read(&next).map_err(FileError::io("reading", &next))?;
+    storage::replace(&path, &bytes, 0o600).map_err(FileError::io("replacing", &path))?;
+    storage::remove(Site::SmallRemove, &next).map_err(FileError::io("removing", &next))?;
     Ok(file::sync_dir(keys_dir)?)
 }
 

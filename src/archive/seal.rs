@@ -5,7 +5,6 @@
 //! which files could hold it, and normally none does.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,10 +12,12 @@ use uuid::Uuid;
 
 use super::content::{Content, Fingerprint};
 use super::dataset::{self, EventDate, FileName};
+use super::entries;
 use super::file::{self, FileError, Staged};
 use super::leaves;
 use super::sealed;
 use crate::record::Row;
+use crate::storage::{self, Site};
 
 /// Where sealed files go and how hard to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,17 +89,16 @@ impl Sealed {
 
 /// Creates the directories, durably, and removes what an earlier process left in staging.
 pub fn prepare(settings: &Settings) -> Result<(), FileError> {
-    let leaves_dir = leaves::directory(&settings.manifest_dir);
-    for dir in [&settings.audit_dir, &settings.staging_dir, &settings.manifest_dir, &leaves_dir] {
-        fs::create_dir_all(dir).map_err(FileError::io("creating directory", dir))?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            file::sync_dir(parent)?;
-        }
+    let (staging, leaves_dir) = (&settings.staging_dir, leaves::directory(&settings.manifest_dir));
+    for dir in [&settings.audit_dir, staging, &settings.manifest_dir, &leaves_dir] {
+        file::ensure_dir(dir)?;
     }
-    let stale = dataset::files(&settings.staging_dir).map_err(FileError::io("listing", &settings.staging_dir))?;
-    let lists = leaves::list(&settings.staging_dir).map_err(FileError::io("listing", &settings.staging_dir))?;
-    for path in stale.into_iter().map(|(_, path)| path).chain(lists.named.into_values()) {
-        fs::remove_file(&path).map_err(FileError::io("removing stale", &path))?;
+    let files = dataset::files(staging).map_err(FileError::io("listing", staging))?;
+    let entries = entries::list(staging).map_err(FileError::io("listing", staging))?;
+    let lists = leaves::list(staging).map_err(FileError::io("listing", staging))?;
+    let entries = entries.pieces.into_iter().chain(entries.doubled).map(|piece| piece.path);
+    for path in files.into_iter().map(|(_, path)| path).chain(entries).chain(lists.named.into_values()) {
+        storage::remove(Site::StaleRemove, &path).map_err(FileError::io("removing stale", &path))?;
     }
     Ok(())
 }

@@ -15,28 +15,25 @@ use std::time::{Duration, Instant};
 
 use super::anchor::Outbox;
 use super::chain::{Chain, ChainError};
-use super::cover::{self, CoverError};
-use super::file::{self, FileError};
+use super::file::FileError;
 use super::manifest::Start;
 use super::notes::{self, Notes};
-use super::seal::{self, SealError, Sealed, Settings};
+use super::seal::{self, Sealed, Settings};
 use super::signer::Signer;
 use super::statement::{StartStatement, Statement, StopStatement};
 use crate::clock::now_us;
-use crate::journal::segment::{self, Contents, ReadError};
-use crate::storage::{self, Site};
+use crate::journal;
 
 mod quiet;
+pub(super) mod segment;
 mod statements;
 mod status;
 
 use quiet::{Observation, Quiet};
+use segment::{ReadSegment, SegmentError};
 use statements::Statements;
 use status::Shared;
 pub use status::{SealingStatus, Status};
-
-/// Reads one segment: [`segment::read`], except in tests.
-type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
 
 /// First wait after a failure; doubled up to [`Settings::retry_max`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -44,22 +41,6 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_FLOOR: Duration = Duration::from_millis(1);
 /// Longest sleep of the idle thread: how late it notices [`Sealer::finish`] while a channel end is still held.
 const IDLE_MAX: Duration = Duration::from_secs(1);
-
-/// Why one segment could not be sealed.
-#[derive(Debug, thiserror::Error)]
-enum SegmentError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Sealing the rest and deleting the segment would hide what is missing.
-    #[error("it is damaged; restart Tollgate to repair it and record what is missing")]
-    Damaged,
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Cover(#[from] CoverError),
-    #[error(transparent)]
-    File(#[from] FileError),
-}
 
 /// Why the thread did not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +84,7 @@ impl Sealer {
         opening: Opening,
         closed: Receiver<PathBuf>,
     ) -> Result<Self, StartError> {
-        Self::start_reading(settings, signer, opening, segment::read, closed)
+        Self::start_reading(settings, signer, opening, journal::segment::read, closed)
     }
 
     fn start_reading(
@@ -292,23 +273,12 @@ impl Work {
     }
 
     fn seal_segment(&mut self, segment: &Path) -> Result<(), SegmentError> {
-        if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
-            return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
-        }
-        let contents = (self.read)(segment)?;
-        if contents.damage.is_some() {
-            return Err(SegmentError::Damaged);
-        }
         let dataset = Arc::clone(&self.shared.dataset);
+        let Some(rows) = segment::rows(segment, self.read)? else { return Ok(()) };
         let _held = dataset.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = seal::seal(&self.settings, &contents.rows)?;
+        let written = seal::seal(&self.settings, &rows)?;
         self.count(&written);
-        cover::cover(&mut self.statements.chain, &contents.rows, &written, now_us())?;
-        storage::remove(Site::SealedRemove, segment).map_err(FileError::io("removing", segment))?;
-        if let Some(dir) = segment.parent() {
-            file::sync_dir(dir)?;
-        }
-        Ok(())
+        segment::settle(&mut self.statements.chain, segment, &rows, &written)
     }
 
     fn count(&self, sealed: &[Sealed]) {

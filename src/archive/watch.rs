@@ -1,6 +1,6 @@
 //! Notices while running that a sealed file or a file of the chain vanished or was changed.
 //!
-//! Light: file names and what `stat` says, the newest [`FILES_MAX`] files, every `audit.watch_s` seconds. It reads no file and
+//! Light: file names and what `stat` says, the newest `audit.watch_files_max` files, every `audit.watch_s` seconds. It reads no file and
 //! says nothing about additions and about what happened while the process did not run; `verify` does. It only reports:
 //! traffic goes on, because new evidence can still be written.
 
@@ -18,8 +18,6 @@ use super::dataset;
 use super::entries;
 use super::seal::Settings;
 
-/// Most files looked at.
-const FILES_MAX: usize = 20_000;
 /// Most disturbances a round writes to the log; all are counted.
 const LOGGED_MAX: usize = 10;
 
@@ -38,6 +36,8 @@ pub enum Disturbance {
 pub struct Watched {
     /// Files looked at in the last round.
     pub files: u64,
+    /// Whether there were more than are looked at: the oldest are not watched.
+    pub full: bool,
     /// Disturbances in all.
     pub disturbed: u64,
     /// The latest of them.
@@ -60,15 +60,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes the files as they are for what they should be, and looks again every `interval`.
+    /// Takes the files as its thread finds them for what they should be, and looks again every `interval`, at the newest
+    /// `files_max`. A start does not wait for the first look, which takes long where there are many.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(settings: &Settings, interval: Duration) -> io::Result<Self> {
+    pub fn start(settings: &Settings, interval: Duration, files_max: usize) -> io::Result<Self> {
         let shared = Arc::new(Mutex::default());
         let (running, ended) = mpsc::channel();
-        let mut round = Round::new(settings, Arc::clone(&shared));
-        thread::Builder::new().name("evidence-watch".to_owned()).spawn(move || round.repeat(&ended, interval))?;
+        let (settings, watched) = (settings.clone(), Arc::clone(&shared));
+        let watch = move || Round::new(&settings, files_max, watched).repeat(&ended, interval);
+        thread::Builder::new().name("evidence-watch".to_owned()).spawn(watch)?;
         Ok(Self { shared, _running: running })
     }
 
@@ -94,19 +96,23 @@ struct Stamp {
     modified: (i64, i64),
 }
 
+/// By day and path, so that the oldest come first.
+type Stamps = BTreeMap<(String, PathBuf), Stamp>;
+
 /// The thread's state.
 struct Round {
     audit_dir: PathBuf,
     manifest_dir: PathBuf,
-    /// By day and path, so that the oldest come first.
-    known: BTreeMap<(String, PathBuf), Stamp>,
+    /// Most files looked at; at most half of them are of the chain.
+    files_max: usize,
+    known: Stamps,
     shared: Arc<Mutex<Shared>>,
 }
 
 impl Round {
-    fn new(settings: &Settings, shared: Arc<Mutex<Shared>>) -> Self {
+    fn new(settings: &Settings, files_max: usize, shared: Arc<Mutex<Shared>>) -> Self {
         let (audit_dir, manifest_dir) = (settings.audit_dir.clone(), settings.manifest_dir.clone());
-        let mut round = Self { audit_dir, manifest_dir, known: BTreeMap::new(), shared };
+        let mut round = Self { audit_dir, manifest_dir, files_max, known: BTreeMap::new(), shared };
         round.look();
         round
     }
@@ -119,7 +125,7 @@ impl Round {
 
     /// Compares what is there with what was there.
     fn look(&mut self) {
-        let found = match self.stamps() {
+        let (found, full) = match self.stamps() {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "the evidence cannot be watched: its directories cannot be listed");
@@ -142,36 +148,47 @@ impl Round {
             }
         }
         shared.watched.files = found.len() as u64;
+        let was_full = std::mem::replace(&mut shared.watched.full, full);
         shared.watched.disturbed += disturbances.len() as u64;
         shared.watched.last = disturbances.last().cloned().or_else(|| shared.watched.last.take());
         drop(shared);
+        if full && !was_full {
+            let files_max = self.files_max;
+            tracing::warn!(files_max, "there are more files than audit.watch_files_max: the oldest are not watched");
+        }
         report(&disturbances);
         self.known = found;
     }
 
-    fn stamps(&self) -> io::Result<BTreeMap<(String, PathBuf), Stamp>> {
-        let mut found = BTreeMap::new();
-        for piece in entries::list(&self.manifest_dir)?.pieces.into_iter().rev().take(FILES_MAX / 2) {
+    /// The newest files, and whether there are more.
+    fn stamps(&self) -> io::Result<(Stamps, bool)> {
+        let mut found = Stamps::new();
+        let pieces = entries::list(&self.manifest_dir)?.pieces;
+        let mut full = pieces.len() > self.files_max / 2;
+        for piece in pieces.into_iter().rev().take(self.files_max / 2) {
             // Behind every day.
             insert(&mut found, "manifest", piece.path);
         }
         for (date, dir) in dataset::partitions(&self.audit_dir)?.into_iter().rev() {
-            if found.len() >= FILES_MAX {
+            let files = dataset::files(&dir)?;
+            if found.len() >= self.files_max && !files.is_empty() {
+                full = true;
                 break;
             }
-            for (_, path) in dataset::files(&dir)? {
+            for (_, path) in files {
                 insert(&mut found, &date.directory_name(), path);
             }
         }
-        while found.len() > FILES_MAX {
+        while found.len() > self.files_max {
+            full = true;
             found.pop_first();
         }
-        Ok(found)
+        Ok((found, full))
     }
 }
 
 /// A file that went away since it was listed is not found.
-fn insert(found: &mut BTreeMap<(String, PathBuf), Stamp>, age: &str, path: PathBuf) {
+fn insert(found: &mut Stamps, age: &str, path: PathBuf) {
     if let Ok(metadata) = fs::symlink_metadata(&path) {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
         let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), modified };

@@ -28,7 +28,7 @@ impl Progress<io::Stderr> {
 }
 
 impl<W: Write> Progress<W> {
-    fn new(out: Option<W>, unit: &'static str, quiet: Duration) -> Self {
+    pub(super) fn new(out: Option<W>, unit: &'static str, quiet: Duration) -> Self {
         Self { out: out.map(Mutex::new), unit, began: Instant::now(), quiet, shown: AtomicBool::new(false) }
     }
 

@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -120,7 +122,14 @@ fn apply(args: &RetentionApplyArgs, out: &mut impl Write) -> Result<(), CliError
         progress: &|done, all| progress.show(done, all),
         trust_clock: args.yes,
     };
-    let report = round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut Settled::default());
+    let mut settled = Settled::default();
+    let mut run = || round.run(now_us(), &mut chain, &mut Pace::foreground(), &mut settled);
+    let mut report = run();
+    while let Some(again) = report.again {
+        // Queries may be under way although the proxy is stopped.
+        thread::sleep(again.saturating_duration_since(Instant::now()));
+        report = report.followed_by(run());
+    }
     drop(progress);
     write_report(&report, args.place.json, out)?;
     out.flush()?;

@@ -125,6 +125,7 @@ pub(super) struct AuditFile {
     pub(super) backlog_frames_max: Key<u64>,
     pub(super) free_bytes_min: Key<u64>,
     pub(super) watch_s: Key<u64>,
+    pub(super) watch_files_max: Key<u64>,
     pub(super) heartbeat_s: Key<u64>,
     pub(super) anchors: Vec<Setting<AnchorFile>>,
     pub(super) anchor_every_s: Key<u64>,
@@ -133,6 +134,7 @@ pub(super) struct AuditFile {
     pub(super) compact_after_s: Key<u64>,
     pub(super) compact_rows_max: Key<u64>,
     pub(super) compact_bytes_max: Key<u64>,
+    pub(super) compact_grace_s: Key<u64>,
     pub(super) maintenance_every_s: Key<u64>,
     pub(super) url_fingerprint_key_file: Key<PathBuf>,
     pub(super) excerpts: ExcerptsFile,
@@ -180,6 +182,7 @@ pub(super) struct LimitsFile {
     pub(super) idle_timeout_s: Key<u64>,
     pub(super) keep_alive_timeout_s: Key<u64>,
     pub(super) drain_timeout_s: Key<u64>,
+    pub(super) close_timeout_s: Key<u64>,
     pub(super) dns_timeout_s: Key<u64>,
 }
 

@@ -86,6 +86,13 @@ pub(super) const EXCERPT_REQUEST_BYTES: Bounds = bounds("audit.excerpts.request_
 pub(super) const EXCERPT_RESPONSE_BYTES: Bounds = bounds("audit.excerpts.response_bytes", 0, 0, 65_536, EXCERPT);
 pub(super) const WATCH_S: Bounds =
     bounds("audit.watch_s", 60, 1, 86_400, "shorter keeps the disk busy, longer notices removed evidence late");
+pub(super) const WATCH_FILES_MAX: Bounds = bounds(
+    "audit.watch_files_max",
+    20_000,
+    100,
+    1_000_000,
+    "each file takes some 300 bytes of memory and is looked at every audit.watch_s; older ones are not watched",
+);
 pub(super) const HEARTBEAT_S: Bounds = bounds(
     "audit.heartbeat_s",
     3600,
@@ -126,6 +133,13 @@ pub(super) const COMPACT_BYTES_MAX: Bounds = bounds(
     MIB,
     4096 * MIB,
     "less makes many files, and the disk has to have room for as much twice",
+);
+pub(super) const COMPACT_GRACE_S: Bounds = bounds(
+    "audit.compact_grace_s",
+    10,
+    0,
+    3600,
+    "shorter may let a query miss rows of a day that is rewritten under it, longer keeps replaced files on the disk",
 );
 pub(super) const MAINTENANCE_EVERY_S: Bounds = bounds(
     "audit.maintenance_every_s",
@@ -175,6 +189,13 @@ pub(super) const DRAIN_TIMEOUT_S: Bounds = bounds(
     0,
     3600,
     "service managers kill a process that takes longer to stop; 0 ends exchanges at once",
+);
+pub(super) const CLOSE_TIMEOUT_S: Bounds = bounds(
+    "limits.close_timeout_s",
+    60,
+    1,
+    3600,
+    "what is not sealed and anchored by then waits for the next start; with limits.drain_timeout_s it is the longest stop",
 );
 pub(super) const DNS_TIMEOUT_S: Bounds =
     bounds("limits.dns_timeout_s", 5, 1, 30, "resolving is part of the dial, which must end within 30 s");

@@ -168,6 +168,8 @@ pub struct Audit {
     pub journal: journal::Settings,
     /// How often sealed files are looked at.
     pub watch: Duration,
+    /// How many of them, the newest.
+    pub watch_files_max: usize,
     /// Without a row for so long, the chain says that there was none.
     pub heartbeat: Duration,
     /// Where the head of the chain is anchored.
@@ -217,6 +219,8 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// For exchanges under way to end when the process stops.
     pub drain_timeout: Duration,
+    /// After that, for what is in the journal to be sealed and for the head of the chain to be anchored.
+    pub close_timeout: Duration,
     /// For one DNS answer.
     pub dns_timeout: Duration,
 }

@@ -47,7 +47,8 @@ pub use log::Failure;
 pub use recover::{RecoverError, Recovery, Repair, recover};
 pub use settings::{Durability, OnFailure, Settings, SettingsError};
 
-/// How often a stop looks whether storage still answers.
+/// How often a stop looks whether storage still answers. No setting: how long it waits for storage that does not is
+/// `audit.wait_max_ms`, and this only says how exactly that is kept.
 const CLOSE_LOOK_GAP: Duration = Duration::from_millis(20);
 
 /// Why there is no durable evidence of something.

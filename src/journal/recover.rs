@@ -180,6 +180,12 @@ impl Run<'_> {
             | HeaderFault::Body(_) => {
                 let to = self.quarantine()?.join(unreadable_name(path));
                 storage::rename(Site::QuarantineRename, path, &to).map_err(io_error("move to quarantine", path))?;
+                // Before the directory it came from is: otherwise a loss of power could leave it in neither.
+                segment::sync_dir(&self.dir.join(QUARANTINE))?;
+                // After a loss of power that left it in both, renaming does nothing.
+                if fs::exists(path).map_err(io_error("inspect", path))? {
+                    storage::remove(Site::SegmentRemove, path).map_err(io_error("remove", path))?;
+                }
                 self.recovery.repairs.push(Repair::Unreadable { path: path.to_owned(), to, fault });
             }
         }
@@ -286,7 +292,7 @@ impl Run<'_> {
 
     fn quarantine(&self) -> Result<PathBuf, RecoverError> {
         let quarantine = self.dir.join(QUARANTINE);
-        fs::create_dir_all(&quarantine).map_err(io_error("create", &quarantine))?;
+        storage::ensure_dir(Site::EvidenceDir, &quarantine, 0o750).map_err(io_error("create", &quarantine))?;
         Ok(quarantine)
     }
 

@@ -1,159 +1,94 @@
 //! What a loss of power would leave of the files this thread wrote.
 //!
-//! A model of a file system that keeps only what it was told to: file contents up to their last sync, and the entries of a
-//! directory as of its last sync. Each thread has its own, off until [`begin`]. Files the thread did not create through
-//! `storage` are not part of it.
+//! A model of a file system that keeps only what it was told to: file contents as of their last sync, and the entries of a
+//! directory as of its last sync. Of what was not synced, anything may have got to the disk all the same: [`Disk::left`] takes
+//! a choice, [`Disk::losses`] proposes the worst ones. Three things are taken for granted, because every file system that
+//! is fit for evidence does them: an entry changes whole, a renamed file never has neither name unless its old directory was
+//! synced before its new one, and two directories exchange their names at once or not at all.
+//!
+//! Each thread has its own, off until [`begin`]. What the thread did not do through `storage` is not part of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// One file, whatever it is called.
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    contents: Vec<u8>,
-    synced: usize,
-}
+mod disk;
 
-/// A change of a directory that is not durable yet.
-#[derive(Clone, Debug)]
-enum Change {
-    Link { path: PathBuf, inode: usize },
-    Unlink { path: PathBuf },
-}
-
-impl Change {
-    fn path(&self) -> &Path {
-        match self {
-            Self::Link { path, .. } | Self::Unlink { path } => path,
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
-        match self {
-            Self::Link { path, inode } => drop(names.insert(path.clone(), *inode)),
-            Self::Unlink { path } => drop(names.remove(path)),
-        }
-    }
-}
-
-/// The file system at one moment: what is durable, and what is only on its way.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
-    inodes: Vec<Inode>,
-    /// What open files and readers see.
-    names: BTreeMap<PathBuf, usize>,
-    durable: BTreeMap<PathBuf, usize>,
-    /// In the order they were made.
-    changes: Vec<Change>,
-}
-
-impl Disk {
-    /// Writes into `to` what a loss of power leaves of the files directly in `from`. `kept` decides, for each thing that was
-    /// not synced, how much of it the disk had written all the same: 0 nothing, 255 everything.
-    pub(crate) fn after_power_loss(&self, from: &Path, to: &Path, mut kept: impl FnMut() -> u8) {
-        let mut names = self.durable.clone();
-        for change in &self.changes {
-            if kept() >= 128 {
-                change.apply(&mut names);
-            }
-        }
-        for (path, inode) in &names {
-            let Ok(name) = path.strip_prefix(from) else { continue };
-            let inode = &self.inodes[*inode];
-            let unsynced = inode.contents.len() - inode.synced;
-            let length = inode.synced + unsynced * usize::from(kept()) / 255;
-            fs::write(to.join(name), &inode.contents[..length]).unwrap();
-        }
-    }
-}
+pub(crate) use disk::{Disk, Loss, Tail, Tree};
 
 thread_local! {
     static DISKS: RefCell<Option<Vec<Disk>>> = const { RefCell::new(None) };
 }
 
-/// Starts recording on this thread.
-pub(crate) fn begin() {
-    DISKS.with_borrow_mut(|disks| *disks = Some(vec![Disk::default()]));
+/// Starts recording on this thread what happens below `root`; what is there counts as durable.
+pub(crate) fn begin(root: &Path) {
+    DISKS.with_borrow_mut(|disks| *disks = Some(vec![Disk::of(root)]));
 }
 
-/// How many changes were recorded so far.
+/// How many calls were recorded so far.
 pub(crate) fn position() -> usize {
     DISKS.with_borrow(|disks| disks.as_ref().map_or(0, |disks| disks.len() - 1))
 }
 
-/// Stops recording. The disk after each change; the first is empty.
+/// Stops recording. The disk after each call; the first is as it was in the beginning.
 pub(crate) fn end() -> Vec<Disk> {
     DISKS.with_borrow_mut(Option::take).unwrap_or_default()
 }
 
 fn record(change: impl FnOnce(&mut Disk)) {
     DISKS.with_borrow_mut(|disks| {
-        if let Some(disks) = disks {
-            let mut disk = disks.last().cloned().unwrap_or_default();
+        if let Some(disks) = disks
+            && let Some(mut disk) = disks.last().cloned()
+        {
             change(&mut disk);
             disks.push(disk);
         }
     });
 }
 
+/// A file was made at `path`, or emptied if there was one.
 pub(super) fn created(path: &Path) {
-    record(|disk| {
-        let inode = disk.inodes.len();
-        disk.inodes.push(Inode::default());
-        disk.link(path, inode);
-    });
+    record(|disk| disk.create(path));
 }
 
 pub(super) fn appended(path: &Path, bytes: &[u8]) {
+    record(|disk| disk.append(path, bytes));
+}
+
+/// The file at `path` has the contents it has now, by whatever way it got them.
+pub(super) fn written(path: &Path) {
     record(|disk| {
-        if let Some(inode) = disk.names.get(path).copied() {
-            disk.inodes[inode].contents.extend_from_slice(bytes);
+        if let Ok(contents) = fs::read(path) {
+            disk.write(path, &contents);
         }
     });
 }
 
 pub(super) fn synced(path: &Path) {
-    record(|disk| {
-        if let Some(inode) = disk.names.get(path).copied() {
-            disk.inodes[inode].synced = disk.inodes[inode].contents.len();
-        }
-    });
+    record(|disk| disk.sync(path));
 }
 
 pub(super) fn renamed(from: &Path, to: &Path) {
-    record(|disk| {
-        if let Some(inode) = disk.names.get(from).copied() {
-            disk.unlink(from);
-            disk.link(to, inode);
-        }
-    });
+    record(|disk| disk.rename(from, to));
 }
 
+pub(super) fn linked(from: &Path, to: &Path) {
+    record(|disk| disk.link(from, to));
+}
+
+pub(super) fn exchanged(one: &Path, other: &Path) {
+    record(|disk| disk.exchange(one, other));
+}
+
+/// A file or an empty directory is gone.
 pub(super) fn removed(path: &Path) {
-    record(|disk| disk.unlink(path));
+    record(|disk| disk.remove(path));
 }
 
-pub(super) fn dir_synced(dir: &Path) {
-    record(|disk| {
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut disk.changes).into_iter().partition(|change| change.path().parent() == Some(dir));
-        for change in here {
-            change.apply(&mut disk.durable);
-        }
-        disk.changes = elsewhere;
-    });
+pub(super) fn dir_created(path: &Path) {
+    record(|disk| disk.create_dir(path));
 }
 
-impl Disk {
-    fn link(&mut self, path: &Path, inode: usize) {
-        self.names.insert(path.to_owned(), inode);
-        self.changes.push(Change::Link { path: path.to_owned(), inode });
-    }
-
-    fn unlink(&mut self, path: &Path) {
-        self.names.remove(path);
-        self.changes.push(Change::Unlink { path: path.to_owned() });
-    }
+pub(super) fn dir_synced(path: &Path) {
+    record(|disk| disk.sync_dir(path));
 }

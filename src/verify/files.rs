@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::journal::Tail;
@@ -129,14 +130,17 @@ type Finding = Result<Content, Vec<Fault>>;
 /// Checks every file, in order, on as many threads as the settings say.
 fn in_parallel(settings: &Settings, asked: &[&StatedFile], progress: Progress<'_>) -> Vec<Finding> {
     let audit_dir = settings.root.join("audit");
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(0));
     let work = || {
         let mut findings = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = asked.get(at) else { return findings };
             findings.push((at, check_file(&audit_dir, file)));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1, asked.len());
+            // Told in order, so that what is shown last is the end.
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            *done += 1;
+            progress(*done, asked.len());
         }
     };
     let threads = settings.threads.get().min(asked.len());

@@ -10,6 +10,7 @@ const AUDIT: &str = "audit:
   seal_after_s: 1
   maintenance_every_s: 1
   compact_after_s: 60
+  compact_grace_s: 1
   keep_days: 3
   legal_holds: [{ name: case 7, deployment: c1 }]
 ";

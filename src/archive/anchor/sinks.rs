@@ -1,6 +1,6 @@
 //! The places an anchor is sent to: a file, syslog, a command. What happens there is up to whoever runs them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::storage::{self, Site};
 
 /// Largest output of a command that is kept as its receipt, in bytes; an RFC 3161 token has some 5 KiB.
 const RECEIPT_BYTES_MAX: u64 = 64 << 10;
@@ -142,20 +144,19 @@ fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> 
     }
 }
 
+/// A receipt is whole or not there, also after a loss of power.
 fn keep(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), SinkError> {
     let path = dir.join(name);
-    let write = || -> io::Result<()> {
-        fs::create_dir_all(dir)?;
-        let mut file = File::create(&path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(at(&path))
+    let made = storage::ensure_dir(Site::EvidenceDir, dir, 0o750);
+    made.and_then(|()| storage::replace(&path, bytes, 0o640)).map_err(at(&path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::storage::recorder::{self, Disk, Loss};
 
     fn offer() -> Offer {
         let (bytes, time) = (b"{\"index\":7}\ned25519:AA==\n".to_vec(), "2026-11-22T10:00:00.000000Z".to_owned());
@@ -200,6 +201,27 @@ mod tests {
         shell("echo got; cat", LONG).send(&offer(), 3, dir.path()).expect("runs");
         let receipt = fs::read(dir.path().join("00000007.3-sh.receipt")).expect("kept");
         assert_eq!(receipt, [b"got\n", &offer().bytes[..]].concat());
+    }
+
+    #[test]
+    fn a_receipt_is_whole_or_not_there_wherever_power_is_lost() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        recorder::begin(dir.path());
+        shell("cat", LONG).send(&offer(), 1, &dir.path().join("anchors")).expect("runs");
+        let disks = recorder::end();
+        let receipt = |disk: &Disk, loss: &Loss| {
+            let left = tempfile::tempdir().expect("temp dir");
+            disk.left(loss).write(left.path());
+            fs::read(left.path().join("anchors/00000007.1-sh.receipt")).ok()
+        };
+        for disk in &disks {
+            for loss in disk.losses() {
+                let found = receipt(disk, &loss);
+                assert!(found.as_ref().is_none_or(|bytes| *bytes == offer().bytes), "{loss:?}: {found:?}");
+            }
+        }
+        let last = disks.last().expect("recorded");
+        assert_eq!(receipt(last, &Loss::ALL), Some(offer().bytes), "it was delivered");
     }
 
     #[test]

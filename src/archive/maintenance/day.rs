@@ -127,6 +127,10 @@ impl Work<'_, '_> {
         let change = Change { going, coming, accounted: &accounted };
         let kept = self.round.locked(|| swap::swap(&self.places, &change, self.round.expect))?;
         self.report.unknown.extend(kept);
+        if self.round.rules.grace.is_zero() {
+            let kept = self.round.locked(|| swap::discard(&self.places, &accounted))?;
+            self.report.unknown.extend(kept);
+        }
         self.report.rewrites += rewrites.len() as u64;
         let removed = rewrites.iter().filter_map(|rewrite| rewrite.removed.as_ref());
         self.report.rows_removed += removed.map(|removed| removed.rows).sum::<u64>();

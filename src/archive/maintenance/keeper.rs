@@ -1,5 +1,5 @@
 //! The thread that looks after sealed files while the proxy runs: one round at the start, then one every
-//! `audit.maintenance_every_s`.
+//! `audit.maintenance_every_s`, and one when files that were replaced can go.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,9 @@ fn work(duties: &Duties, stop: &AtomicBool, status: &Mutex<KeeperStatus>, woken:
         let report = round.run(now_us(), &mut duties.notes.clone(), &mut Pace::background(stop), &mut settled);
         tell(&report);
         count(&mut status.lock().unwrap_or_else(PoisonError::into_inner), &report);
-        if stop.load(Ordering::Acquire) || woken.recv_timeout(rules.every) != Err(RecvTimeoutError::Timeout) {
+        let again = report.again.map(|again| again.saturating_duration_since(Instant::now()));
+        let wait = again.map_or(rules.every, |again| again.min(rules.every));
+        if stop.load(Ordering::Acquire) || woken.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }

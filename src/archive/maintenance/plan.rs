@@ -28,6 +28,8 @@ pub struct Rules {
     pub compact_rows_max: u64,
     /// Most bytes of the files that become one.
     pub compact_bytes_max: u64,
+    /// How long the files that were replaced stay, for readers that opened their directory before.
+    pub grace: Duration,
     /// Time between two rounds.
     pub every: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for Rules {
             compact_after: Duration::from_secs(3600),
             compact_rows_max: 500_000,
             compact_bytes_max: 256 << 20,
+            grace: Duration::from_secs(10),
             every: Duration::from_secs(3600),
         }
     }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::clock::{self, Believed};
 use super::day::Work;
@@ -19,7 +20,7 @@ use super::swap::Places;
 use super::{Ledger, RewriteError};
 use crate::archive::dataset::{self, EventDate, FileName};
 use crate::archive::entries;
-use crate::archive::file::FileError;
+use crate::archive::file::{FileError, sync_dir};
 use crate::archive::manifest;
 use crate::archive::seal::Settings;
 use crate::archive::signer::PublicKey;
@@ -63,6 +64,28 @@ pub struct RoundReport {
     pub problems: Vec<Problem>,
     /// How late it was taken to be; `None` if nothing is ever removed.
     pub believed: Option<Believed>,
+    /// When files that were replaced can go: the next round is to be no later.
+    pub again: Option<Instant>,
+}
+
+impl RoundReport {
+    /// This round and the next one, which looked again at all days that had a problem.
+    #[must_use]
+    pub fn followed_by(mut self, next: Self) -> Self {
+        self.unknown.extend(next.unknown);
+        self.unknown.sort();
+        self.unknown.dedup();
+        Self {
+            rewrites: self.rewrites + next.rewrites,
+            rows_removed: self.rows_removed + next.rows_removed,
+            files_gone: self.files_gone + next.files_gone,
+            entries_packed: self.entries_packed + next.entries_packed,
+            unknown: self.unknown,
+            problems: next.problems,
+            believed: next.believed,
+            again: next.again,
+        }
+    }
 }
 
 /// A day that stays as it is, for now.
@@ -91,6 +114,21 @@ pub struct Settled {
     days: HashMap<EventDate, (Reason, Present)>,
     /// Whether lists of rows that nothing needs are gone.
     lists: bool,
+    /// Days with files that were replaced, and since when that is known.
+    replaced: HashMap<EventDate, Instant>,
+}
+
+impl Settled {
+    /// When files of a day that were replaced can go; `None` if that is now, or there are none. Those that an earlier process
+    /// left stay as long as if they had been replaced just now.
+    fn grace_end(&mut self, date: EventDate, present: &Present, grace: Duration) -> Option<Instant> {
+        if present.build.is_empty() {
+            self.replaced.remove(&date);
+            return None;
+        }
+        let since = *self.replaced.entry(date).or_insert_with(Instant::now);
+        since.checked_add(grace).filter(|end| *end > Instant::now())
+    }
 }
 
 impl Round<'_> {
@@ -135,7 +173,12 @@ impl Round<'_> {
         let mut done = 0;
         loop {
             let mut due = self.due(wall_us, report.believed)?;
+            report.again = None;
             due.retain(|date, found| {
+                if let Some(end) = settled.grace_end(*date, &found.1, self.rules.grace) {
+                    report.again = Some(report.again.map_or(end, |again| again.min(end)));
+                    return false;
+                }
                 settled.days.get(date) != Some(found) && tried.get(date).is_none_or(|times| *times < PASSES_MAX)
             });
             let all = done + due.len();
@@ -149,6 +192,8 @@ impl Round<'_> {
             let mut days = stock::read(&self.settings.manifest_dir, self.key, &present)?;
             for (date, found) in due {
                 *tried.entry(date).or_default() += 1;
+                // What is replaced from now on has a grace of its own.
+                settled.replaced.remove(&date);
                 let day = days.remove(&date).unwrap_or_default();
                 let places = Places::new(self.settings, date);
                 let mut work =
@@ -237,6 +282,9 @@ impl Round<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(days),
             listed => listed.map_err(FileError::io("listing", self.journal_dir))?,
         };
+        // A segment that is gone stays gone, whatever happened to the sealing thread when it removed it: should it come back
+        // after a loss of power, rows that were removed meanwhile would be sealed again.
+        sync_dir(self.journal_dir)?;
         for path in segments {
             let contents = match segment::read(&path) {
                 // Sealed meanwhile.

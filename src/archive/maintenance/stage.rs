@@ -153,7 +153,7 @@ struct Output {
 impl Output {
     fn create(settings: &Settings, out_dir: &Path, first: &Row, rows_max: usize) -> Result<Self, RewriteError> {
         let path = out_dir.join("unfinished");
-        let created = storage::step(Site::RewriteWrite, || File::create(&path));
+        let created = storage::create(Site::RewriteWrite, &path);
         let file = Hashed::new(created.map_err(FileError::io("creating", &path))?);
         let properties = writer_properties(rows_max, settings.row_group_rows, REWRITING_LEVEL);
         let properties = properties.map_err(FileError::parquet(&path))?;

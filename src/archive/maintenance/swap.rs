@@ -1,8 +1,9 @@
 //! A partition with some files less and others more, in one step that readers cannot see half of.
 //!
 //! The partition is made anew beside the dataset, from links to the files that stay and to those that come; then the two
-//! directories exchange their names. Only then do files go, and only those whose bytes a rewrite accounts for: anything
-//! else is put back, and named. Where the file system cannot exchange directories, files come and go one by one.
+//! directories exchange their names. Files go only after that, when the caller says so, and only those whose bytes a rewrite
+//! accounts for: anything else is put back, and named. Where the file system cannot exchange directories, files come and
+//! go one by one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -10,14 +11,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
-
 use super::RewriteError;
 use crate::archive::content::Fingerprint;
 use crate::archive::dataset::EventDate;
 use crate::archive::digest::Sha256;
-use crate::archive::file::{FileError, sync_dir};
+use crate::archive::file::{FileError, ensure_dir, sync_dir};
 use crate::archive::seal::Settings;
 use crate::storage::{self, Site};
 
@@ -101,8 +99,9 @@ pub(super) struct Change<'a> {
     pub(super) accounted: &'a Accounted,
 }
 
-/// Changes the partition. Nothing else may write to it meanwhile. `expect` is told of each file before it goes.
-/// The files that were not accounted for, and so are still there, are in the answer.
+/// Changes the partition. Nothing else may write to it meanwhile. `expect` is told of each file before it goes. What was
+/// replaced at once is in [`Places::build`] until [`discard`] is called, for readers that are still at it. The files that
+/// were not accounted for, and so are still there, are in the answer.
 pub(super) fn swap(places: &Places, change: &Change<'_>, expect: &dyn Fn(&Path)) -> Result<Vec<PathBuf>, RewriteError> {
     create_dir(&places.build)?;
     for (name, path) in list(&places.partition)? {
@@ -120,29 +119,15 @@ pub(super) fn swap(places: &Places, change: &Change<'_>, expect: &dyn Fn(&Path))
     sync_dir(&places.build)?;
     sync_dir(&places.staging_dir)?;
     change.going.iter().for_each(|name| expect(&places.partition.join(name)));
-    if exchange(places)? {
+    let exchanged = storage::exchange(Site::RewriteExchange, &places.build, &places.partition);
+    if exchanged.map_err(FileError::io("exchanging with staging", &places.partition))? {
         sync_dir(&places.audit_dir)?;
         sync_dir(&places.staging_dir)?;
         places.remove_partition_if_empty()?;
-        return discard(places, change.accounted);
+        return Ok(Vec::new());
     }
     let kept = discard(places, change.accounted)?;
     one_by_one(places, change).map(|more| [kept, more].concat())
-}
-
-/// Whether partition and build have exchanged their names; `false` where the file system cannot do that.
-fn exchange(places: &Places) -> Result<bool, RewriteError> {
-    #[cfg(test)]
-    if !storage::crash::can_exchange() {
-        return Ok(false);
-    }
-    let call = || match renameat_with(CWD, &places.build, CWD, &places.partition, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(true),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
-        Err(error) => Err(io::Error::from(error)),
-    };
-    let exchanged = storage::step(Site::RewriteExchange, call);
-    Ok(exchanged.map_err(FileError::io("exchanging with staging", &places.partition))?)
 }
 
 /// Files come first: for a moment rows are there twice, never not at all.
@@ -193,7 +178,7 @@ pub(super) fn remove_accounted(
     if !is_accounted(places, path, name, accounted)? {
         return Ok(false);
     }
-    match storage::step(Site::RewriteRemove, || fs::remove_file(path)) {
+    match storage::remove(Site::RewriteRemove, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         removed => Ok(removed.map(|()| true).map_err(FileError::io("removing", path))?),
     }
@@ -212,13 +197,12 @@ fn is_accounted(places: &Places, path: &Path, name: &str, accounted: &Accounted)
 
 /// Puts a file that nobody accounted for where it was found.
 fn put_back(places: &Places, path: &Path, name: &str) -> Result<PathBuf, RewriteError> {
-    fs::create_dir_all(&places.partition).map_err(FileError::io("creating directory", &places.partition))?;
+    ensure_dir(&places.partition)?;
     let back = places.partition.join(name);
     // Another file may have the name by now, and must not be overwritten.
     let back = if back.symlink_metadata().is_ok() { places.partition.join(format!("{name}.put-back")) } else { back };
     link(path, &back)?;
     sync_dir(&places.partition)?;
-    sync_dir(&places.audit_dir)?;
     storage::remove(Site::RewriteRemove, path).map_err(FileError::io("removing", path))?;
     Ok(back)
 }
@@ -245,17 +229,16 @@ fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, RewriteError> {
 }
 
 fn link(from: &Path, to: &Path) -> Result<(), RewriteError> {
-    let linked = storage::step(Site::RewriteLink, || fs::hard_link(from, to));
-    Ok(linked.map_err(FileError::io("linking into", to))?)
+    Ok(storage::link(Site::RewriteLink, from, to).map_err(FileError::io("linking into", to))?)
 }
 
 fn create_dir(dir: &Path) -> Result<(), RewriteError> {
-    Ok(storage::step(Site::RewriteDir, || fs::create_dir(dir)).map_err(FileError::io("creating directory", dir))?)
+    Ok(storage::create_dir(Site::RewriteDir, dir).map_err(FileError::io("creating directory", dir))?)
 }
 
 /// Removes an empty directory, if it is there.
 fn remove_dir(dir: &Path) -> Result<(), RewriteError> {
-    match storage::step(Site::RewriteDir, || fs::remove_dir(dir)) {
+    match storage::remove_dir(Site::RewriteDir, dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => Ok(removed.map_err(FileError::io("removing directory", dir))?),
     }

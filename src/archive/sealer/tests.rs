@@ -11,7 +11,7 @@ use crate::archive::digest::Sha256;
 use crate::archive::entries;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::statement::PolicyStatement;
-use crate::journal::segment::Damage;
+use crate::journal::segment::{Contents, Damage, ReadError};
 
 /// A stand-in for a segment: `first last`, or `damaged`.
 fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {

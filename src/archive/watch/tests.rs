@@ -23,7 +23,7 @@ impl Bench {
         let bench_rows = [samples::row(1, MIDNIGHT_US - 1), samples::row(2, MIDNIGHT_US)];
         assert_eq!(seal::seal(&settings, &bench_rows).expect("seals").len(), 2);
         let shared = Arc::default();
-        let round = Round::new(&settings, Arc::clone(&shared));
+        let round = Round::new(&settings, 100, Arc::clone(&shared));
         Self { settings, shared, round, _dir: dir }
     }
 
@@ -34,7 +34,7 @@ impl Bench {
 
     fn look(&mut self) -> (u64, u64, Option<Disturbance>) {
         self.round.look();
-        let Watched { files, disturbed, last } = lock(&self.shared).watched.clone();
+        let Watched { files, disturbed, last, .. } = lock(&self.shared).watched.clone();
         (files, disturbed, last)
     }
 }
@@ -86,9 +86,13 @@ fn what_tollgate_announced_is_no_disturbance() {
 #[test]
 fn the_thread_looks_by_itself_and_ends_with_its_handles() {
     let bench = Bench::new();
-    let watch = Watch::start(&bench.settings, Duration::from_millis(1)).expect("starts");
-    fs::remove_file(bench.sealed()).expect("removes");
+    let watch = Watch::start(&bench.settings, Duration::from_millis(1), 100).expect("starts");
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while watch.watched().files == 0 {
+        assert!(std::time::Instant::now() < deadline, "never looked");
+        thread::yield_now();
+    }
+    fs::remove_file(bench.sealed()).expect("removes");
     while watch.watched().disturbed == 0 {
         assert!(std::time::Instant::now() < deadline, "not noticed");
         thread::yield_now();
@@ -99,4 +103,20 @@ fn the_thread_looks_by_itself_and_ends_with_its_handles() {
         assert!(std::time::Instant::now() < deadline, "the thread is still there");
         thread::yield_now();
     }
+}
+
+#[test]
+fn of_more_files_than_are_watched_the_newest_are_and_it_is_said() {
+    let mut bench = Bench::new();
+    assert!(!lock(&bench.shared).watched.full);
+    bench.round.files_max = 2;
+    let oldest = bench.sealed();
+    assert_eq!(bench.look(), (2, 0, None));
+    assert!(lock(&bench.shared).watched.full);
+    fs::remove_dir_all(oldest.parent().expect("a partition")).expect("removes");
+    assert_eq!(bench.look(), (2, 0, None), "an old file is not watched");
+    assert!(!lock(&bench.shared).watched.full);
+    let newest = bench.sealed();
+    fs::remove_file(&newest).expect("removes");
+    assert_eq!(bench.look(), (1, 1, Some(Disturbance::Vanished(newest))));
 }

@@ -1,6 +1,8 @@
 //! What `retention plan` and `retention apply` say of a day that is over.
 
 use std::fs;
+use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,6 +12,7 @@ use crate::archive::chain::Chain;
 use crate::archive::cover::cover;
 use crate::archive::dataset::EventDate;
 use crate::archive::{Settings, Signer, samples, seal};
+use crate::cli::progress::Progress;
 use crate::clock::now_us;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -48,17 +51,38 @@ fn a_day_is_planned_compacted_and_removed_and_json_says_so() {
     });
     assert_eq!(plan, json!({ "days": [day], "believed_time": null }));
 
-    let compacted = said(directory.path(), "tollgate retention apply --data-dir DIR/data --json");
+    config_in(directory.path(), "data_dir: data\naudit: { compact_grace_s: 0 }\n");
+    let compacted = said(directory.path(), "tollgate retention apply --config DIR/tollgate.yml --json");
     let expected = json!({
         "rewrites": 1, "rows_removed": 0, "files_gone": 2, "unaccounted_files": [], "believed_time": null
     });
     assert_eq!(compacted, expected);
 
-    config_in(directory.path(), "data_dir: data\naudit: { keep_days: 1 }\n");
+    config_in(directory.path(), "data_dir: data\naudit: { keep_days: 1, compact_grace_s: 0 }\n");
     let doubted = said(directory.path(), "tollgate retention apply --config DIR/tollgate.yml --json");
     let believed = doubted["believed_time"].as_str().unwrap();
     assert_eq!((&doubted["rows_removed"], believed.get(..10)), (&0.into(), Some(date.as_str())), "{doubted}");
     let removed = said(directory.path(), "tollgate retention apply --config DIR/tollgate.yml --yes --json");
     assert_eq!((&removed["rewrites"], &removed["rows_removed"]), (&1.into(), &9.into()), "{removed}");
     assert_eq!((&removed["files_gone"], &removed["unaccounted_files"]), (&1.into(), &json!([])), "{removed}");
+}
+
+#[test]
+fn verifying_shows_how_far_it_is_on_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    sealed(directory.path());
+    let settings = crate::verify::Settings {
+        root: directory.path().join("data"),
+        public_key: None,
+        anchor: None,
+        since_us: None,
+        until_us: None,
+        threads: NonZeroUsize::new(3).unwrap(),
+    };
+    let mut shown = Vec::new();
+    let progress = Progress::new(Some(&mut shown), "files", Duration::ZERO);
+    let report = crate::verify::run(&settings, &|done, all| progress.show(done, all)).unwrap();
+    drop(progress);
+    assert_eq!((report.files, report.problems.len()), (3, 0));
+    assert_eq!(String::from_utf8(shown).unwrap(), "\r1 of 3 files\r2 of 3 files\r3 of 3 files\n");
 }

@@ -23,6 +23,7 @@ impl Checker<'_> {
         journal.free_bytes_min = self.number(file.free_bytes_min.as_ref(), limits::FREE_BYTES_MIN);
         journal.dataset_dir = Some(data_dir.audit());
         let watch = self.seconds(file.watch_s.as_ref(), limits::WATCH_S);
+        let watch_files_max = self.count(file.watch_files_max.as_ref(), limits::WATCH_FILES_MAX);
         let url_fingerprint_key_file = match &file.url_fingerprint_key_file {
             Some(setting) => self.path(setting),
             None => data_dir.url_fingerprint_key(),
@@ -35,7 +36,17 @@ impl Checker<'_> {
         let anchors = file.anchors.iter().filter_map(|anchor| self.anchor(anchor)).collect();
         let anchor_every = self.seconds(file.anchor_every_s.as_ref(), limits::ANCHOR_EVERY_S);
         let maintenance = self.maintenance(file);
-        Audit { journal, watch, heartbeat, anchors, anchor_every, maintenance, url_fingerprint_key_file, excerpts }
+        Audit {
+            journal,
+            watch,
+            watch_files_max,
+            heartbeat,
+            anchors,
+            anchor_every,
+            maintenance,
+            url_fingerprint_key_file,
+            excerpts,
+        }
     }
 
     /// Exactly one of the kinds of sinks.
@@ -122,6 +133,7 @@ impl Checker<'_> {
             idle_timeout: self.seconds(file.idle_timeout_s.as_ref(), limits::IDLE_TIMEOUT_S),
             keep_alive_timeout: self.seconds(file.keep_alive_timeout_s.as_ref(), limits::KEEP_ALIVE_TIMEOUT_S),
             drain_timeout: self.seconds(file.drain_timeout_s.as_ref(), limits::DRAIN_TIMEOUT_S),
+            close_timeout: self.seconds(file.close_timeout_s.as_ref(), limits::CLOSE_TIMEOUT_S),
             dns_timeout: Duration::from_secs(dns_timeout_s),
         }
     }

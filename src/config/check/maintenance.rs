@@ -29,6 +29,7 @@ impl Checker<'_> {
             compact_after: self.seconds(file.compact_after_s.as_ref(), limits::COMPACT_AFTER_S),
             compact_rows_max: self.number(file.compact_rows_max.as_ref(), limits::COMPACT_ROWS_MAX),
             compact_bytes_max: self.number(file.compact_bytes_max.as_ref(), limits::COMPACT_BYTES_MAX),
+            grace: self.seconds(file.compact_grace_s.as_ref(), limits::COMPACT_GRACE_S),
             every: self.seconds(file.maintenance_every_s.as_ref(), limits::MAINTENANCE_EVERY_S),
         }
     }

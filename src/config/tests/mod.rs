@@ -75,6 +75,7 @@ fn without_file_and_flags_the_defaults_are_the_documented_ones() {
         idle_timeout: Duration::from_secs(900),
         keep_alive_timeout: Duration::from_secs(60),
         drain_timeout: Duration::from_secs(20),
+        close_timeout: Duration::from_secs(60),
         dns_timeout: Duration::from_secs(5),
     };
     assert_eq!(config.limits, limits);
@@ -126,15 +127,17 @@ audit:
   backlog_frames_max: 1400
   free_bytes_min: 1500000
   watch_s: 1600
+  watch_files_max: 101
   keep_days: 400
   legal_holds: [{ name: case 7, project: p1, since: 2026-11-22 }, { name: case 8, host: '*.bank.example' }]
   compact_after_s: 61
   compact_rows_max: 1001
   compact_bytes_max: 1048577
+  compact_grace_s: 0
   maintenance_every_s: 62
   url_fingerprint_key_file: f.key
   excerpts: { request_bytes: 100, response_bytes: 65536 }
-limits: { connections_max: 100, drain_timeout_s: 0 }
+limits: { connections_max: 100, drain_timeout_s: 0, close_timeout_s: 1 }
 log: { format: json, level: 'warn,tollgate=debug' }
 ";
 
@@ -181,6 +184,7 @@ fn maintenance_of_every_key() -> Rules {
         compact_after: Duration::from_secs(61),
         compact_rows_max: 1001,
         compact_bytes_max: 1_048_577,
+        grace: Duration::ZERO,
         every: Duration::from_secs(62),
     }
 }
@@ -201,11 +205,12 @@ fn every_key_about_evidence_and_limits_reaches_its_setting() {
         ..journal::Settings::new("conf/data/journal".into())
     };
     assert_eq!(config.audit.journal, journal);
-    assert_eq!(config.audit.watch, Duration::from_secs(1600));
+    assert_eq!((config.audit.watch, config.audit.watch_files_max), (Duration::from_secs(1600), 101));
     assert_eq!(config.audit.maintenance, maintenance_of_every_key());
     assert_eq!(config.audit.url_fingerprint_key_file, Path::new("conf/f.key"));
     assert_eq!(config.audit.excerpts, Excerpts { request_bytes_max: 100, response_bytes_max: 65_536 });
     assert_eq!((config.limits.connections_max, config.limits.connections_per_client_max), (100, 100));
+    assert_eq!(config.limits.close_timeout, Duration::from_secs(1));
     assert_eq!(config.log, Log { format: LogFormat::Json, level: "warn,tollgate=debug".to_owned() });
     assert_eq!(
         config.warnings,

@@ -149,6 +149,30 @@ fn a_full_disk_refuses_until_there_is_space() {
 }
 
 #[test]
+fn without_a_call_a_disk_that_fills_up_is_noticed_and_one_with_space_again_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = Scripted::new();
+    let settings = Settings { free_bytes_min: 1_000, ..settings(dir.path()) };
+    let (journal, thread) = open_on(platform.clone(), settings, writer(), mpsc::channel().0).unwrap();
+    let becomes = |writable: bool| {
+        let deadline = std::time::Instant::now() + SOON;
+        while journal.is_writable() != writable {
+            assert!(std::time::Instant::now() < deadline, "still not {writable}");
+            std::thread::yield_now();
+        }
+    };
+    assert!(journal.is_writable());
+    platform.0.free_bytes.store(999, Ordering::SeqCst);
+    becomes(false);
+    let trouble = journal.health().trouble().unwrap();
+    assert!(trouble.contains("has 999 bytes free, less than free_bytes_min = 1000"), "{trouble}");
+    assert_eq!(journal.counters().frames, 0, "nobody called");
+    platform.0.free_bytes.store(1_000, Ordering::SeqCst);
+    becomes(true);
+    thread.close().unwrap();
+}
+
+#[test]
 fn what_does_not_fit_the_backlog_is_counted_and_told() {
     let dir = tempfile::tempdir().unwrap();
     let platform = Scripted::new();

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::super::segment::TEMPORARY_EXTENSION;
+use super::super::frame::Header;
+use super::super::segment::{TEMPORARY_EXTENSION, create};
 use super::*;
-use crate::storage::recorder::{self, Disk};
+use crate::storage::recorder::{self, Disk, Loss, Tail};
 
 const NOW_US: i64 = 9_000_000;
 
@@ -69,9 +70,9 @@ fn run(log: &mut Stepped, platform: &Scripted, steps: &[Step]) -> Told {
 }
 
 /// Recovers what the disk holds and compares it with what callers had been told when the power went.
-fn assert_kept(disk: &Disk, from: &Path, kept: &mut dyn FnMut() -> u8, told: &Told, position: usize) {
+fn assert_kept(disk: &Disk, loss: &Loss, told: &Told, position: usize) {
     let dir = tempfile::tempdir().unwrap();
-    disk.after_power_loss(from, dir.path(), kept);
+    disk.left(loss).write(dir.path());
     recover(dir.path(), NOW_US).unwrap();
     let mut rows = BTreeMap::new();
     for row in rows_in(dir.path()) {
@@ -97,18 +98,20 @@ proptest! {
     /// Power is lost after each change of the disk in turn: once with nothing kept that was not synced, once with some.
     #[test]
     fn what_was_acknowledged_survives_the_loss_of_power_at_any_point(
-        steps in steps(), segment_bytes_max in 100..1_500_u64, luck in proptest::collection::vec(any::<u8>(), 16)
+        steps in steps(), segment_bytes_max in 100..1_500_u64, kept in proptest::collection::vec(any::<bool>(), 64),
+        tail in prop_oneof![any::<u8>().prop_map(Tail::Written), Just(Tail::Zeros)],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let platform = Scripted::new();
-        recorder::begin();
+        recorder::begin(dir.path());
         let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);
         let told = run(&mut log, &platform, &steps);
         drop(log);
+        let luck = Loss { kept, tail };
         for (position, disk) in recorder::end().iter().enumerate() {
-            assert_kept(disk, dir.path(), &mut || 0, &told, position);
-            let mut luck = luck.iter().copied().cycle();
-            assert_kept(disk, dir.path(), &mut || luck.next().unwrap_or(0), &told, position);
+            for loss in [&Loss::ALL, &luck] {
+                assert_kept(disk, loss, &told, position);
+            }
         }
     }
 }
@@ -117,7 +120,7 @@ proptest! {
 #[test]
 fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
-    recorder::begin();
+    recorder::begin(dir.path());
     let settings = Settings { durability: Durability::Write, ..settings(dir.path()) };
     let mut log = Stepped::new(settings, &Scripted::new());
     let commit = log.record(1);
@@ -126,7 +129,52 @@ fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
     drop(log);
     let disk = recorder::end().pop().unwrap();
     let after = tempfile::tempdir().unwrap();
-    disk.after_power_loss(dir.path(), after.path(), || 0);
+    disk.left(&Loss::ALL).write(after.path());
     recover(after.path(), NOW_US).unwrap();
     assert_eq!(rows_in(after.path()), []);
+}
+
+/// Every file below a directory.
+fn contents(dir: &Path) -> Vec<Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { contents(&path) } else { vec![std::fs::read(path).unwrap()] }).collect()
+}
+
+#[test]
+fn what_recovery_puts_aside_is_never_lost_with_the_power() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = Header { writer: writer(), number: 1, first_seq: 1 };
+    let frames: Vec<_> = (1..=3).map(|n| (Payload::row(&intent(n), &outcome(n), 1 << 20).unwrap(), n as u64)).collect();
+    let segment = create(dir.path(), &header, frames.iter().map(|(payload, seq)| (payload, *seq))).unwrap();
+    let (path, middle) = (segment.path().to_owned(), segment.length() / 2);
+    let mut damaged = std::fs::read(&path).unwrap();
+    damaged[middle as usize] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let unreadable = b"no segment, and nobody knows what it was".to_vec();
+    std::fs::write(dir.path().join("00000001-00000001.journal"), &unreadable).unwrap();
+
+    recorder::begin(dir.path());
+    recover(dir.path(), NOW_US).unwrap();
+    let disks = recorder::end();
+    for (position, disk) in disks.iter().enumerate() {
+        for loss in disk.losses() {
+            let left = tempfile::tempdir().unwrap();
+            disk.left(&loss).write(left.path());
+            for again in [false, true] {
+                let found = contents(left.path());
+                assert!(
+                    found.contains(&damaged),
+                    "the damaged segment is lost after {position} calls, {loss:?}, {again}"
+                );
+                assert!(
+                    found.contains(&unreadable),
+                    "the unreadable one is lost after {position} calls, {loss:?}, {again}"
+                );
+                recover(left.path(), NOW_US).unwrap();
+            }
+            let rows: Vec<u128> = rows_in(left.path()).iter().map(|row| row.intent.event_id.as_u128()).collect();
+            assert_eq!((rows.len(), rows[0], rows[2]), (3, 1, 3), "{rows:?}: the second is a gap");
+        }
+    }
+    assert!(disks.len() > 10, "{}", disks.len());
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tollgate::storage::Site;
 
-use super::{Load, gate, request};
+use super::{Load, assert_verifies, gate, request};
 use crate::harness::{Gate, Origin, eventually};
 
 const EIO: i32 = 5;
@@ -105,6 +105,33 @@ fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on
     assert!(gate.admin("/metrics").body.contains("tollgate_evidence_disturbed_total 1\n"));
     assert_eq!(gate.client().ask(request(&origin, "after")).status, 200);
     assert_eq!(gate.admin("/readyz").status, 200);
+}
+
+#[test]
+fn a_dataset_that_was_moved_away_is_not_made_again_and_its_rows_wait_in_the_journal() {
+    let origin = Origin::http();
+    let mut gate = gate("seal_after_s: 1, watch_s: 1").start();
+    let (audit, aside) = (gate.data_dir().join("audit"), gate.dir.path().join("aside"));
+    assert_eq!(gate.client().ask(request(&origin, "before")).status, 200);
+    eventually("it is sealed and watched", || {
+        (gate.admin("/healthz").json()["evidence"]["files_watched"] == 3).then_some(())
+    });
+    fs::rename(&audit, &aside).unwrap();
+    assert_eq!(gate.client().ask(request(&origin, "during")).status, 200);
+    eventually("the loss is noticed", || (gate.admin("/healthz").json()["evidence"]["disturbed"] == 1).then_some(()));
+    eventually("sealing fails", || gate.log().contains("segment not sealed; it is kept").then_some(()));
+    assert!(!audit.exists(), "a directory was made where a file system may have been");
+    assert_eq!(gate.admin("/readyz").status, 200, "evidence is safe in the journal");
+    fs::rename(&aside, &audit).unwrap();
+    eventually("what waited is sealed", || {
+        let partitions =
+            fs::read_dir(&audit).unwrap().map(|partition| fs::read_dir(partition.unwrap().path()).unwrap());
+        (partitions.map(Iterator::count).sum::<usize>() == 2).then_some(())
+    });
+    assert_eq!(gate.stop(), Some(0));
+    let ids: Vec<_> = gate.rows().iter().map(|row| row.columns(["deployment_id", "outcome"])).collect();
+    assert_eq!(ids, [["before", "completed"], ["during", "completed"]]);
+    assert_verifies(&gate);
 }
 
 /// The segment that is being written.

@@ -71,7 +71,7 @@ fn old_rows(gate: &Gate) -> Vec<String> {
 /// Lets a gate over a copy of `old` die at `point` of its maintenance, which waits at `blocked` until there is load. The next
 /// start does what `done` looks for, and all rows are accounted for.
 fn dies_at(point: &str, blocked: &str, old: &Gate, audit: &str, done: impl Fn(&Gate) -> bool) {
-    let audit = format!("seal_after_s: 1, maintenance_every_s: 1, {audit}");
+    let audit = format!("seal_after_s: 1, maintenance_every_s: 1, compact_grace_s: 0, {audit}");
     let mut gate = gate(&audit).data_of(old).file("orders", &format!("{blocked} block\n")).start();
     let mut load = Load::new(Origin::http());
     load.start(&gate);

@@ -30,6 +30,12 @@ fn running() -> Vec<String> {
         Site::PackRename,
         Site::PackedRemove,
         Site::LeavesRemove,
+        Site::StaleRemove,
+        Site::SmallWrite,
+        Site::SmallSync,
+        Site::SmallRename,
+        Site::SmallRemove,
+        Site::SmallDirSync,
     ];
     let sites = Site::ALL.iter().filter(|site| !elsewhere.contains(site));
     let points = sites.flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code())));
@@ -50,6 +56,9 @@ fn recovering() -> Vec<String> {
         Site::LeavesRename,
         Site::ManifestRename,
         Site::SealedRemove,
+        Site::EvidenceDir,
+        Site::SmallWrite,
+        Site::SmallRename,
     ];
     sites.iter().flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code()))).collect()
 }

@@ -1,13 +1,17 @@
 //! Rounds over a real directory, with the clock as an argument.
 
 mod crash;
+mod grace;
 mod lists;
 mod packing;
+mod power;
 mod retention;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -45,7 +49,8 @@ impl Bench {
         let settings = Settings::new(dir.path());
         fs::create_dir(dir.path().join("keys")).expect("keys");
         seal::prepare(&settings).expect("prepares");
-        Self { dir, settings, rules: Rules::default(), trust_clock: true }
+        let rules = Rules { grace: Duration::ZERO, ..Rules::default() };
+        Self { dir, settings, rules, trust_clock: true }
     }
 
     /// Rows 1 to 9 in three segments, of which the first two rows are of the first day.
@@ -81,8 +86,12 @@ impl Bench {
     }
 
     pub(super) fn round_with(&self, wall_us: i64, chain: &mut Chain) -> RoundReport {
-        let mut settled = Settled::default();
-        self.with_round(|round| round.run(wall_us, chain, &mut Pace::foreground(), &mut settled))
+        self.round_after(wall_us, chain, &mut Settled::default())
+    }
+
+    /// A round of a process that has run others before.
+    pub(super) fn round_after(&self, wall_us: i64, chain: &mut Chain, settled: &mut Settled) -> RoundReport {
+        self.with_round(|round| round.run(wall_us, chain, &mut Pace::foreground(), settled))
     }
 
     pub(super) fn with_round<T>(&self, work: impl FnOnce(&Round<'_>) -> T) -> T {
@@ -149,7 +158,7 @@ impl Bench {
         report
     }
 
-    /// What is in staging.
+    /// How many things are in staging.
     pub(super) fn staged(&self) -> usize {
         fs::read_dir(&self.settings.staging_dir).expect("lists").count()
     }

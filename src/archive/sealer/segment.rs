@@ -1,0 +1,59 @@
+//! What happens to one closed segment: its rows are sealed, signed for, and only then it is deleted.
+//!
+//! Done again after a crash or a failure at any step, it completes what is missing. When it is tried is for the thread to
+//! decide.
+
+use std::path::Path;
+
+use crate::archive::chain::Chain;
+use crate::archive::cover::{self, CoverError};
+use crate::archive::file::{self, FileError};
+use crate::archive::seal::{SealError, Sealed};
+use crate::clock::now_us;
+use crate::journal::segment::{Contents, ReadError};
+use crate::record::Row;
+use crate::storage::{self, Site};
+
+/// Reads one segment: [`crate::journal::segment::read`], except in tests.
+pub(super) type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
+
+/// Why one segment could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::archive) enum SegmentError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Sealing the rest and deleting the segment would hide what is missing.
+    #[error("it is damaged; restart Tollgate to repair it and record what is missing")]
+    Damaged,
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Cover(#[from] CoverError),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The rows of a segment; `None` if it was sealed before: recovery and the journal's writer may both have named it.
+pub(in crate::archive) fn rows(segment: &Path, read: ReadSegment) -> Result<Option<Vec<Row>>, SegmentError> {
+    if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
+        return Ok(None);
+    }
+    let contents = read(segment)?;
+    if contents.damage.is_some() {
+        return Err(SegmentError::Damaged);
+    }
+    Ok(Some(contents.rows))
+}
+
+/// Signs for the files that hold the rows of a segment and deletes it, durably. `rows` are all of its rows, each of them in
+/// the dataset; `written` are the files that were just written for them.
+pub(in crate::archive) fn settle(
+    chain: &mut Chain,
+    segment: &Path,
+    rows: &[Row],
+    written: &[Sealed],
+) -> Result<(), SegmentError> {
+    cover::cover(chain, rows, written, now_us())?;
+    storage::remove(Site::SealedRemove, segment).map_err(FileError::io("removing", segment))?;
+    Ok(segment.parent().map_or(Ok(()), file::sync_dir)?)
+}
