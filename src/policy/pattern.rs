@@ -1,10 +1,10 @@
 //! Host patterns: an exact host or `*.suffix`, with an optional port. Also used for host filters and tunnel hosts.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use crate::destination::{Destination, DestinationError, Host, HostName, parse_port, split_authority};
+use crate::destination::{Destination, DestinationError, Host, HostName, ipv6, parse_port, split_authority};
 
 /// Single-label suffixes that belong to nobody else: RFC 6761, RFC 6762, ICANN's `internal` and what sites use.
 const PRIVATE_SUFFIXES: [&str; 9] =
@@ -60,11 +60,19 @@ impl HostPattern {
             return Err(HostPatternError::Url { written: written.to_owned(), host });
         }
         let pattern = Self::read(written)?;
-        let canonical = pattern.to_string();
-        if canonical != written {
+        if pattern.canonical() != written {
+            let canonical = pattern.to_string();
             return Err(HostPatternError::NotCanonical { written: written.to_owned(), canonical });
         }
         Ok(pattern)
+    }
+
+    /// The canonical form, borrowed where the pattern is nothing but a name.
+    pub(super) fn canonical(&self) -> Cow<'_, str> {
+        match (&self.host, self.port) {
+            (HostMatch::Exact(Host::Name(name)), None) => Cow::Borrowed(name.as_str()),
+            (HostMatch::Exact(_) | HostMatch::Suffix(_), _) => Cow::Owned(self.to_string()),
+        }
     }
 
     /// Whether a destination is one this pattern names.
@@ -127,7 +135,10 @@ impl HostPattern {
 
     fn read(written: &str) -> Result<Self, HostPatternError> {
         let invalid = |error| HostPatternError::Invalid { written: written.to_owned(), error };
-        if let Ok(address) = written.parse::<Ipv6Addr>() {
+        if written.bytes().all(is_of_a_name) {
+            return Ok(Self { host: HostMatch::Exact(Host::parse(written).map_err(invalid)?), port: None });
+        }
+        if let Some(address) = ipv6(written) {
             return Ok(Self { host: HostMatch::Exact(Host::Ip(address.into())), port: None });
         }
         let (host, port) = split_authority(written.as_bytes()).map_err(invalid)?;
@@ -142,6 +153,11 @@ impl HostPattern {
         };
         Ok(Self { host, port })
     }
+}
+
+/// Whether a byte can be part of a name or an IPv4 address, and means nothing else in a pattern.
+const fn is_of_a_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
 }
 
 fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError> {
@@ -165,6 +181,9 @@ fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError>
 
 /// The canonical host of something with a scheme or a path, when there is one to suggest.
 fn host_of_url(written: &str) -> Option<String> {
+    if !written.bytes().any(|byte| matches!(byte, b'/' | b'?' | b'#')) {
+        return None;
+    }
     let after_scheme = written.split_once("://").map_or(written, |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.len() == written.len() {
