@@ -23,7 +23,7 @@ use super::seal::{self, SealError, Sealed, Settings};
 use super::signer::Signer;
 use super::statement::{StartStatement, Statement, StopStatement};
 use crate::clock::now_us;
-use crate::journal::segment::{self, Contents, ReadError};
+use crate::journal::segment::{ReadError, SegmentBytes};
 use crate::storage::{self, Site};
 
 mod quiet;
@@ -35,8 +35,8 @@ use statements::Statements;
 use status::Shared;
 pub use status::{SealingStatus, Status};
 
-/// Reads one segment: [`segment::read`], except in tests.
-type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
+/// Reads one segment: [`SegmentBytes::read`], except in tests.
+type ReadSegment = fn(&Path) -> Result<SegmentBytes, ReadError>;
 
 /// First wait after a failure; doubled up to [`Settings::retry_max`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -103,7 +103,7 @@ impl Sealer {
         opening: Opening,
         closed: Receiver<PathBuf>,
     ) -> Result<Self, StartError> {
-        Self::start_reading(settings, signer, opening, segment::read, closed)
+        Self::start_reading(settings, signer, opening, SegmentBytes::read, closed)
     }
 
     fn start_reading(
@@ -295,7 +295,8 @@ impl Work {
         if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
             return Ok(()); // Sealed before: the journal's recovery and its writer may both have named it.
         }
-        let contents = (self.read)(segment)?;
+        let bytes = (self.read)(segment)?;
+        let contents = bytes.contents::<&str>()?;
         if contents.damage.is_some() {
             return Err(SegmentError::Damaged);
         }

@@ -39,6 +39,30 @@ pub enum HostMatch {
     Suffix(HostName),
 }
 
+impl HostMatch {
+    fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(exact) => exact == host,
+            Self::Suffix(suffix) => host
+                .name()
+                .and_then(|name| name.strip_suffix(suffix.as_str()))
+                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.')),
+        }
+    }
+
+    /// Whether it names every host that the other one names.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(host)) => self.matches(host),
+            (Self::Exact(_), Self::Suffix(_)) => false,
+            (Self::Suffix(wide), Self::Suffix(narrow)) => narrow
+                .as_str()
+                .strip_suffix(wide.as_str())
+                .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
+        }
+    }
+}
+
 /// `host`, `*.suffix`, `host:port` or `*.suffix:port`. Without a port it matches every port.
 ///
 /// `*.example.com` matches `a.example.com` and `a.b.example.com`, never `example.com`. Equality is that of the
@@ -82,39 +106,28 @@ impl HostPattern {
 
     /// Whether a host is one this pattern names, on whatever port.
     pub fn matches_host(&self, host: &Host) -> bool {
-        match &self.host {
-            HostMatch::Exact(exact) => exact == host,
-            HostMatch::Suffix(suffix) => host
-                .name()
-                .and_then(|name| name.strip_suffix(suffix.as_str()))
-                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.')),
-        }
+        self.host.matches(host)
     }
 
     /// Whether this pattern names every destination that the other one names.
     pub fn covers(&self, other: &Self) -> bool {
-        let ports = self.port.is_none() || self.port == other.port;
-        ports
-            && match (&self.host, &other.host) {
-                (_, HostMatch::Exact(host)) => self.matches_host(host),
-                (HostMatch::Exact(_), HostMatch::Suffix(_)) => false,
-                (HostMatch::Suffix(wide), HostMatch::Suffix(narrow)) => narrow
-                    .as_str()
-                    .strip_suffix(wide.as_str())
-                    .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
-            }
+        (self.port.is_none() || self.port == other.port) && self.host.covers(&other.host)
     }
 
     /// The pattern of the destinations that both name; `None` when there is none.
     pub fn meet(&self, other: &Self) -> Option<Self> {
-        let any_port = |pattern: &Self| Self { host: pattern.host.clone(), port: None };
         let port = match (self.port, other.port) {
             (Some(one), Some(another)) if one != another => return None,
             (one, another) => one.or(another),
         };
-        let (one, another) = (any_port(self), any_port(other));
-        let narrower = if one.covers(&another) { Some(another) } else { another.covers(&one).then_some(one) };
-        Some(Self { port, ..narrower? })
+        let narrower = if self.host.covers(&other.host) {
+            &other.host
+        } else if other.host.covers(&self.host) {
+            &self.host
+        } else {
+            return None;
+        };
+        Some(Self { host: narrower.clone(), port })
     }
 
     /// The host part.
