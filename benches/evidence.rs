@@ -9,14 +9,16 @@
 #[path = "evidence/rows.rs"]
 mod rows;
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tollgate::archive::chain::Chain;
 use tollgate::archive::cover::cover;
 use tollgate::archive::leaves::LEAF_BYTES;
 use tollgate::archive::{Sealed, Settings, Signer, canonical, rows as columns, seal};
+use tollgate::journal::segment::{self, SegmentBytes};
 use tollgate::journal::{self, Durability, Journal};
 use tollgate::record::Row;
 
@@ -31,7 +33,12 @@ fn main() -> Result<()> {
     let rows = rows::rows(count);
     println!("{count} rows\n");
     for (name, durability) in [("fsync", Durability::Fsync), ("write", Durability::Write)] {
-        append(&rows, durability).with_context(|| format!("journal, {name}"))?.print(&format!("journal, {name}"));
+        let dir = tempfile::tempdir()?;
+        let journal = dir.path().join("journal");
+        append(&rows, &journal, durability).with_context(|| name)?.print(&format!("journal, {name}"));
+        if durability == Durability::Write {
+            read_back(&rows, &journal)?.print("journal, read by the sealer");
+        }
     }
     encode(&rows)?;
     seal_all(&rows)
@@ -72,14 +79,26 @@ fn cpu_s() -> Result<f64> {
 }
 
 /// Whole rows, a frame each, through the queue to storage.
-fn append(rows: &[Row], durability: Durability) -> Result<Measured> {
-    let dir = tempfile::tempdir()?;
-    let settings = journal::Settings { durability, ..journal::Settings::new(dir.path().join("journal")) };
+fn append(rows: &[Row], dir: &Path, durability: Durability) -> Result<Measured> {
+    let settings = journal::Settings { durability, ..journal::Settings::new(dir.to_owned()) };
     let writer = rows.first().context("no rows")?.writer.as_ref().clone();
     let (journal, thread) = journal::open(settings, writer, mpsc::channel().0)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (measured, ()) = measure(rows, || runtime.block_on(append_all(&journal, rows)))?;
     thread.close()?;
+    Ok(measured)
+}
+
+/// The segments in `dir`, which hold `rows`, in memory and decoded.
+fn read_back(rows: &[Row], dir: &Path) -> Result<Measured> {
+    let (measured, found) = measure(rows, || {
+        let mut found = 0;
+        for path in segment::list(dir)? {
+            found += SegmentBytes::read(&path)?.contents::<&str>()?.rows.len();
+        }
+        Ok(found)
+    })?;
+    ensure!(found == rows.len(), "{found} of {} rows", rows.len());
     Ok(measured)
 }
 

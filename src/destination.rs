@@ -126,9 +126,9 @@ impl Host {
     /// Parses a host without port; IPv6 with or without brackets.
     pub fn parse(host: impl AsRef<[u8]>) -> Result<Self, DestinationError> {
         let host = spelling(host.as_ref())?;
-        match host.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(Self::Ip(IpAddr::V6(address))),
-            Err(_) => parse_uri_host(host),
+        match ipv6(host) {
+            Some(address) => Ok(Self::Ip(IpAddr::V6(address))),
+            None => parse_uri_host(host),
         }
     }
 
@@ -240,6 +240,11 @@ pub fn parse_port(port: &str) -> Result<u16, DestinationError> {
     port.parse().map_err(|_| DestinationError::InvalidPort)
 }
 
+/// An IPv6 address without brackets. Most names have no colon, and are not tried.
+pub(crate) fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    if host.contains(':') { host.parse().ok() } else { None }
+}
+
 fn spelling(bytes: &[u8]) -> Result<&str, DestinationError> {
     if bytes.len() > SPELLING_BYTES_MAX {
         return Err(DestinationError::NameTooLong);
@@ -280,8 +285,8 @@ fn parse_uri_host(host: &str) -> Result<Host, DestinationError> {
         return Err(DestinationError::PercentEncoding);
     }
     if host.is_ascii() && !has_a_label(host) {
-        let name = host.to_ascii_lowercase();
-        return finish(&name);
+        let upper = host.bytes().any(|byte| byte.is_ascii_uppercase());
+        return if upper { finish(&host.to_ascii_lowercase()) } else { finish(host) };
     }
     let ascii =
         idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).map_err(|_| DestinationError::InvalidIdna)?;
@@ -305,7 +310,10 @@ fn parse_bracketed(rest: &str) -> Result<Host, DestinationError> {
 
 /// Whether any label starts with `xn--`: such a name must be checked and normalised by UTS 46.
 fn has_a_label(host: &str) -> bool {
-    host.split('.').any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
+    let bytes = host.as_bytes();
+    // Hardly any name has two hyphens in a row.
+    let hyphens = bytes.iter().zip(bytes.iter().skip(1)).any(|pair| pair == (&b'-', &b'-'));
+    hyphens && host.split('.').any(|label| label.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--")))
 }
 
 /// Checks a lower-case ASCII spelling and decides between name and IPv4 address.

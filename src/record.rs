@@ -2,7 +2,8 @@
 //!
 //! A record has two halves because it is written in two steps. [`Intent`] holds what is known before the first byte
 //! goes upstream and is durable before it does; [`Outcome`] holds what was learned afterwards. [`Row`] is both, plus
-//! the position the journal gave it. This module does no I/O, reads no clock and knows nothing of Parquet.
+//! the position the journal gave it. Their texts are `String`, or `&str` where rows are only passed through. This module does
+//! no I/O, reads no clock and knows nothing of Parquet.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -159,49 +160,49 @@ coded_enum! {
 
 /// What is known before the first byte goes upstream. Absent values are columns that did not apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct Intent<S = String> {
     /// UUIDv7, also given to the caller in every response Tollgate makes itself.
     pub event_id: Uuid,
     /// Start of the exchange, microseconds since the Unix epoch, UTC.
     pub event_time_us: i64,
     pub kind: Kind,
-    pub deployment_id: Option<String>,
-    pub project_id: Option<String>,
+    pub deployment_id: Option<S>,
+    pub project_id: Option<S>,
     pub id_assurance: IdAssurance,
     /// Name of the configured client, when one was recognised.
-    pub client_identity: Option<String>,
+    pub client_identity: Option<S>,
     pub client_ip: IpAddr,
     pub client_port: u16,
-    pub user_agent: Option<String>,
+    pub user_agent: Option<S>,
     /// The first product of the User-Agent, e.g. `axios/1.7.2`.
-    pub user_agent_product: Option<String>,
-    pub connector_type: Option<String>,
-    pub connector_id: Option<String>,
-    pub connector_source: Option<String>,
-    pub method: Option<String>,
-    pub scheme: Option<String>,
+    pub user_agent_product: Option<S>,
+    pub connector_type: Option<S>,
+    pub connector_id: Option<S>,
+    pub connector_source: Option<S>,
+    pub method: Option<S>,
+    pub scheme: Option<S>,
     /// Canonical host: lower case, A-labels, no trailing dot, IPv6 without brackets.
-    pub host: Option<String>,
+    pub host: Option<S>,
     pub port: Option<u16>,
     /// The host as it was spelled on the wire.
-    pub host_raw: Option<String>,
+    pub host_raw: Option<S>,
     /// The CONNECT authority as it was spelled on the wire.
-    pub connect_host: Option<String>,
-    pub sni: Option<String>,
-    pub host_header: Option<String>,
+    pub connect_host: Option<S>,
+    pub sni: Option<S>,
+    pub host_header: Option<S>,
     /// Redacted path.
-    pub path: Option<String>,
+    pub path: Option<S>,
     /// Redacted query: keys stay, values go.
-    pub query: Option<String>,
+    pub query: Option<S>,
     /// Keyed HMAC-SHA256 of the full URL, hex.
-    pub url_fingerprint: Option<String>,
+    pub url_fingerprint: Option<S>,
     /// Id of the key of `url_fingerprint` and of the mail addresses' tags in `path`.
-    pub url_fingerprint_key: Option<String>,
-    pub http_version: Option<String>,
-    pub request_content_type: Option<String>,
+    pub url_fingerprint_key: Option<S>,
+    pub http_version: Option<S>,
+    pub request_content_type: Option<S>,
     pub decision: Option<Decision>,
-    pub policy_rule: Option<String>,
-    pub policy_hash: Option<String>,
+    pub policy_rule: Option<S>,
+    pub policy_hash: Option<S>,
     pub deny_reason: Option<DenyReason>,
 }
 
@@ -247,7 +248,7 @@ impl Intent {
 
 /// What was learned after the intent was durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct Outcome<S = String> {
     /// End of the exchange, microseconds since the Unix epoch, UTC.
     pub end_time_us: i64,
     /// From a monotonic clock, so it may differ from `end_time - event_time` when the clock was set.
@@ -258,12 +259,12 @@ pub struct Outcome {
     pub upstream_port: Option<u16>,
     /// Whether the upstream connection had served an exchange before.
     pub upstream_reused: Option<bool>,
-    pub tls_version: Option<String>,
-    pub tls_cipher: Option<String>,
+    pub tls_version: Option<S>,
+    pub tls_cipher: Option<S>,
     /// SHA-256 of the upstream's leaf certificate (DER), hex.
-    pub upstream_cert_sha256: Option<String>,
+    pub upstream_cert_sha256: Option<S>,
     pub status: Option<u16>,
-    pub response_content_type: Option<String>,
+    pub response_content_type: Option<S>,
     /// Response body bytes passed to the client; for a tunnel, all bytes from upstream.
     pub response_bytes: i64,
     pub dns_us: Option<i64>,
@@ -274,11 +275,11 @@ pub struct Outcome {
     /// How long the exchange waited for its intent to be durable.
     pub audit_wait_us: Option<i64>,
     pub outcome: OutcomeKind,
-    pub error: Option<String>,
+    pub error: Option<S>,
     /// Redacted beginning of the request body, when configured.
-    pub request_excerpt: Option<String>,
+    pub request_excerpt: Option<S>,
     /// Redacted beginning of the response body, when configured.
-    pub response_excerpt: Option<String>,
+    pub response_excerpt: Option<S>,
     /// Whether the upstream's certificate was verified; `false` only where `danger_skip_verify` says so.
     pub upstream_verified: Option<bool>,
 }
@@ -326,10 +327,10 @@ pub struct Writer {
 
 /// One finished row of the audit dataset.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct Row<S = String> {
     /// Position among this writer's rows, from 1, without holes.
     pub seq: u64,
     pub writer: Arc<Writer>,
-    pub intent: Intent,
-    pub outcome: Outcome,
+    pub intent: Intent<S>,
+    pub outcome: Outcome<S>,
 }

@@ -94,8 +94,8 @@ pub struct Reloaded {
     pub maintenance: Rules,
 }
 
-/// How they are loaded again when asked for.
-pub type Reload = Box<dyn Fn() -> Result<Reloaded, ConfigError> + Send + Sync>;
+/// How they are loaded again when asked for, on a thread that serves no calls.
+pub type Reload = Arc<dyn Fn() -> Result<Reloaded, ConfigError> + Send + Sync>;
 
 /// Runs the proxy until SIGTERM or SIGINT. `started` is called once everything listens.
 pub fn run(

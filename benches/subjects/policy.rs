@@ -1,9 +1,11 @@
-//! A verdict, with policies of 10 to 1,000,000 hosts: its cost is not to grow.
+//! A verdict, with policies of 10 to 1,000,000 hosts: its cost is not to grow. Reading a policy: its cost for each host is not
+//! to grow either.
 
 use std::hint::black_box;
 
-use criterion::Criterion;
+use criterion::{Criterion, Throughput};
 use tollgate::attribution::attribute;
+use tollgate::connectors::Catalogue;
 use tollgate::destination::Destination;
 use tollgate::policy::{HostPattern, Policy};
 
@@ -22,6 +24,23 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         }
     }
     group.finish();
+    let mut group = criterion.benchmark_group("reading a policy");
+    group.sample_size(10);
+    for hosts in [10_000, 1_000_000] {
+        let text = text(hosts);
+        group.throughput(Throughput::Elements(hosts as u64));
+        group.bench_function(format!("{hosts} hosts"), |bencher| {
+            bencher
+                .iter(|| Policy::parse(black_box(&text), "policy.yml", &Catalogue::default()).expect("a valid policy"));
+        });
+    }
+    group.finish();
+}
+
+/// One rule that lists so many hosts.
+fn text(hosts: usize) -> String {
+    let listed: Vec<String> = (0..hosts).map(|number| format!("      - h{number}.example.com\n")).collect();
+    format!("mode: enforce\nrules:\n  - name: all\n    hosts:\n{}", listed.concat())
 }
 
 /// Half of the patterns are names, half are suffixes.

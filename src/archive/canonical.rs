@@ -15,6 +15,11 @@ use arrow_schema::{DataType, Schema};
 use super::digest::Sha256;
 use super::schema::ColumnType;
 
+/// What precedes a row in what its leaf hash is made of (RFC 6962 section 2.1).
+const LEAF: u8 = 0;
+/// What precedes two hashes in what their parent is made of.
+const NODE: u8 = 1;
+
 /// A column whose type is none of [`ColumnType`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {name:?} has the type {data_type}, which no audit column has")]
@@ -26,14 +31,14 @@ pub struct ForeignColumn {
 /// The leaf hashes of all rows of a batch, in order: SHA-256 of a zero byte and the canonical row.
 pub fn leaves(batch: &RecordBatch) -> Result<Vec<Sha256>, ForeignColumn> {
     let mut leaves = Vec::with_capacity(batch.num_rows());
-    for_each_row(batch, 0..batch.num_rows(), |text| leaves.push(leaf(text)))?;
+    for_each_leaf(batch, 0..batch.num_rows(), |input| leaves.push(Sha256::of(input)))?;
     Ok(leaves)
 }
 
 /// The leaf hash of a canonical row.
 #[must_use]
 pub fn leaf(row: &[u8]) -> Sha256 {
-    Sha256::of_parts(&[&[0], row])
+    Sha256::of_parts(&[&[LEAF], row])
 }
 
 /// Hands the canonical form of some rows of a batch to `visit`.
@@ -42,25 +47,58 @@ pub fn for_each_row(
     rows: Range<usize>,
     mut visit: impl FnMut(&[u8]),
 ) -> Result<(), ForeignColumn> {
-    let types = column_types(&batch.schema())?;
-    let columns: Vec<Column<'_>> =
-        types.into_iter().zip(batch.columns()).map(|(column_type, values)| Column::new(column_type, values)).collect();
+    for_each_leaf(batch, rows, |input| visit(input.strip_prefix(&[LEAF]).unwrap_or_default()))
+}
+
+/// Hands what the leaf hashes of some rows are made of to `visit`.
+fn for_each_leaf(batch: &RecordBatch, rows: Range<usize>, mut visit: impl FnMut(&[u8])) -> Result<(), ForeignColumn> {
+    let pieces = Piece::all(column_types(&batch.schema())?, batch);
     let mut text = Vec::new();
     for row in rows {
         text.clear();
-        for column in &columns {
-            text.push(if text.is_empty() { b'[' } else { b',' });
-            column.write_value(&mut text, row);
+        for piece in &pieces {
+            match piece {
+                Piece::Same(same) => text.extend_from_slice(same),
+                Piece::Varying(column) => column.write_value(&mut text, row),
+            }
         }
-        text.push(b']');
         visit(&text);
     }
     Ok(())
 }
 
+/// A part of what all leaf hashes of a batch are made of.
+enum Piece<'a> {
+    /// The same in every row: punctuation, and columns that hold one value only, which is half of them or more.
+    Same(Vec<u8>),
+    Varying(Column<'a>),
+}
+
+impl<'a> Piece<'a> {
+    fn all(types: Vec<ColumnType>, batch: &'a RecordBatch) -> Vec<Self> {
+        let (mut pieces, mut same) = (Vec::with_capacity(2 * types.len() + 1), vec![LEAF, b'[']);
+        for (at, (column_type, values)) in types.into_iter().zip(batch.columns()).enumerate() {
+            if at > 0 {
+                same.push(b',');
+            }
+            let column = Column::new(column_type, values);
+            if column.is_constant() {
+                column.write_value(&mut same, 0);
+            } else {
+                pieces.push(Self::Same(std::mem::take(&mut same)));
+                pieces.push(Self::Varying(column));
+            }
+        }
+        same.push(b']');
+        pieces.push(Self::Same(same));
+        pieces
+    }
+}
+
 /// The values of a column.
 enum Column<'a> {
-    String(&'a StringArray),
+    /// Texts, and whether each can be written as it is.
+    String(&'a StringArray, bool),
     Int64(&'a Int64Array),
     Int32(&'a Int32Array),
     Boolean(&'a BooleanArray),
@@ -71,7 +109,10 @@ impl<'a> Column<'a> {
     /// `values` are of this type.
     fn new(column_type: ColumnType, values: &'a ArrayRef) -> Self {
         match column_type {
-            ColumnType::String => Self::String(values.as_string()),
+            ColumnType::String => {
+                let values = values.as_string();
+                Self::String(values, is_plain(texts(values)))
+            }
             ColumnType::Int64 => Self::Int64(values.as_primitive()),
             ColumnType::Int32 => Self::Int32(values.as_primitive()),
             ColumnType::Boolean => Self::Boolean(values.as_boolean()),
@@ -79,25 +120,73 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Whether all rows, and there are some, are known to hold the same.
+    fn is_constant(&self) -> bool {
+        match self {
+            Self::String(values, _) => constant(*values, has_equal_texts),
+            Self::Int64(values) => constant(*values, |values| all_equal(values.values())),
+            Self::Int32(values) => constant(*values, |values| all_equal(values.values())),
+            Self::Boolean(values) => constant(*values, |values| [0, values.len()].contains(&values.true_count())),
+            Self::Timestamp(values) => constant(*values, |values| all_equal(values.values())),
+        }
+    }
+
     fn write_value(&self, text: &mut Vec<u8>, row: usize) {
         match self {
-            Self::String(values) if values.is_valid(row) => write_string(text, values.value(row)),
+            Self::String(values, plain) if values.is_valid(row) => write_string(text, values.value(row), *plain),
             Self::Int64(values) if values.is_valid(row) => write_integer(text, values.value(row)),
             Self::Int32(values) if values.is_valid(row) => write_integer(text, i64::from(values.value(row))),
             Self::Boolean(values) if values.is_valid(row) => {
                 text.extend_from_slice(if values.value(row) { b"true" } else { b"false" });
             }
             Self::Timestamp(values) if values.is_valid(row) => write_integer(text, values.value(row)),
-            Self::String(_) | Self::Int64(_) | Self::Int32(_) | Self::Boolean(_) | Self::Timestamp(_) => {
+            Self::String(..) | Self::Int64(_) | Self::Int32(_) | Self::Boolean(_) | Self::Timestamp(_) => {
                 text.extend_from_slice(b"null");
             }
         }
     }
 }
 
-fn write_string(text: &mut Vec<u8>, value: &str) {
-    // Hardly any value has something to escape.
-    if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+/// Whether a column is all null, or without null and `equal`.
+fn constant<A: Array>(values: &A, equal: impl FnOnce(&A) -> bool) -> bool {
+    match values.null_count() {
+        _ if values.is_empty() => false,
+        0 => equal(values),
+        nulls => nulls == values.len(),
+    }
+}
+
+fn all_equal<T: PartialEq>(values: &[T]) -> bool {
+    values.split_first().is_some_and(|(first, rest)| rest.iter().all(|value| value == first))
+}
+
+/// Whether all texts of a column are one: of the same length, and each the same as the next.
+fn has_equal_texts(values: &StringArray) -> bool {
+    let (texts, offsets) = (texts(values), values.value_offsets());
+    let length = texts.len() / values.len();
+    let next = texts.get(length..).unwrap_or_default();
+    length * values.len() == texts.len()
+        && offsets.iter().zip(offsets.iter().skip(1)).all(|(from, to)| (to - from) as usize == length)
+        && texts.starts_with(next)
+}
+
+/// All texts of a column, one after the other.
+fn texts(values: &StringArray) -> &[u8] {
+    let offsets = values.value_offsets();
+    let range = offsets.first().zip(offsets.last());
+    range.and_then(|(from, to)| values.value_data().get(*from as usize..*to as usize)).unwrap_or_default()
+}
+
+/// Whether JSON writes this text without escapes. Without a branch for each byte, which is what lets the compiler look at
+/// many at once.
+fn is_plain(text: &[u8]) -> bool {
+    let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.iter().fold(0, |any, byte| any | escaped(*byte)) == 0
+}
+
+/// `plain` says that nothing has to be escaped.
+fn write_string(text: &mut Vec<u8>, value: &str, plain: bool) {
+    if plain || is_plain(value.as_bytes()) {
         text.push(b'"');
         text.extend_from_slice(value.as_bytes());
         text.push(b'"');
@@ -172,7 +261,14 @@ pub fn root_from_path(leaf: Sha256, index: u64, count: u64, path: &[Sha256]) -> 
 
 fn parent(pair: &[Sha256]) -> Sha256 {
     match pair {
-        [left, right] => Sha256::of_parts(&[&[1], left.as_bytes(), right.as_bytes()]),
+        [left, right] => {
+            let mut input = [NODE; 65];
+            let (_, hashes) = input.split_at_mut(1);
+            for (byte, value) in hashes.iter_mut().zip(left.as_bytes().iter().chain(right.as_bytes())) {
+                *byte = *value;
+            }
+            Sha256::of(&input)
+        }
         [only] => *only,
         // `chunks(2)` yields neither.
         [] | [_, _, ..] => Sha256::of(&[]),
@@ -202,92 +298,4 @@ fn column_types(schema: &Schema) -> Result<Vec<ColumnType>, ForeignColumn> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::archive::rows;
-    use crate::archive::samples::{self, MIDNIGHT_US};
-
-    /// RFC 6962 section 2.1, word for word.
-    fn by_the_rfc(leaves: &[Sha256]) -> Sha256 {
-        match leaves {
-            [] => Sha256::of(b""),
-            [leaf] => *leaf,
-            more => {
-                let split = (more.len().div_ceil(2)).next_power_of_two();
-                let (left, right) = (by_the_rfc(&more[..split]), by_the_rfc(&more[split..]));
-                Sha256::of_parts(&[&[1], left.as_bytes(), right.as_bytes()])
-            }
-        }
-    }
-
-    #[test]
-    fn the_tree_is_the_one_of_the_rfc() {
-        let leaves: Vec<_> = (0..=70_u8).map(|leaf| Sha256::of(&[0, leaf])).collect();
-        for count in 0..=leaves.len() {
-            assert_eq!(merkle_root(&leaves[..count]), by_the_rfc(&leaves[..count]), "{count} leaves");
-        }
-    }
-
-    #[test]
-    fn a_path_leads_from_its_leaf_to_the_root_and_from_no_other() {
-        let leaves: Vec<_> = (0..=34_u8).map(|leaf| Sha256::of(&[0, leaf])).collect();
-        for count in 1..=leaves.len() {
-            let root = Some(merkle_root(&leaves[..count]));
-            for at in 0..count {
-                let path = audit_path(&leaves[..count], at);
-                let to_root = |leaf, at: usize, path: &[Sha256]| root_from_path(leaf, at as u64, count as u64, path);
-                assert_eq!(to_root(leaves[at], at, &path), root, "{at} of {count}");
-                assert_ne!(to_root(Sha256::of(b"other"), at, &path), root, "{at} of {count}");
-                assert_eq!(to_root(leaves[at], at, &[&path[..], &[leaves[0]]].concat()), None, "{at} of {count}");
-                assert_eq!(to_root(leaves[at], count, &path), None, "{at} of {count}");
-                if let Some((_, shorter)) = path.split_last() {
-                    assert_eq!(to_root(leaves[at], at, shorter), None, "{at} of {count}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_row_is_a_json_array_of_its_columns() {
-        let mut row = samples::row(4711, MIDNIGHT_US);
-        row.intent.path = Some("/\"é\u{7f}\u{1}\n\\".to_owned());
-        row.outcome.upstream_reused = Some(true);
-        let batch = rows::encode(&[&row]).expect("encodes");
-        let text = concat!(
-            r#"["00000000-0000-0000-0000-000000001267",4711,"gate-1","00000000-0000-0000-0000-00000000b007",2,"#,
-            r#"1795305600000000,0,0,"http",null,null,"absent",null,"127.0.0.1",40000,null,null,null,null,null,null,"#,
-            "null,null,null,null,null,null,null,\"/\\\"é\u{7f}\\u0001\\n\\\\\",null,null,null,null,0,null,null,null,",
-            r#"null,null,null,true,null,null,null,null,null,0,null,null,null,null,null,"completed",null,null,null,null,null]"#
-        );
-        assert_eq!(leaves(&batch).expect("known columns"), [Sha256::of_parts(&[&[0], text.as_bytes()])]);
-    }
-
-    #[test]
-    fn the_schema_fingerprint_is_that_of_the_documented_columns() {
-        let lines: Vec<String> = crate::archive::schema::COLUMNS
-            .iter()
-            .map(|column| format!("{} {}\n", column.name, column.column_type.name()))
-            .collect();
-        let schema = crate::archive::schema::arrow_schema();
-        assert_eq!(schema_fingerprint(&schema), Ok(Sha256::of(lines.concat().as_bytes())));
-    }
-
-    proptest! {
-        #[test]
-        fn values_are_written_as_serde_json_writes_them(number in any::<i64>(), value in ".{0,20}") {
-            let mut text = Vec::new();
-            write_integer(&mut text, number);
-            write_string(&mut text, &value);
-            let expected = serde_json::to_string(&number).expect("encodes") + &serde_json::to_string(&value).expect("encodes");
-            prop_assert_eq!(String::from_utf8(text).expect("UTF-8"), expected);
-        }
-
-        #[test]
-        fn different_rows_have_different_leaves(rows in proptest::collection::vec(samples::any_row(), 2)) {
-            let leaf = |row| leaves(&rows::encode(&[row]).expect("encodes")).expect("known columns");
-            prop_assert_eq!(leaf(&rows[0]) == leaf(&rows[1]), rows[0] == rows[1]);
-        }
-    }
-}
+mod tests;

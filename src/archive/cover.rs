@@ -48,7 +48,12 @@ struct Candidate {
 
 /// Signs for every file that [`super::seal::seal`] wrote for these rows, now or before a crash, and that has no entry
 /// yet. `rows` are all rows of one segment, `written` the files just written for them, `time_us` is now.
-pub fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) -> Result<(), CoverError> {
+pub fn cover<S: AsRef<str>>(
+    chain: &mut Chain,
+    rows: &[Row<S>],
+    written: &[Sealed],
+    time_us: i64,
+) -> Result<(), CoverError> {
     for file in unsigned(chain.settings(), rows, written)? {
         let fingerprint = Fingerprint::of(&file.path).map_err(FileError::io("reading", &file.path))?;
         // Bytes that are still those just written hold the rows they were written for: they need not be decoded.
@@ -71,7 +76,7 @@ pub fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) 
 }
 
 /// What a file holds, decoded from disk, if each of its rows is among `rows`.
-fn content_on_disk(path: &Path, rows: &[Row]) -> Result<Content, CoverError> {
+fn content_on_disk<S: AsRef<str>>(path: &Path, rows: &[Row<S>]) -> Result<Content, CoverError> {
     let expected = leaves_of(rows, path)?;
     let content = Content::read(path);
     let content = content.map_err(|source| CoverError::Unreadable { path: path.to_owned(), source })?;
@@ -116,8 +121,8 @@ pub fn relative(audit_dir: &Path, path: &Path) -> Option<String> {
 }
 
 /// Files without an entry that can hold some of these rows, in the order in which they are signed for.
-fn unsigned(settings: &Settings, rows: &[Row], written: &[Sealed]) -> Result<Vec<Candidate>, FileError> {
-    let mut ranges: BTreeMap<(EventDate, &str, u64), Vec<&Row>> = BTreeMap::new();
+fn unsigned<S>(settings: &Settings, rows: &[Row<S>], written: &[Sealed]) -> Result<Vec<Candidate>, FileError> {
+    let mut ranges: BTreeMap<(EventDate, &str, u64), Vec<&Row<S>>> = BTreeMap::new();
     for row in rows {
         let date = EventDate::of(row.intent.event_time_us);
         ranges.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
@@ -167,7 +172,7 @@ fn stated(dir: &Path, files: &[Candidate], written: &[Sealed]) -> Result<HashSet
 }
 
 /// The leaf hashes of rows; `path` is only for the error.
-fn leaves_of(rows: &[Row], path: &Path) -> Result<HashSet<Sha256>, CoverError> {
+fn leaves_of<S: AsRef<str>>(rows: &[Row<S>], path: &Path) -> Result<HashSet<Sha256>, CoverError> {
     let mut leaves = HashSet::with_capacity(rows.len());
     for chunk in rows.chunks(BATCH_ROWS) {
         let batch = rows::encode(&chunk.iter().collect::<Vec<_>>());

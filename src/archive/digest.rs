@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 /// A SHA-256 digest; 64 lower-case hexadecimal digits as text.
@@ -20,7 +20,8 @@ impl Sha256 {
     /// The digest of one byte string.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self::of_parts(&[bytes])
+        // In one step: a context is allocated and dispatched by aws-lc, which costs more than hashing a short message.
+        Self::from_digest(&digest(&SHA256, bytes))
     }
 
     /// The digest of the parts one after the other.
@@ -35,8 +36,13 @@ impl Sha256 {
 
     /// Ends a digest that was computed piece by piece; `context` is one of SHA-256.
     pub(super) fn finish(context: Context) -> Self {
+        Self::from_digest(&context.finish())
+    }
+
+    /// `digest` is one of SHA-256, which has 32 bytes.
+    fn from_digest(digest: &Digest) -> Self {
         let mut bytes = [0; 32];
-        for (byte, value) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        for (byte, value) in bytes.iter_mut().zip(digest.as_ref()) {
             *byte = *value;
         }
         Self(bytes)

@@ -70,7 +70,11 @@ pub(super) struct Staged {
 
 /// Writes `rows`, sorted by `event_time`, to `staged`, makes them durable and checks the file by opening it again.
 /// A file already at `staged` is replaced; after an error there is none.
-pub(super) fn stage(staged: &Path, rows: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
+pub(super) fn stage<S: AsRef<str>>(
+    staged: &Path,
+    rows: &[&Row<S>],
+    row_group_rows: usize,
+) -> Result<Staged, FileError> {
     let written = write(staged, rows, row_group_rows).and_then(|written| check(staged, rows.len()).map(|()| written));
     if written.is_err() {
         // On a full disk the half-written file would take the room that the journal needs.
@@ -116,7 +120,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
     storage::sync_dir(Site::ArchiveDirSync, dir).map_err(FileError::io("syncing directory", dir))
 }
 
-fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, FileError> {
+fn write<S: AsRef<str>>(path: &Path, sorted: &[&Row<S>], row_group_rows: usize) -> Result<Staged, FileError> {
     let created = storage::create(Site::ParquetWrite, path);
     let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
     let properties =
@@ -141,7 +145,7 @@ fn write(path: &Path, sorted: &[&Row], row_group_rows: usize) -> Result<Staged, 
     Ok(Staged { fingerprint, content: content.complete() })
 }
 
-fn identity(rows: &[&Row]) -> Option<Identity> {
+fn identity<S>(rows: &[&Row<S>]) -> Option<Identity> {
     let (first, rest) = rows.split_first()?;
     let mut identity = Identity::of(first);
     for row in rest {

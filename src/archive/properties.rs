@@ -87,12 +87,12 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Of a file with one row.
-    pub(super) fn of(row: &Row) -> Self {
+    pub(super) fn of<S>(row: &Row<S>) -> Self {
         Self { writer: Arc::clone(&row.writer), rows: 1, first_seq: row.seq, last_seq: row.seq }
     }
 
     /// With one row more, of the same writer.
-    pub(super) fn and(&mut self, row: &Row) {
+    pub(super) fn and<S>(&mut self, row: &Row<S>) {
         self.rows += 1;
         self.first_seq = self.first_seq.min(row.seq);
         self.last_seq = self.last_seq.max(row.seq);

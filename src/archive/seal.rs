@@ -107,8 +107,8 @@ pub fn prepare(settings: &Settings) -> Result<(), FileError> {
 ///
 /// When it returns, every row is in a durable file of the dataset. When it fails, some files may have been written;
 /// calling it again completes the rest. [`prepare`] must have run.
-pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError> {
-    let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row>> = BTreeMap::new();
+pub fn seal<S: AsRef<str>>(settings: &Settings, rows: &[Row<S>]) -> Result<Vec<Sealed>, SealError> {
+    let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row<S>>> = BTreeMap::new();
     for row in rows {
         let date = EventDate::of(row.intent.event_time_us);
         groups.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
@@ -121,7 +121,11 @@ pub fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError>
 }
 
 /// Seals rows of one day and one writer epoch.
-fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result<Option<Sealed>, SealError> {
+fn seal_day<S: AsRef<str>>(
+    settings: &Settings,
+    date: EventDate,
+    mut rows: Vec<&Row<S>>,
+) -> Result<Option<Sealed>, SealError> {
     let partition = date.directory_name();
     let partition_dir = settings.audit_dir.join(&partition);
     let Some(range) = file_name(&rows)? else {
@@ -145,7 +149,7 @@ fn seal_day(settings: &Settings, date: EventDate, mut rows: Vec<&Row>) -> Result
 }
 
 /// The name for these rows; `None` when there are none.
-fn file_name(rows: &[&Row]) -> Result<Option<FileName>, SealError> {
+fn file_name<S>(rows: &[&Row<S>]) -> Result<Option<FileName>, SealError> {
     let seqs = || rows.iter().map(|row| row.seq);
     let (Some(row), Some(first), Some(last)) = (rows.first(), seqs().min(), seqs().max()) else {
         return Ok(None);

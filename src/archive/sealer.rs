@@ -22,7 +22,7 @@ use super::seal::{self, Sealed, Settings};
 use super::signer::Signer;
 use super::statement::{StartStatement, Statement, StopStatement};
 use crate::clock::now_us;
-use crate::journal;
+use crate::journal::segment::SegmentBytes;
 
 mod quiet;
 pub(super) mod segment;
@@ -84,7 +84,7 @@ impl Sealer {
         opening: Opening,
         closed: Receiver<PathBuf>,
     ) -> Result<Self, StartError> {
-        Self::start_reading(settings, signer, opening, journal::segment::read, closed)
+        Self::start_reading(settings, signer, opening, SegmentBytes::read, closed)
     }
 
     fn start_reading(
@@ -274,7 +274,8 @@ impl Work {
 
     fn seal_segment(&mut self, segment: &Path) -> Result<(), SegmentError> {
         let dataset = Arc::clone(&self.shared.dataset);
-        let Some(rows) = segment::rows(segment, self.read)? else { return Ok(()) };
+        let Some(bytes) = segment::bytes(segment, self.read)? else { return Ok(()) };
+        let rows = segment::rows(&bytes)?;
         let _held = dataset.lock().unwrap_or_else(PoisonError::into_inner);
         let written = seal::seal(&self.settings, &rows)?;
         self.count(&written);

@@ -1,6 +1,7 @@
 //! `tollgate run`: settings, logging and the CA first, then the proxy, with the banner once it listens.
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::args::SettingsArgs;
@@ -33,7 +34,8 @@ pub(super) fn run(args: &SettingsArgs) -> Result<(), CliError> {
         Ok(Reloaded { policy, connectors, maintenance: audit.maintenance })
     };
     let announced = config.clone();
-    server::run(config, authority, Box::new(reload), |listening| {
+    // The settings for the banner go with it: a policy in them would outlive its reload.
+    server::run(config, authority, Arc::new(reload), move |listening| {
         announce(&announced, listening);
     })?;
     Ok(())

@@ -15,7 +15,6 @@
 //! Bodies and payloads are postcard, which does not describe itself: a change to the record types needs a new
 //! [`FORMAT_VERSION`].
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -49,13 +48,13 @@ pub(super) struct Seed(u32);
 
 /// One decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(super) enum Frame<S = String> {
     /// An exchange began.
-    Intent(Box<Intent>),
+    Intent(Box<Intent<S>>),
     /// The exchange whose intent has this event id ended.
-    Outcome { seq: u64, event_id: Uuid, outcome: Box<Outcome> },
+    Outcome { seq: u64, event_id: Uuid, outcome: Box<Outcome<S>> },
     /// An exchange that began and ended at once, or whose intent is not in the journal.
-    Row { seq: u64, intent: Box<Intent>, outcome: Box<Outcome> },
+    Row { seq: u64, intent: Box<Intent<S>>, outcome: Box<Outcome<S>> },
     /// Nothing follows.
     Close,
 }
@@ -226,17 +225,17 @@ pub(super) fn check_frame(input: &[u8], seed: Seed) -> Result<Checked<'_>, Frame
     Ok(Checked { frame_type, seq, payload, size: input.len() - rest.len() + payload.len() })
 }
 
-impl Checked<'_> {
-    pub(super) fn decode(&self) -> Result<Frame, FrameFault> {
+impl<'a> Checked<'a> {
+    pub(super) fn decode<S: Deserialize<'a>>(&self) -> Result<Frame<S>, FrameFault> {
         let seq = self.seq;
         Ok(match self.frame_type {
             FrameType::Intent => Frame::Intent(Box::new(decode_all(self.payload)?)),
             FrameType::Outcome => {
-                let (event_id, outcome): (Uuid, Outcome) = decode_all(self.payload)?;
+                let (event_id, outcome): (Uuid, Outcome<S>) = decode_all(self.payload)?;
                 Frame::Outcome { seq, event_id, outcome: Box::new(outcome) }
             }
             FrameType::Row => {
-                let (intent, outcome): (Intent, Outcome) = decode_all(self.payload)?;
+                let (intent, outcome): (Intent<S>, Outcome<S>) = decode_all(self.payload)?;
                 Frame::Row { seq, intent: Box::new(intent), outcome: Box::new(outcome) }
             }
             FrameType::Close if self.payload.is_empty() => Frame::Close,
@@ -245,7 +244,7 @@ impl Checked<'_> {
     }
 }
 
-fn decode_all<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameFault> {
+fn decode_all<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, FrameFault> {
     let (value, rest) = postcard::take_from_bytes(payload)?;
     if rest.is_empty() { Ok(value) } else { Err(FrameFault::TrailingBytes(rest.len())) }
 }

@@ -14,14 +14,16 @@ use crate::attribution::Subject;
 use crate::client::{DeploymentId, ProjectId};
 use crate::destination::{Destination, Host, HostName};
 
-/// Rules are named by their position in the file; earlier ones win.
-type Position = usize;
+/// Rules are named by their position in the file; earlier ones win. Four bytes, because each host has some.
+pub(super) type Position = u32;
 
 /// The first rule for each kind of subject, for one host pattern.
 #[derive(Debug)]
 struct Audience {
     /// The first rule that names the pattern, whomever it admits.
     first: Position,
+    /// The last one.
+    last: Position,
     everyone: Option<Position>,
     some: Option<Box<Admitted>>,
 }
@@ -34,11 +36,23 @@ struct Admitted {
 }
 
 impl Audience {
-    const fn starting_at(first: Position) -> Self {
-        Self { first, everyone: None, some: None }
+    fn of(position: Position, subjects: Option<&Subjects>) -> Self {
+        let mut audience = Self { first: position, last: position, everyone: None, some: None };
+        audience.admit(position, subjects);
+        audience
     }
 
-    fn add(&mut self, position: Position, subjects: Option<&Subjects>) {
+    /// Adds the subjects of a rule; `false` when the rule was the last one to be added.
+    fn add(&mut self, position: Position, subjects: Option<&Subjects>) -> bool {
+        let new = self.last != position;
+        if new {
+            self.last = position;
+            self.admit(position, subjects);
+        }
+        new
+    }
+
+    fn admit(&mut self, position: Position, subjects: Option<&Subjects>) {
         let Some(subjects) = subjects else {
             self.everyone.get_or_insert(position);
             return;
@@ -80,20 +94,19 @@ struct Ports {
 }
 
 impl Ports {
-    fn add(&mut self, port: Option<u16>, position: Position, subjects: Option<&Subjects>) {
+    fn add(&mut self, port: Option<u16>, position: Position, subjects: Option<&Subjects>) -> bool {
         let Some(port) = port else {
-            return self.any.get_or_insert(Audience::starting_at(position)).add(position, subjects);
+            if let Some(audience) = &mut self.any {
+                return audience.add(position, subjects);
+            }
+            self.any = Some(Audience::of(position, subjects));
+            return true;
         };
         match self.single.binary_search_by_key(&port, |(port, _)| *port) {
-            Ok(found) => {
-                if let Some((_, audience)) = self.single.get_mut(found) {
-                    audience.add(position, subjects);
-                }
-            }
+            Ok(found) => self.single.get_mut(found).is_some_and(|(_, audience)| audience.add(position, subjects)),
             Err(gap) => {
-                let mut audience = Audience::starting_at(position);
-                audience.add(position, subjects);
-                self.single.insert(gap, (port, audience));
+                self.single.insert(gap, (port, Audience::of(position, subjects)));
+                true
             }
         }
     }
@@ -122,13 +135,19 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Adds one host of the rule at `position`. Positions must not decrease from call to call.
-    pub(super) fn insert(&mut self, pattern: &HostPattern, position: Position, subjects: Option<&Subjects>) {
+    /// Makes room for so many exact hosts more, so that adding them does not move those that are there again and again.
+    pub(super) fn reserve(&mut self, exact: usize) {
+        self.exact.reserve(exact);
+    }
+
+    /// Adds one host of the rule at `position`; `false` when that rule has it already. Positions must not decrease from
+    /// call to call.
+    pub(super) fn insert(&mut self, pattern: &HostPattern, position: Position, subjects: Option<&Subjects>) -> bool {
         let ports = match pattern.host() {
             HostMatch::Exact(host) => self.exact.entry(host.clone()).or_default(),
             HostMatch::Suffix(suffix) => self.suffixes.entry(suffix.clone()).or_default(),
         };
-        ports.add(pattern.port(), position, subjects);
+        ports.add(pattern.port(), position, subjects)
     }
 
     pub(super) fn find(&self, subject: &Subject, destination: &Destination) -> Found {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub enum PolicyLoadError {
     #[error("cannot read the policy file {}: {source}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("the policy file {} is larger than {max_bytes} bytes; raise the limit or split the policy", .path.display())]
+    #[error("the policy file {} is larger than {max_bytes} bytes; name many hosts at once by suffixes such as `*.example.com`", .path.display())]
     TooLarge { path: PathBuf, max_bytes: u64 },
 }
 

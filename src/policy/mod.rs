@@ -12,11 +12,12 @@ mod preset;
 mod problem;
 mod structure;
 mod verdict;
+mod written;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::attribution::Subject;
 use crate::client::{DeploymentId, ProjectId};
@@ -29,7 +30,7 @@ pub use preset::{PresetError, Presets};
 pub use problem::{InvalidPolicy, PolicyProblem, Problem};
 pub use verdict::{Deny, Permit};
 
-use index::Index;
+use index::{Index, Position};
 
 /// Name of the rule that `--allow-host` stands for. Names in files cannot start with `flag:`.
 pub const ALLOW_HOST_RULE: &str = "flag:--allow-host";
@@ -71,15 +72,22 @@ struct Rule {
     name: Arc<str>,
     connector: Option<Arc<str>>,
     hosts: Vec<HostPattern>,
-    subjects: Option<Subjects>,
+    subjects: Option<Arc<Subjects>>,
+}
+
+/// Rules in the order of the file, and where their hosts are.
+#[derive(Debug, Default)]
+struct Rules {
+    list: Vec<Rule>,
+    /// Holds the hosts of each rule of the list.
+    index: Index,
 }
 
 /// A compiled policy. Share it behind an `Arc`; a reload makes a new one.
 #[derive(Debug)]
 pub struct Policy {
     mode: Mode,
-    rules: Vec<Rule>,
-    index: Index,
+    rules: Rules,
     hash: Arc<str>,
 }
 
@@ -90,34 +98,29 @@ impl Policy {
     /// admits its subject.
     pub fn parse(text: &str, file: &str, presets: &dyn Presets) -> Result<Self, InvalidPolicy> {
         let (mode, rules) = file::read(text, file, presets)?;
-        Ok(Self::compile(mode, rules))
+        Ok(Self::new(mode, rules))
     }
 
     /// The policy of the command line: enforcing when asked to or when hosts are given, with one rule for everyone
     /// named [`ALLOW_HOST_RULE`].
     pub fn from_flags(enforce: bool, allow_hosts: &[HostPattern]) -> Self {
         let mode = if enforce || !allow_hosts.is_empty() { Mode::Enforce } else { Mode::Observe };
-        let mut seen = HashSet::new();
-        let hosts: Vec<_> = allow_hosts.iter().filter(|host| seen.insert(*host)).cloned().collect();
-        let rule = Rule { name: Arc::from(ALLOW_HOST_RULE), connector: None, hosts, subjects: None };
-        Self::compile(mode, if rule.hosts.is_empty() { Vec::new() } else { vec![rule] })
+        let mut rules = Rules::default();
+        let hosts = allow_hosts.iter().filter(|host| rules.index.insert(host, 0, None)).cloned().collect();
+        if !allow_hosts.is_empty() {
+            rules.list.push(Rule { name: Arc::from(ALLOW_HOST_RULE), connector: None, hosts, subjects: None });
+        }
+        Self::new(mode, rules)
     }
 
     /// The same rules in another mode; the hash changes with it.
     #[must_use]
     pub fn with_mode(self, mode: Mode) -> Self {
-        let hash = hash(mode, &self.rules);
-        Self { mode, hash, ..self }
+        Self::new(mode, self.rules)
     }
 
-    fn compile(mode: Mode, rules: Vec<Rule>) -> Self {
-        let mut index = Index::default();
-        for (position, rule) in rules.iter().enumerate() {
-            for host in &rule.hosts {
-                index.insert(host, position, rule.subjects.as_ref());
-            }
-        }
-        Self { mode, hash: hash(mode, &rules), index, rules }
+    fn new(mode: Mode, rules: Rules) -> Self {
+        Self { mode, hash: hash(mode, &rules.list), rules }
     }
 
     pub const fn mode(&self) -> Mode {
@@ -126,17 +129,17 @@ impl Policy {
 
     /// Number of rules.
     pub fn rule_count(&self) -> usize {
-        self.rules.iter().filter(|rule| rule.connector.is_none()).count()
+        self.rules.list.iter().filter(|rule| rule.connector.is_none()).count()
     }
 
     /// The connectors that rules name: how a verdict names rule and connector, and the hosts that are allowed by it.
     pub fn presets(&self) -> impl Iterator<Item = (&Arc<str>, &[HostPattern])> {
-        self.rules.iter().filter(|rule| rule.connector.is_some()).map(|rule| (&rule.name, &*rule.hosts))
+        self.rules.list.iter().filter(|rule| rule.connector.is_some()).map(|rule| (&rule.name, &*rule.hosts))
     }
 
     /// The hosts its rules name, in their order; one that several rules name comes several times.
     pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
-        self.rules.iter().flat_map(|rule| &rule.hosts)
+        self.rules.list.iter().flat_map(|rule| &rule.hosts)
     }
 
     /// SHA-256 of the canonical form, 64 hexadecimal digits. Comments, spelling of the YAML and the order inside the
@@ -149,7 +152,7 @@ impl Policy {
     ///
     /// When observing, every request gets a permit; [`Permit::would_deny`] says what enforcing would have refused.
     pub fn decide(&self, subject: &Subject, destination: &Destination) -> Result<Permit, Deny> {
-        let found = self.index.find(subject, destination);
+        let found = self.rules.index.find(subject, destination);
         if subject.assurance == IdAssurance::Mismatch {
             return self.refuse(destination, DenyReason::IdentityMismatch, found.naming);
         }
@@ -166,7 +169,7 @@ impl Policy {
         self.refuse(destination, reason, None)
     }
 
-    fn refuse(&self, destination: &Destination, reason: DenyReason, rule: Option<usize>) -> Result<Permit, Deny> {
+    fn refuse(&self, destination: &Destination, reason: DenyReason, rule: Option<Position>) -> Result<Permit, Deny> {
         let (destination, rule) = (destination.clone(), rule.and_then(|rule| self.rule_name(rule)));
         let policy_hash = Arc::clone(&self.hash);
         match self.mode {
@@ -175,8 +178,8 @@ impl Policy {
         }
     }
 
-    fn rule_name(&self, position: usize) -> Option<Arc<str>> {
-        self.rules.get(position).map(|rule| Arc::clone(&rule.name))
+    fn rule_name(&self, position: Position) -> Option<Arc<str>> {
+        self.rules.list.get(position as usize).map(|rule| Arc::clone(&rule.name))
     }
 }
 
@@ -194,37 +197,67 @@ impl Policy {
 /// deployment "0763c7f3a5cf4fc78981d801d2b8af6a"
 /// ```
 fn hash(mode: Mode, rules: &[Rule]) -> Arc<str> {
-    let mut form = format!("tollgate-policy-1\nmode {}\n", mode.as_str());
+    let mut form = Form::new(mode);
     for rule in rules {
         match &rule.connector {
-            None => push_line(&mut form, "rule", &rule.name),
-            Some(connector) => push_line(&mut form, "connector", connector),
+            None => form.line("rule", &rule.name),
+            Some(connector) => form.line("connector", connector),
         }
-        push_sorted(&mut form, "host", rule.hosts.iter().map(ToString::to_string));
+        form.sorted("host", rule.hosts.iter().map(HostPattern::canonical));
         if let Some(subjects) = &rule.subjects {
-            push_sorted(&mut form, "deployment", subjects.deployments.iter().map(ToString::to_string));
-            push_sorted(&mut form, "project", subjects.projects.iter().map(ToString::to_string));
-            push_sorted(&mut form, "client", subjects.clients.iter().map(ToString::to_string));
+            form.sorted("deployment", subjects.deployments.iter().map(|id| Cow::Borrowed(id.as_str())));
+            form.sorted("project", subjects.projects.iter().map(|id| Cow::Borrowed(id.as_str())));
+            form.sorted("client", subjects.clients.iter().map(|name| Cow::Borrowed(&**name)));
         }
     }
-    let digest = digest(&SHA256, form.as_bytes());
-    let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    Arc::from(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>())
+    form.finish()
 }
 
-fn push_sorted(form: &mut String, kind: &str, texts: impl Iterator<Item = String>) {
-    let mut texts: Vec<_> = texts.collect();
-    texts.sort_unstable();
-    for text in texts {
-        push_line(form, kind, &text);
+/// The canonical form on its way into its digest; it is never whole in memory.
+struct Form {
+    digest: Context,
+    /// What the digest has not seen yet.
+    pending: String,
+}
+
+impl Form {
+    const PENDING_BYTES_MAX: usize = 16 * 1024;
+
+    fn new(mode: Mode) -> Self {
+        let pending = format!("tollgate-policy-1\nmode {}\n", mode.as_str());
+        Self { digest: Context::new(&SHA256), pending }
     }
-}
 
-fn push_line(form: &mut String, kind: &str, text: &str) {
-    form.push_str(kind);
-    form.push_str(" \"");
-    form.extend(text.escape_default());
-    form.push_str("\"\n");
+    fn sorted<'a>(&mut self, kind: &str, texts: impl Iterator<Item = Cow<'a, str>>) {
+        let mut texts: Vec<_> = texts.collect();
+        texts.sort_unstable();
+        for text in texts {
+            self.line(kind, &text);
+        }
+    }
+
+    fn line(&mut self, kind: &str, text: &str) {
+        self.pending.push_str(kind);
+        self.pending.push_str(" \"");
+        // What escaping would leave as it is, which host names are.
+        if text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'*')) {
+            self.pending.push_str(text);
+        } else {
+            self.pending.extend(text.escape_default());
+        }
+        self.pending.push_str("\"\n");
+        if self.pending.len() > Self::PENDING_BYTES_MAX {
+            self.digest.update(self.pending.as_bytes());
+            self.pending.clear();
+        }
+    }
+
+    fn finish(mut self) -> Arc<str> {
+        self.digest.update(self.pending.as_bytes());
+        let digest = self.digest.finish();
+        let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        Arc::from(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect::<String>())
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Host patterns: an exact host or `*.suffix`, with an optional port. Also used for host filters and tunnel hosts.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use crate::destination::{Destination, DestinationError, Host, HostName, parse_port, split_authority};
+use crate::destination::{Destination, DestinationError, Host, HostName, ipv6, parse_port, split_authority};
 
 /// Single-label suffixes that belong to nobody else: RFC 6761, RFC 6762, ICANN's `internal` and what sites use.
 const PRIVATE_SUFFIXES: [&str; 9] =
@@ -39,6 +39,30 @@ pub enum HostMatch {
     Suffix(HostName),
 }
 
+impl HostMatch {
+    fn matches(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(exact) => exact == host,
+            Self::Suffix(suffix) => host
+                .name()
+                .and_then(|name| name.strip_suffix(suffix.as_str()))
+                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.')),
+        }
+    }
+
+    /// Whether it names every host that the other one names.
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(host)) => self.matches(host),
+            (Self::Exact(_), Self::Suffix(_)) => false,
+            (Self::Suffix(wide), Self::Suffix(narrow)) => narrow
+                .as_str()
+                .strip_suffix(wide.as_str())
+                .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
+        }
+    }
+}
+
 /// `host`, `*.suffix`, `host:port` or `*.suffix:port`. Without a port it matches every port.
 ///
 /// `*.example.com` matches `a.example.com` and `a.b.example.com`, never `example.com`. Equality is that of the
@@ -60,11 +84,19 @@ impl HostPattern {
             return Err(HostPatternError::Url { written: written.to_owned(), host });
         }
         let pattern = Self::read(written)?;
-        let canonical = pattern.to_string();
-        if canonical != written {
+        if pattern.canonical() != written {
+            let canonical = pattern.to_string();
             return Err(HostPatternError::NotCanonical { written: written.to_owned(), canonical });
         }
         Ok(pattern)
+    }
+
+    /// The canonical form, borrowed where the pattern is nothing but a name.
+    pub(super) fn canonical(&self) -> Cow<'_, str> {
+        match (&self.host, self.port) {
+            (HostMatch::Exact(Host::Name(name)), None) => Cow::Borrowed(name.as_str()),
+            (HostMatch::Exact(_) | HostMatch::Suffix(_), _) => Cow::Owned(self.to_string()),
+        }
     }
 
     /// Whether a destination is one this pattern names.
@@ -74,39 +106,28 @@ impl HostPattern {
 
     /// Whether a host is one this pattern names, on whatever port.
     pub fn matches_host(&self, host: &Host) -> bool {
-        match &self.host {
-            HostMatch::Exact(exact) => exact == host,
-            HostMatch::Suffix(suffix) => host
-                .name()
-                .and_then(|name| name.strip_suffix(suffix.as_str()))
-                .is_some_and(|labels| labels.len() > 1 && labels.ends_with('.')),
-        }
+        self.host.matches(host)
     }
 
     /// Whether this pattern names every destination that the other one names.
     pub fn covers(&self, other: &Self) -> bool {
-        let ports = self.port.is_none() || self.port == other.port;
-        ports
-            && match (&self.host, &other.host) {
-                (_, HostMatch::Exact(host)) => self.matches_host(host),
-                (HostMatch::Exact(_), HostMatch::Suffix(_)) => false,
-                (HostMatch::Suffix(wide), HostMatch::Suffix(narrow)) => narrow
-                    .as_str()
-                    .strip_suffix(wide.as_str())
-                    .is_some_and(|labels| labels.is_empty() || labels.ends_with('.')),
-            }
+        (self.port.is_none() || self.port == other.port) && self.host.covers(&other.host)
     }
 
     /// The pattern of the destinations that both name; `None` when there is none.
     pub fn meet(&self, other: &Self) -> Option<Self> {
-        let any_port = |pattern: &Self| Self { host: pattern.host.clone(), port: None };
         let port = match (self.port, other.port) {
             (Some(one), Some(another)) if one != another => return None,
             (one, another) => one.or(another),
         };
-        let (one, another) = (any_port(self), any_port(other));
-        let narrower = if one.covers(&another) { Some(another) } else { another.covers(&one).then_some(one) };
-        Some(Self { port, ..narrower? })
+        let narrower = if self.host.covers(&other.host) {
+            &other.host
+        } else if other.host.covers(&self.host) {
+            &self.host
+        } else {
+            return None;
+        };
+        Some(Self { host: narrower.clone(), port })
     }
 
     /// The host part.
@@ -127,7 +148,10 @@ impl HostPattern {
 
     fn read(written: &str) -> Result<Self, HostPatternError> {
         let invalid = |error| HostPatternError::Invalid { written: written.to_owned(), error };
-        if let Ok(address) = written.parse::<Ipv6Addr>() {
+        if written.bytes().all(is_of_a_name) {
+            return Ok(Self { host: HostMatch::Exact(Host::parse(written).map_err(invalid)?), port: None });
+        }
+        if let Some(address) = ipv6(written) {
             return Ok(Self { host: HostMatch::Exact(Host::Ip(address.into())), port: None });
         }
         let (host, port) = split_authority(written.as_bytes()).map_err(invalid)?;
@@ -142,6 +166,11 @@ impl HostPattern {
         };
         Ok(Self { host, port })
     }
+}
+
+/// Whether a byte can be part of a name or an IPv4 address, and means nothing else in a pattern.
+const fn is_of_a_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
 }
 
 fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError> {
@@ -165,6 +194,9 @@ fn read_suffix(rest: &str, written: &str) -> Result<HostMatch, HostPatternError>
 
 /// The canonical host of something with a scheme or a path, when there is one to suggest.
 fn host_of_url(written: &str) -> Option<String> {
+    if !written.bytes().any(|byte| matches!(byte, b'/' | b'?' | b'#')) {
+        return None;
+    }
     let after_scheme = written.split_once("://").map_or(written, |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.len() == written.len() {

@@ -6,6 +6,7 @@ use serde_saphyr::{Location, UserMessageFormatter};
 
 use super::pattern::HostPatternError;
 use super::preset::PresetError;
+use super::written::Place;
 use crate::client::IdError;
 
 /// What is wrong at one place of a policy file.
@@ -53,6 +54,12 @@ pub enum Problem {
     EmptyClient,
 }
 
+impl Problem {
+    pub(super) fn unknown_key(key: &str, allowed: &[&str]) -> Self {
+        Self::UnknownKey { key: key.to_owned(), allowed: allowed.join(", ") }
+    }
+}
+
 /// A problem and where it is. Lines and columns count from 1; columns count characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyProblem {
@@ -83,9 +90,9 @@ impl std::error::Error for InvalidPolicy {}
 pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> PolicyProblem {
     let location = error.location().unwrap_or(Location::UNKNOWN);
     let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-    located(location, Problem::Yaml(message))
+    located(location.into(), Problem::Yaml(message))
 }
 
-pub(super) fn located(location: Location, problem: Problem) -> PolicyProblem {
-    PolicyProblem { line: location.line().max(1), column: location.column().max(1), problem }
+pub(super) fn located(place: Place, problem: Problem) -> PolicyProblem {
+    PolicyProblem { line: place.line.into(), column: place.column.into(), problem }
 }

@@ -158,7 +158,7 @@ fn the_hash_follows_meaning_not_spelling() {
     // The documented form, so that the value can be recomputed elsewhere.
     let form = "tollgate-policy-1\nmode enforce\nrule \"a\"\nhost \"x.test\"\nhost \"y.test\"\ndeployment \"d\"\ndeployment \"e\"\n";
     let mut expected = String::new();
-    for byte in digest(&SHA256, form.as_bytes()).as_ref() {
+    for byte in aws_lc_rs::digest::digest(&SHA256, form.as_bytes()).as_ref() {
         write!(expected, "{byte:02x}").unwrap();
     }
     assert_eq!(**policy(base).hash(), *expected);
@@ -218,7 +218,7 @@ fn a_pattern_is_open_only_when_all_it_matches_is() {
     let rules = "rules: [{name: a, hosts: ['p.test:443', '*.s.test', '*.t.test:443', '10.0.0.1']},
                         {name: b, hosts: [q.test], for: {clients: [k]}}]";
     let policy = policy(rules);
-    let open = |pattern: &str| policy.index.open_to_everyone(&HostPattern::parse(pattern).unwrap()).is_some();
+    let open = |pattern: &str| policy.rules.index.open_to_everyone(&HostPattern::parse(pattern).unwrap()).is_some();
     for pattern in ["p.test:443", "x.s.test", "x.s.test:1", "*.s.test", "*.x.s.test:1", "x.t.test:443", "10.0.0.1:80"] {
         assert!(open(pattern), "{pattern}");
     }
@@ -244,7 +244,7 @@ fn naive(
     if subject.assurance == IdAssurance::Mismatch {
         return Err((DenyReason::IdentityMismatch, first));
     }
-    match naming.iter().find(|rule| rule.subjects.as_ref().is_none_or(admits)) {
+    match naming.iter().find(|rule| rule.subjects.as_deref().is_none_or(admits)) {
         Some(rule) => Ok(Arc::clone(&rule.name)),
         None if first.is_some() => Err((DenyReason::SubjectNotAllowed, first)),
         None => Err((DenyReason::HostNotAllowed, None)),
@@ -265,8 +265,18 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             projects: projects.iter().map(|id| ProjectId::parse(id).unwrap()).collect(),
             clients: clients.iter().map(|name| Arc::from(name.as_str())).collect(),
         });
-        Rule { connector: None, name: Arc::from(""), hosts, subjects }
+        Rule { connector: None, name: Arc::from(""), hosts, subjects: subjects.map(Arc::new) }
     })
+}
+
+fn enforcing(list: Vec<Rule>) -> Policy {
+    let mut index = Index::default();
+    for (position, rule) in (0..).zip(&list) {
+        for host in &rule.hosts {
+            index.insert(host, position, rule.subjects.as_deref());
+        }
+    }
+    Policy::new(Mode::Enforce, Rules { list, index })
 }
 
 proptest! {
@@ -287,7 +297,7 @@ proptest! {
             subject.assurance = IdAssurance::Mismatch;
         }
         let destination = destination(&format!("{host}:{port}"));
-        let policy = Policy::compile(Mode::Enforce, rules.clone());
+        let policy = enforcing(rules.clone());
         let judged = policy.decide(&subject, &destination);
         let judged = judged.map(|permit| permit.rule().cloned().unwrap()).map_err(|deny| (deny.reason, deny.rule));
         prop_assert_eq!(judged, naive(&rules, &subject, &destination));
@@ -304,11 +314,11 @@ proptest! {
         for (position, rule) in rules.iter_mut().enumerate() {
             rule.name = Arc::from(position.to_string());
         }
-        let policy = Policy::compile(Mode::Enforce, rules);
+        let policy = enforcing(rules);
         let destination = destination(&format!("{host}:{port}"));
-        if let Some(open) = policy.index.open_to_everyone(&pattern).filter(|_| pattern.matches(&destination)) {
+        if let Some(open) = policy.rules.index.open_to_everyone(&pattern).filter(|_| pattern.matches(&destination)) {
             let permit = policy.decide(&subject(deployment.as_deref(), None), &destination).unwrap();
-            prop_assert!(permit.rule().unwrap().parse::<usize>().unwrap() <= open);
+            prop_assert!(permit.rule().unwrap().parse::<Position>().unwrap() <= open);
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::archive::Notes;
 use crate::archive::maintenance::Rules;
@@ -34,7 +37,7 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT. SIGHUP reloads policy, connectors, `audit.keep_days` and the legal holds and goes on; if
-    /// any of them does not load, none changes. Either is noted for the chain.
+    /// any of them does not load, none changes. Either is noted for the chain. A stop does not wait for a reload.
     pub(super) async fn until_told_to_stop(
         &mut self,
         gate: &Gate,
@@ -43,18 +46,36 @@ impl Signals {
         notes: &Notes,
     ) -> StopReason {
         loop {
+            let stopped = async {
+                tokio::select! {
+                    _ = self.terminate.recv() => StopReason::Terminated,
+                    _ = self.interrupt.recv() => StopReason::Interrupted,
+                }
+            };
+            let reloaded = async {
+                self.hang_up.recv().await;
+                reload_settings(gate, rules, reload, notes).await;
+            };
             tokio::select! {
-                _ = self.terminate.recv() => return StopReason::Terminated,
-                _ = self.interrupt.recv() => return StopReason::Interrupted,
-                _ = self.hang_up.recv() => reload_settings(gate, rules, reload, notes),
+                reason = stopped => return reason,
+                () = reloaded => {}
             }
         }
     }
 }
 
-fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: &Notes) {
+/// How long after a reload the policy before it is freed: far longer than any call holds one.
+const RETIRED_AFTER: Duration = Duration::from_millis(100);
+
+async fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: &Notes) {
     let before = gate.policy.load().hash().to_string();
-    match reload() {
+    let load = Arc::clone(reload);
+    // A policy of a million hosts takes seconds to read.
+    let loaded = match spawn_blocking(move || load()).await {
+        Ok(loaded) => loaded,
+        Err(error) => return tracing::error!(%error, "the reload ended early; policy and connectors in force stay"),
+    };
+    match loaded {
         Ok(Reloaded { policy, connectors, maintenance }) => {
             let after = policy.hash().to_string();
             let reloaded =
@@ -63,8 +84,13 @@ fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, notes: 
             notes.send(Statement::Policy(reloaded));
             rules.store(Arc::new(maintenance));
             gate.recorder.replace_connectors(connectors);
-            gate.policy.store(policy);
+            let retired = gate.policy.swap(policy);
             tracing::info!(old = %before, new = %after, "policy reloaded, connectors and retention with it");
+            // Freeing a million hosts takes a tenth of a second: no call is to be the last that holds them.
+            drop(spawn_blocking(move || {
+                thread::sleep(RETIRED_AFTER);
+                drop(retired);
+            }));
         }
         Err(error) => {
             tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay");

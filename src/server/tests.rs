@@ -113,7 +113,7 @@ async fn silent_stream(silence: Duration, tunnel: bool) -> (String, (OutcomeKind
     let (port, let_through) = event_source();
     let (policy, connectors) = (Arc::clone(&config.policy), Arc::clone(&config.connectors));
     let maintenance = config.audit.maintenance.clone();
-    let reload: Reload = Box::new(move || {
+    let reload: Reload = Arc::new(move || {
         Ok(Reloaded {
             policy: Arc::clone(&policy),
             connectors: Arc::clone(&connectors),

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
 use crate::harness::{Client, Gate, Origin, eventually, respond};
@@ -115,6 +116,40 @@ fn a_reload_applies_a_good_policy_and_keeps_the_old_one_before_a_bad_one() {
     let rules: Vec<String> = rows.iter().map(|row| row.get("policy_rule")).collect();
     assert_eq!(rules, ["first", "", "first", "", "", "second"]);
     assert_ne!(rows[0].get("policy_hash"), rows[5].get("policy_hash"));
+}
+
+#[test]
+fn calls_are_answered_and_a_stop_is_heard_while_a_policy_is_being_read() {
+    let origin = Origin::http();
+    let dir = tempfile::tempdir().unwrap();
+    let policy = dir.path().join("policy.yml");
+    fs::write(&policy, "mode: enforce\nrules:\n  - { name: first, hosts: [one.test] }\n").unwrap();
+    let mut gate = Gate::builder()
+        .flag("--policy", policy.to_str().unwrap())
+        .flag("--threads", "1")
+        .resolve("one.test")
+        .resolve("two.test")
+        .start();
+    // A pipe stands for a large file: reading it takes as long as the test wants.
+    fs::remove_file(&policy).unwrap();
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, &policy, FileType::Fifo, mode, 0).unwrap();
+    let ask = |gate: &Gate, host: &str| gate.client().ask(get(&format!("{host}:{}", origin.port()))).status;
+
+    gate.signal(Signal::HUP);
+    // Opening it succeeds when the gate has opened it, too.
+    let mut pipe = fs::File::options().write(true).open(&policy).unwrap();
+    assert_eq!((ask(&gate, "one.test"), ask(&gate, "two.test")), (200, 403));
+    pipe.write_all(b"mode: enforce\nrules:\n  - { name: second, hosts: [two.test] }\n").unwrap();
+    drop(pipe);
+    eventually("the new policy applies", || gate.log().contains("policy reloaded").then_some(()));
+    assert_eq!((ask(&gate, "one.test"), ask(&gate, "two.test")), (403, 200));
+
+    gate.signal(Signal::HUP);
+    let _never_ends = fs::File::options().write(true).open(&policy).unwrap();
+    assert_eq!(gate.stop(), Some(0));
+    let rules: Vec<String> = gate.rows_of(4).iter().map(|row| row.get("policy_rule")).collect();
+    assert_eq!(rules, ["first", "", "", "second"]);
 }
 
 #[test]

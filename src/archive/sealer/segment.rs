@@ -10,12 +10,12 @@ use crate::archive::cover::{self, CoverError};
 use crate::archive::file::{self, FileError};
 use crate::archive::seal::{SealError, Sealed};
 use crate::clock::now_us;
-use crate::journal::segment::{Contents, ReadError};
+use crate::journal::segment::{ReadError, SegmentBytes};
 use crate::record::Row;
 use crate::storage::{self, Site};
 
-/// Reads one segment: [`crate::journal::segment::read`], except in tests.
-pub(super) type ReadSegment = fn(&Path) -> Result<Contents, ReadError>;
+/// Reads one segment: [`SegmentBytes::read`], except in tests.
+pub(in crate::archive) type ReadSegment = fn(&Path) -> Result<SegmentBytes, ReadError>;
 
 /// Why one segment could not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -33,24 +33,29 @@ pub(in crate::archive) enum SegmentError {
     File(#[from] FileError),
 }
 
-/// The rows of a segment; `None` if it was sealed before: recovery and the journal's writer may both have named it.
-pub(in crate::archive) fn rows(segment: &Path, read: ReadSegment) -> Result<Option<Vec<Row>>, SegmentError> {
+/// The bytes of a segment; `None` if it was sealed before: recovery and the journal's writer may both have named it.
+pub(in crate::archive) fn bytes(segment: &Path, read: ReadSegment) -> Result<Option<SegmentBytes>, SegmentError> {
     if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
         return Ok(None);
     }
-    let contents = read(segment)?;
+    Ok(Some(read(segment)?))
+}
+
+/// The rows of a segment, whose texts stay where they are.
+pub(in crate::archive) fn rows(bytes: &SegmentBytes) -> Result<Vec<Row<&str>>, SegmentError> {
+    let contents = bytes.contents::<&str>()?;
     if contents.damage.is_some() {
         return Err(SegmentError::Damaged);
     }
-    Ok(Some(contents.rows))
+    Ok(contents.rows)
 }
 
 /// Signs for the files that hold the rows of a segment and deletes it, durably. `rows` are all of its rows, each of them in
 /// the dataset; `written` are the files that were just written for them.
-pub(in crate::archive) fn settle(
+pub(in crate::archive) fn settle<S: AsRef<str>>(
     chain: &mut Chain,
     segment: &Path,
-    rows: &[Row],
+    rows: &[Row<S>],
     written: &[Sealed],
 ) -> Result<(), SegmentError> {
     cover::cover(chain, rows, written, now_us())?;

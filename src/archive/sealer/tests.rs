@@ -11,16 +11,17 @@ use crate::archive::digest::Sha256;
 use crate::archive::entries;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::statement::PolicyStatement;
-use crate::journal::segment::{Contents, Damage, ReadError};
+use crate::journal::segment::{ReadError, SegmentBytes};
 
 /// A stand-in for a segment: `first last`, or `damaged`.
-fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
+fn read_stand_in(path: &Path) -> Result<SegmentBytes, ReadError> {
     let text = fs::read_to_string(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-    let seqs = text.split_once(' ').map(|(first, last)| first.parse().expect("seq")..=last.parse().expect("seq"));
-    let damage = seqs.is_none().then(Damage::default);
-    let rows: Vec<_> = seqs.into_iter().flatten().map(|seq: u64| samples::row(seq, MIDNIGHT_US + seq as i64)).collect();
-    let (open, orphans) = (Vec::new(), Vec::new());
-    Ok(Contents { writer: samples::writer(), number: 1, first_seq: 1, rows, open, orphans, closed: true, damage })
+    let Some((first, last)) = text.split_once(' ') else {
+        return Ok(SegmentBytes::of_rows(path, &samples::writer(), &[]).torn());
+    };
+    let seqs = first.parse::<u64>().expect("seq")..=last.parse().expect("seq");
+    let rows: Vec<_> = seqs.map(|seq| samples::row(seq, MIDNIGHT_US + seq as i64)).collect();
+    Ok(SegmentBytes::of_rows(path, &samples::writer(), &rows))
 }
 
 struct Bench {

@@ -10,7 +10,7 @@ use crate::config::{HostPattern, Overrides, PolicySource, Problem, ProblemKind};
 use crate::connectors::Catalogue;
 use crate::policy::{Mode, Policy, PresetError, Presets, read_text};
 
-/// Room for a million rules.
+/// Room for four million rules or eight million hosts: no policy is refused for its size before it needs gigabytes of memory.
 const POLICY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 impl Checker<'_> {

@@ -10,8 +10,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use uuid::Uuid;
 
+#[cfg(test)]
+use super::super::frame::Payload;
 use super::super::frame::{self, Frame, Header, HeaderFault, Seed};
 use crate::record::{Intent, Outcome, Row, Writer};
 
@@ -20,19 +23,19 @@ pub const SEGMENT_BYTES_CEILING: u64 = 1 << 30;
 
 /// Everything one segment holds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Contents {
+pub struct Contents<S = String> {
     pub writer: Arc<Writer>,
     /// Position of the segment among those of its epoch, from 1.
     pub number: u64,
     /// The lowest `seq` a row of this segment can have.
     pub first_seq: u64,
     /// Finished rows, in the order they were journaled.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Row<S>>,
     /// Intents not settled in this segment, in the order they were journaled. In a closed segment each of them is
     /// carried in the next one too.
-    pub open: Vec<Intent>,
+    pub open: Vec<Intent<S>>,
     /// Outcomes whose intent was lost to damage.
-    pub orphans: Vec<Orphan>,
+    pub orphans: Vec<Orphan<S>>,
     /// Whether the segment was closed: nothing will be appended to it.
     pub closed: bool,
     /// Bytes that are not valid frames. A torn tail alone is normal in a segment that is not closed.
@@ -41,10 +44,10 @@ pub struct Contents {
 
 /// An outcome whose intent is not in the segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Orphan {
+pub struct Orphan<S = String> {
     pub seq: u64,
     pub event_id: Uuid,
-    pub outcome: Outcome,
+    pub outcome: Outcome<S>,
 }
 
 /// Where a segment cannot be read, as byte offsets in the file.
@@ -74,10 +77,49 @@ pub enum ReadError {
     Header { path: PathBuf, fault: HeaderFault },
 }
 
+/// The bytes of a segment file, which the texts of its rows can borrow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentBytes {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl SegmentBytes {
+    /// Reads a segment file, closed or being written, into memory.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        Ok(Self { path: path.to_owned(), bytes: read_bytes(path)? })
+    }
+
+    /// What they say, with texts of `String` or `&str`.
+    pub fn contents<'a, S: Deserialize<'a>>(&'a self) -> Result<Contents<S>, ReadError> {
+        parse(&self.bytes).map_err(|fault| ReadError::Header { path: self.path.clone(), fault })
+    }
+}
+
+#[cfg(test)]
+impl SegmentBytes {
+    /// A closed segment with these rows, for tests of those who read segments.
+    pub(crate) fn of_rows(path: &Path, writer: &Writer, rows: &[Row]) -> Self {
+        let header = Header { writer: writer.clone(), number: 1, first_seq: 1 };
+        let (mut bytes, seed) = header.encode().expect("encodes");
+        for row in rows {
+            let payload = Payload::row(&row.intent, &row.outcome, u32::MAX).expect("encodes");
+            payload.write_frame(seed, row.seq, &mut bytes);
+        }
+        Payload::close().write_frame(seed, 0, &mut bytes);
+        Self { path: path.to_owned(), bytes }
+    }
+
+    /// With an append behind it that did not finish.
+    pub(crate) fn torn(mut self) -> Self {
+        self.bytes.push(0);
+        self
+    }
+}
+
 /// Reads a segment, closed or being written.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
-    let bytes = read_bytes(path)?;
-    parse(&bytes).map_err(|fault| ReadError::Header { path: path.to_owned(), fault })
+    SegmentBytes::read(path)?.contents()
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
@@ -93,7 +135,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
 }
 
 /// Reads a segment from its bytes.
-pub(in super::super) fn parse(bytes: &[u8]) -> Result<Contents, HeaderFault> {
+pub(in super::super) fn parse<'a, S: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Contents<S>, HeaderFault> {
     let (header, seed, mut offset) = Header::decode(bytes)?;
     let mut assembly = Assembly::new(&header);
     let mut damage = Damage::default();
@@ -119,18 +161,18 @@ fn next_frame(bytes: &[u8], from: usize, seed: Seed) -> Option<usize> {
 }
 
 /// Joins intents and outcomes into rows.
-struct Assembly {
+struct Assembly<S> {
     writer: Arc<Writer>,
-    rows: Vec<Row>,
+    rows: Vec<Row<S>>,
     /// Intents in journal order; `None` once settled.
-    intents: Vec<Option<Intent>>,
+    intents: Vec<Option<Intent<S>>>,
     /// Where in `intents` an unsettled intent is.
     positions: HashMap<Uuid, usize>,
-    orphans: Vec<Orphan>,
+    orphans: Vec<Orphan<S>>,
     closed: bool,
 }
 
-impl Assembly {
+impl<S> Assembly<S> {
     fn new(header: &Header) -> Self {
         Self {
             writer: Arc::new(header.writer.clone()),
@@ -142,7 +184,7 @@ impl Assembly {
         }
     }
 
-    fn add(&mut self, frame: Frame) {
+    fn add(&mut self, frame: Frame<S>) {
         match frame {
             Frame::Intent(intent) => {
                 self.take_open(intent.event_id);
@@ -161,16 +203,16 @@ impl Assembly {
         }
     }
 
-    fn add_row(&mut self, seq: u64, intent: Intent, outcome: Outcome) {
+    fn add_row(&mut self, seq: u64, intent: Intent<S>, outcome: Outcome<S>) {
         self.rows.push(Row { seq, writer: Arc::clone(&self.writer), intent, outcome });
     }
 
-    fn take_open(&mut self, event_id: Uuid) -> Option<Intent> {
+    fn take_open(&mut self, event_id: Uuid) -> Option<Intent<S>> {
         let position = self.positions.remove(&event_id)?;
         self.intents.get_mut(position)?.take()
     }
 
-    fn finish(self, header: &Header, damage: Damage) -> Contents {
+    fn finish(self, header: &Header, damage: Damage) -> Contents<S> {
         Contents {
             writer: self.writer,
             number: header.number,

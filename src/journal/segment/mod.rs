@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use append::SegmentError;
-pub use contents::{Contents, Damage, Orphan, ReadError, SEGMENT_BYTES_CEILING, read};
+pub use contents::{Contents, Damage, Orphan, ReadError, SEGMENT_BYTES_CEILING, SegmentBytes, read};
 
 pub(super) use append::{Ending, Segment, create, replace, sync_dir, write_durable};
 pub(super) use contents::parse;

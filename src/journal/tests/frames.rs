@@ -83,7 +83,7 @@ proptest! {
     fn any_bytes_decode_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&bytes);
         let _ = Header::decode(&bytes);
-        let _ = segment::parse(&bytes);
+        let _ = segment::parse::<String>(&bytes);
     }
 }
 

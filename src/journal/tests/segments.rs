@@ -48,7 +48,7 @@ fn a_segment_cut_anywhere_is_a_prefix_and_a_torn_tail() {
     for length in 0..bytes.len() {
         let cut = &bytes[..length];
         if length < offsets[0] {
-            assert_eq!(segment::parse(cut), Err(HeaderFault::Incomplete), "cut at {length}");
+            assert_eq!(segment::parse::<String>(cut), Err(HeaderFault::Incomplete), "cut at {length}");
             continue;
         }
         let contents = segment::parse(cut).unwrap();

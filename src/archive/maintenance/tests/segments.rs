@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::archive::sealer::segment as sealing;
+use crate::journal::segment::SegmentBytes;
 use crate::journal::{self, segment};
 use crate::record::Writer;
 
@@ -24,7 +25,8 @@ impl Bench {
     }
 
     pub(super) fn seal_segment(&self, chain: &mut Chain, path: &Path) {
-        let rows = sealing::rows(path, segment::read).expect("reads").expect("is there");
+        let bytes = sealing::bytes(path, SegmentBytes::read).expect("reads").expect("is there");
+        let rows = sealing::rows(&bytes).expect("decodes");
         let written = seal::seal(&self.settings, &rows).expect("seals");
         sealing::settle(chain, path, &rows, &written).expect("settles");
     }
