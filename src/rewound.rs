@@ -34,6 +34,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Rewound<IO> {
             buf.put_slice(bytes);
         }
         self.early.advance(count);
+        if self.early.is_empty() {
+            // Bytes that are all read still hold their allocation.
+            self.early = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
