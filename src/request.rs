@@ -4,6 +4,8 @@
 //! tunnel (RFC 9112 section 3.2). All become a [`ProxyRequest`], once, here. CONNECT is in [`connect_target`]. Framing
 //! was checked by `wire`; nothing here decides whether the request may pass.
 
+use std::borrow::Cow;
+
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
@@ -99,7 +101,7 @@ impl ProxyRequest {
                 agree(host_header.as_deref(), &destination, authority.as_str())?;
                 (authority.as_str().to_owned(), destination)
             }
-            (None, Some(host)) => (host.clone(), inner_destination(host, tunnel, AuthoritySource::HostHeader)?),
+            (None, Some(host)) => (host.to_string(), inner_destination(host, tunnel, AuthoritySource::HostHeader)?),
             (None, None) if parts.version == Version::HTTP_10 => (tunnel.to_string(), tunnel.clone()),
             (None, None) => return Err(RequestError::NoHost),
         };
@@ -156,17 +158,23 @@ pub fn user_agents(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 }
 
 /// All User-Agent field lines joined by a space, or `None` when there are none.
-pub fn user_agent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let lines: Vec<&[u8]> = user_agents(headers).collect();
-    if lines.is_empty() { None } else { Some(lines.join(&b' ')) }
+pub fn user_agent(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
+    let mut lines = user_agents(headers);
+    let mut joined = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let joined = joined.to_mut();
+        joined.push(b' ');
+        joined.extend_from_slice(line);
+    }
+    Some(joined)
 }
 
 /// Bytes from the wire as text for a column.
-pub fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
-fn host_header(headers: &HeaderMap) -> Option<String> {
+fn host_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     headers.get(HOST).map(|value| lossy(value.as_bytes()))
 }
 
@@ -210,6 +218,9 @@ fn inner_destination(raw: &str, tunnel: &Destination, source: AuthoritySource) -
 /// Host, where present, must name what the URI names (RFC 9112 section 3.2.2 lets a proxy ignore Host; refusing is safer).
 fn agree(host_header: Option<&str>, destination: &Destination, authority: &str) -> Result<(), RequestError> {
     let Some(raw) = host_header else { return Ok(()) };
+    if raw == authority {
+        return Ok(());
+    }
     let named = Destination::with_default_port(raw, destination.port)
         .map_err(|error| RequestError::HostHeader { raw: raw.to_owned(), error })?;
     if named == *destination {

@@ -60,6 +60,9 @@ pub(super) enum Frame {
     Close,
 }
 
+/// Few payloads are larger, so that encoding one seldom has to move it.
+const PAYLOAD_BYTES_TYPICAL: usize = 640;
+
 /// The type byte of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameType {
@@ -132,7 +135,7 @@ impl Payload {
     }
 
     fn encode(frame_type: FrameType, value: &impl Serialize, bytes_max: u32) -> Result<Self, EncodeError> {
-        let bytes = postcard::to_stdvec(value)?;
+        let bytes = postcard::to_extend(value, Vec::with_capacity(PAYLOAD_BYTES_TYPICAL))?;
         if bytes.len() > bytes_max as usize {
             return Err(EncodeError::TooLarge { bytes: bytes.len(), bytes_max });
         }

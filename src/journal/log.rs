@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::frame::{FrameType, Payload, Seed};
 use super::gap;
+use super::pace::Pace;
 use super::platform::Platform;
 use super::queue::{Entry, Lost, Queue, Wake};
 use super::roll::Tail;
@@ -75,7 +76,7 @@ pub(super) struct Log<P> {
     pub(super) pending: Vec<Pending>,
     pub(super) next_number: u64,
     pub(super) next_seq: u64,
-    last_commit: Option<Instant>,
+    pace: Pace,
     pub(super) space_checked: Option<Instant>,
     pub(super) buffer: Vec<u8>,
 }
@@ -106,6 +107,7 @@ impl<P: Platform> Log<P> {
         if segments.iter().filter_map(|path| SegmentId::from_path(path)).any(|id| id.epoch == epoch) {
             return Err(OpenError::EpochUsed { dir, epoch });
         }
+        let pace = Pace::new(settings.commit_gap);
         let mut log = Self {
             platform,
             settings,
@@ -119,7 +121,7 @@ impl<P: Platform> Log<P> {
             pending: Vec::new(),
             next_number: 1,
             next_seq: 1,
-            last_commit: None,
+            pace,
             space_checked: None,
             buffer: Vec::new(),
         };
@@ -150,7 +152,7 @@ impl<P: Platform> Log<P> {
     /// One turn: closes the tail if it is due, and commits what is queued.
     pub(super) fn serve(&mut self, wake: Wake) -> Result<(), Failure> {
         if wake == Wake::Work {
-            self.pace();
+            std::thread::sleep(self.pace.left(Instant::now()));
         }
         let queue = Arc::clone(&self.queue);
         let _at_storage = queue.at_storage();
@@ -166,17 +168,6 @@ impl<P: Platform> Log<P> {
             Wake::Due => self.check_space(Instant::now()).and_then(|()| self.sync_if_due()),
             Wake::Stop => Ok(()),
         }
-    }
-
-    /// Under load, lets more frames gather so that they share a sync.
-    fn pace(&mut self) {
-        if let Some(last_commit) = self.last_commit {
-            let left = self.settings.commit_gap.saturating_sub(last_commit.elapsed());
-            if !left.is_zero() {
-                std::thread::sleep(left);
-            }
-        }
-        self.last_commit = Some(Instant::now());
     }
 
     pub(super) fn check_space(&mut self, now: Instant) -> Result<(), Failure> {
@@ -213,7 +204,9 @@ impl<P: Platform> Log<P> {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         self.write_buffer()?;
+        self.pace.committed(began, Instant::now(), self.intents_pending());
         self.acknowledge();
         Ok(())
     }
@@ -256,10 +249,14 @@ impl<P: Platform> Log<P> {
         self.tail.as_ref().map_or(Ok(()), |tail| Ok(tail.segment.check_identity()?))
     }
 
+    fn intents_pending(&self) -> usize {
+        self.pending.iter().filter(|pending| matches!(pending, Pending::Intent { .. })).count()
+    }
+
     /// Everything pending is durable.
     fn acknowledge(&mut self) {
         self.settling.clear();
-        let rows = self.pending.iter().filter(|pending| matches!(pending, Pending::Settled { .. })).count() as u64;
+        let rows = (self.pending.len() - self.intents_pending()) as u64;
         let now_us = self.platform.now_us();
         if let Some(tail) = self.tail.as_mut() {
             tail.add_durable(rows, now_us);

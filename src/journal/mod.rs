@@ -18,6 +18,7 @@ mod frame;
 mod gap;
 mod health;
 mod log;
+mod pace;
 mod platform;
 mod queue;
 mod recover;

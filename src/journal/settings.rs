@@ -71,7 +71,8 @@ pub struct Settings {
     pub segment_bytes_max: u64,
     /// A segment is closed once its oldest row is this old.
     pub seal_after: Duration,
-    /// Under load, commits start at least this far apart; an idle writer commits at once.
+    /// Under load, commits start at least this far apart, and up to four times as far when many calls wait for slow storage;
+    /// an idle writer commits at once.
     pub commit_gap: Duration,
     /// How long an outcome that nobody waits for may wait for an intent whose commit it can share.
     pub settle_linger: Duration,

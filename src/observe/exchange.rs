@@ -5,6 +5,7 @@
 //! Only [`Exchange::intend`] makes an [`Evidence`], and nothing can be sent upstream without one: from a durable intent, or
 //! from the journal's [`Waiver`], which there is only with `audit.on_failure: continue`.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -309,10 +310,10 @@ impl Drop for Exchange {
 }
 
 /// The Host field or, where HTTP/2 has `:authority` in its place (RFC 9113 section 8.3.1), that.
-fn named_host(parts: &http::request::Parts) -> Option<String> {
+fn named_host(parts: &http::request::Parts) -> Option<Cow<'_, str>> {
     let field = parts.headers.get(HOST).map(|value| lossy(value.as_bytes()));
     let authority = parts.uri.authority().filter(|_| parts.version == http::Version::HTTP_2);
-    field.or_else(|| authority.map(|name| name.as_str().to_owned()))
+    field.or_else(|| authority.map(|name| name.as_str().into()))
 }
 
 fn identified_as(intent: &mut Intent, identified: Option<&Identified<'_>>) {

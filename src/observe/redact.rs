@@ -181,6 +181,9 @@ fn push_path_and_query(kept: &mut String, path_and_query: &str) {
 /// become U+FFFD.
 pub fn printable_user_agent(user_agent: &[u8]) -> String {
     let head = user_agent.get(..USER_AGENT_BYTES_MAX).unwrap_or(user_agent);
+    if let (true, Ok(text)) = (head.iter().all(|byte| matches!(byte, b' '..=b'~')), std::str::from_utf8(head)) {
+        return text.to_owned();
+    }
     let mut printable = String::with_capacity(head.len());
     for c in String::from_utf8_lossy(head).chars() {
         let c = if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };

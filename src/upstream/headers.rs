@@ -9,6 +9,9 @@ use http::{HeaderMap, Version};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// What is of one connection whether Connection lists it or not.
+static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
 /// Whether the message asks to leave HTTP for another protocol on this connection (RFC 9110 section 7.8).
 pub fn asks_for_upgrade(headers: &HeaderMap, version: Version) -> bool {
     version == Version::HTTP_11 && headers.contains_key(UPGRADE) && connection_lists(headers, "upgrade")
@@ -58,9 +61,9 @@ pub fn strip_response(headers: &mut HeaderMap, upgrade: bool) {
 }
 
 fn strip(headers: &mut HeaderMap, upgrade: bool) {
-    let mut gone = listed(headers);
-    gone.extend([CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE]);
-    remove_all(headers, |name| gone.contains(name) && !(upgrade && name == UPGRADE));
+    let listed = listed(headers);
+    let gone = |name: &HeaderName| HOP_BY_HOP.contains(name) || listed.contains(name);
+    remove_all(headers, |name| gone(name) && !(upgrade && name == UPGRADE));
     if upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }

@@ -133,9 +133,31 @@ fn check_target(target: &[u8]) -> Result<(), ViolationReason> {
     if target.contains(&b'#') {
         return Err(ViolationReason::FragmentInTarget);
     }
-    let plain = target.first() == Some(&b'/') && target.iter().all(|byte| is_plain_path_byte(*byte));
     // hyper parses the target with the same type and would answer a failure itself.
-    if plain || Uri::try_from(target).is_ok() { Ok(()) } else { Err(ViolationReason::InvalidTarget) }
+    if is_plain_target(target) || Uri::try_from(target).is_ok() { Ok(()) } else { Err(ViolationReason::InvalidTarget) }
+}
+
+/// Whether a target is one that certainly is a URI: origin-form, or absolute-form with a name, of common bytes.
+fn is_plain_target(target: &[u8]) -> bool {
+    let path = match target.strip_prefix(b"http://") {
+        None => target,
+        Some(rest) => {
+            let (authority, path) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
+            let (name, port) = authority.split_at(memchr::memchr(b':', authority).unwrap_or(authority.len()));
+            let port = port.strip_prefix(b":").unwrap_or(b"0");
+            if !(is_all(name, &PLAIN_AUTHORITY) && (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit))
+            {
+                return false;
+            }
+            path
+        }
+    };
+    path.first() == Some(&b'/') && is_all(path, &PLAIN_PATH)
+}
+
+/// Whether there are bytes, and all of them are of the set.
+fn is_all(bytes: &[u8], set: &ByteSet) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| set.has(*byte))
 }
 
 /// Splits a field line into name and untrimmed value.
@@ -228,44 +250,48 @@ fn trim_ows(value: &[u8]) -> &[u8] {
 }
 
 fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+    is_all(bytes, &TOKEN)
+}
+
+/// A set of bytes; asking it takes one load.
+struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// ASCII letters, digits and these.
+    const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            set[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            set[others[at] as usize] = true;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    const fn has(&self, byte: u8) -> bool {
+        self.0[byte as usize]
+    }
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+const TOKEN: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+/// Bytes that RFC 3986 allows in a path or query. The rarer ones are left to the URI parser.
+const PLAIN_PATH: ByteSet = ByteSet::alphanumeric_and(b"/?%-._~=&:@+,;$!");
+/// Bytes of most names with a port.
+const PLAIN_AUTHORITY: ByteSet = ByteSet::alphanumeric_and(b".-");
+
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN.has(byte)
 }
 
 /// A byte of a field value or of a chunk extension: HTAB, SP, VCHAR, obs-text.
 pub(super) fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// Bytes that RFC 3986 allows in a path or query. The rarer ones are left to the URI parser.
-fn is_plain_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'/' | b'?'
-                | b'%'
-                | b'-'
-                | b'.'
-                | b'_'
-                | b'~'
-                | b'='
-                | b'&'
-                | b':'
-                | b'@'
-                | b'+'
-                | b','
-                | b';'
-                | b'$'
-                | b'!'
-        )
 }
 
 #[cfg(test)]

@@ -58,13 +58,17 @@ impl FingerprintKey {
     ///
     /// The host is canonical and the port is left out when it is the scheme's default, as people write URLs.
     pub fn fingerprint(&self, scheme: Scheme, destination: &Destination, path_and_query: &[u8]) -> String {
-        let authority = destination.to_string();
-        let default_port = format!(":{}", scheme.default_port());
-        let authority = authority.strip_suffix(&default_port).unwrap_or(&authority);
         let mut context = hmac::Context::with_key(&self.key);
         context.update(scheme.as_str().as_bytes());
         context.update(b"://");
-        context.update(authority.as_bytes());
+        match destination.host.name() {
+            Some(name) if destination.port == scheme.default_port() => context.update(name.as_bytes()),
+            Some(_) | None => {
+                let authority = destination.to_string();
+                let default_port = format!(":{}", scheme.default_port());
+                context.update(authority.strip_suffix(&default_port).unwrap_or(&authority).as_bytes());
+            }
+        }
         context.update(path_and_query);
         hex(&context.sign(), FINGERPRINT_KEY_BYTES)
     }
@@ -115,6 +119,11 @@ impl FingerprintKeys {
 
 /// The first octets of a tag, as lower-case hexadecimal digits.
 fn hex(tag: &hmac::Tag, octets: usize) -> String {
-    let digits = tag.as_ref().iter().take(octets).flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    let mut digits = String::with_capacity(2 * octets);
+    for byte in tag.as_ref().iter().take(octets) {
+        for digit in [byte >> 4, byte & 0xf] {
+            digits.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+        }
+    }
+    digits
 }

@@ -212,8 +212,28 @@ fn what_cannot_become_http_is_refused_at_its_first_bytes() {
 
 #[test]
 fn the_fast_path_for_targets_agrees_with_the_uri_parser() {
-    for byte in (0..=u8::MAX).filter(|byte| is_plain_path_byte(*byte)) {
-        let target = [b'/', byte, b'?', byte];
-        assert!(Uri::try_from(&target[..]).is_ok(), "{}", char::from(byte));
+    let taken = |target: &[u8]| {
+        let plain = is_plain_target(target);
+        assert!(!plain || Uri::try_from(target).is_ok(), "{}", target.escape_ascii());
+        plain
+    };
+    for byte in 0..=u8::MAX {
+        assert_eq!(taken(&[b'/', byte, b'?', byte]), PLAIN_PATH.has(byte));
+        assert_eq!(taken(&[b"http://a", &[byte][..], b"b/"].concat()), PLAIN_AUTHORITY.has(byte) || byte == b'/');
+    }
+    assert!(taken(b"http://a.test:65536/x?y=z"), "the port is judged later");
+    for target in [
+        &b"http://"[..],
+        b"http:///",
+        b"http://a",
+        b"http://a:/",
+        b"http://a:1:2/",
+        b"http://a:123456/",
+        b"http://u@a/",
+        b"http://[::1]/",
+        b"a",
+        b"",
+    ] {
+        assert!(!taken(target), "{}", target.escape_ascii());
     }
 }
