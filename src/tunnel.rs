@@ -103,12 +103,7 @@ async fn relay_unseen(scope: Arc<Scope>, exchange: Box<Exchange>, upgrade: OnUpg
     }
 }
 
-async fn relay_settled(
-    scope: &Scope,
-    mut exchange: Box<Exchange>,
-    client: Rewound<ClientStream>,
-    upstream: TcpStream,
-) {
+async fn relay_settled(scope: &Scope, mut exchange: Box<Exchange>, client: Rewound<ClientStream>, upstream: TcpStream) {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
     let end = relay(client, upstream, exchange.traffic(), scope.gate.limits.idle_timeout).await;
     let (outcome, error) = end.columns();
@@ -208,12 +203,7 @@ where
 }
 
 /// Neither TLS nor HTTP. Refused when the policy is enforced; otherwise relayed, and recorded as what would be refused.
-async fn unknown_protocol(
-    scope: &Scope,
-    mut exchange: Box<Exchange>,
-    stream: Rewound<ClientStream>,
-    tunnel: &Tunnel,
-) {
+async fn unknown_protocol(scope: &Scope, mut exchange: Box<Exchange>, stream: Rewound<ClientStream>, tunnel: &Tunnel) {
     exchange.saw_tunnel(&tunnel.destination);
     let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
     exchange.attributed_to(&subject);
@@ -243,10 +233,11 @@ mod tests {
         size_of::<F>()
     }
 
-    /// Tunnels rest for hours: what a step on the way there needs has no place in these futures. Of the second, most is
+    /// Tunnels rest for hours: what a step on the way there needs has no place in these futures. Most of the second is
     /// hyper's connection.
     #[test]
     fn a_tunnel_at_rest_holds_no_room_for_its_beginning() {
-        assert_eq!((future_bytes(&relay_unseen), future_bytes(&look_inside)), (0, 0));
+        let bytes = (future_bytes(&relay_unseen), future_bytes(&look_inside));
+        assert!(bytes.0 <= 1024 && bytes.1 <= 3584, "{bytes:?}");
     }
 }
