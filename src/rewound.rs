@@ -85,4 +85,13 @@ mod tests {
         rewound.read_to_string(&mut all).await.unwrap();
         assert_eq!(all, "first second rest");
     }
+
+    #[tokio::test]
+    async fn what_was_put_back_is_freed_when_it_was_read() {
+        let (_far, near) = tokio::io::duplex(64);
+        let kept = Bytes::from(vec![b'x'; 8]);
+        let mut rewound = Rewound::new(near, kept.clone());
+        rewound.read_exact(&mut [0; 8]).await.unwrap();
+        assert!(kept.is_unique());
+    }
 }
