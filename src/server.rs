@@ -316,6 +316,7 @@ fn open_gate(
         pool_idle_timeout: outbound.pool_idle_timeout,
         pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
         pool_idle_max: outbound.pool_idle_max,
+        pool_spare: outbound.pool_spare,
     })?;
     let fingerprint = evidence.installation.fingerprint_key.clone();
     let recorder = Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, &config.audit);

@@ -80,6 +80,7 @@ pub(super) struct UpstreamFile {
     pub(super) pool_idle_per_destination_max: Key<u64>,
     pub(super) pool_idle_max: Key<u64>,
     pub(super) pool_idle_timeout_s: Key<u64>,
+    pub(super) pool_spare: Option<bool>,
     pub(super) dns_cache_ttl_s: Key<u64>,
     pub(super) dns_cache_entries: Key<u64>,
     pub(super) dns_in_flight_max: Key<u64>,

@@ -115,6 +115,8 @@ pub struct Upstream {
     /// Idle connections kept in all.
     pub pool_idle_max: usize,
     pub pool_idle_timeout: Duration,
+    /// Whether a spare connection is opened when a call finds all of its destination in use.
+    pub pool_spare: bool,
     pub dns_cache_ttl: Duration,
     /// Names whose addresses are kept.
     pub dns_cache_entries: usize,
