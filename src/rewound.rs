@@ -34,6 +34,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Rewound<IO> {
             buf.put_slice(bytes);
         }
         self.early.advance(count);
+        if self.early.is_empty() {
+            // Bytes that are all read still hold their allocation.
+            self.early = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -80,5 +84,14 @@ mod tests {
         let mut all = String::new();
         rewound.read_to_string(&mut all).await.unwrap();
         assert_eq!(all, "first second rest");
+    }
+
+    #[tokio::test]
+    async fn what_was_put_back_is_freed_when_it_was_read() {
+        let (_far, near) = tokio::io::duplex(64);
+        let kept = Bytes::from(vec![b'x'; 8]);
+        let mut rewound = Rewound::new(near, kept.clone());
+        rewound.read_exact(&mut [0; 8]).await.unwrap();
+        assert!(kept.is_unique());
     }
 }

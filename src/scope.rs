@@ -40,7 +40,7 @@ pub struct Scope {
     /// The inspector's side of an HTTP/1 connection.
     pub wire: Option<WireHandle>,
     /// The row this connection leaves if no request arrives on it.
-    opening: Mutex<Option<Exchange>>,
+    opening: Mutex<Option<Box<Exchange>>>,
     /// Held for the connection's life.
     pub permit: Arc<dyn std::any::Any + Send + Sync>,
 }
@@ -54,7 +54,7 @@ impl Scope {
         turned_away: Option<&'static str>,
         permit: Arc<dyn std::any::Any + Send + Sync>,
     ) -> Self {
-        let opening = Exchange::begin(&gate.recorder, Kind::Connect, client);
+        let opening = Box::new(Exchange::begin(&gate.recorder, Kind::Connect, client));
         Self {
             gate,
             client,
@@ -69,7 +69,7 @@ impl Scope {
 
     /// The connection inside a tunnel of this one. `opening` is the exchange of its CONNECT.
     #[must_use]
-    pub fn inside(&self, tunnel: Tunnel, opening: Exchange) -> Self {
+    pub fn inside(&self, tunnel: Tunnel, opening: Box<Exchange>) -> Self {
         Self {
             gate: Arc::clone(&self.gate),
             client: self.client,
@@ -122,11 +122,11 @@ impl Scope {
 
     /// The connection is over. If no request ever arrived, its row says how it ended.
     pub fn ended(&self, end: &HttpEnd) {
-        let broken = |exchange: Exchange, outcome, text: String| drop(exchange.settle(outcome, Some(text)));
+        let broken = |exchange: Box<Exchange>, outcome, text: String| drop(exchange.settle(outcome, Some(text)));
         match (self.take_opening(), end) {
             (None, HttpEnd::Malformed(text)) => malformed(self.begin(), text),
             (None, _) => {}
-            (Some(opening), HttpEnd::Malformed(text)) => malformed(opening, text),
+            (Some(opening), HttpEnd::Malformed(text)) => malformed(*opening, text),
             (Some(opening), HttpEnd::TimedOut) => {
                 broken(opening, OutcomeKind::TimedOut, "no request arrived (limits.keep_alive_timeout_s)".to_owned());
             }
@@ -180,7 +180,7 @@ impl Scope {
     }
 
     /// Takes the exchange that stands for the connection itself.
-    pub fn take_opening(&self) -> Option<Exchange> {
+    pub fn take_opening(&self) -> Option<Box<Exchange>> {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::config::Limits;
 use crate::observe::Payload;
 use crate::scope::{HttpEnd, Scope};
 use crate::wire::{HYPER_FIELDS_MAX, Inspected};
@@ -26,7 +27,24 @@ where
     S: Fn(Arc<Scope>, Request<Incoming>) -> F,
     F: Future<Output = Response<Payload>> + Send,
 {
-    let limits = &scope.gate.limits;
+    let serving = service_fn(|request| {
+        // hyper keeps room for this future from one request to the next, so what takes much of it is in a box.
+        let answered = Box::pin(service(Arc::clone(&scope), request));
+        async move { Ok::<_, Infallible>(answered.await) }
+    });
+    let connection = http1_within(&scope.gate.limits).serve_connection(TokioIo::new(inspected), serving);
+    let mut connection = std::pin::pin!(connection.with_upgrades());
+    let end = tokio::select! {
+        end = connection.as_mut() => end,
+        () = stopped(&scope) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    scope.ended(&HttpEnd::from(end));
+}
+
+fn http1_within(limits: &Limits) -> hyper::server::conn::http1::Builder {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -38,19 +56,7 @@ where
     if limits.header_fields_max != HYPER_FIELDS_MAX {
         builder.max_headers(limits.header_fields_max);
     }
-    let serving = service_fn(|request| {
-        let answered = service(Arc::clone(&scope), request);
-        async move { Ok::<_, Infallible>(answered.await) }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(inspected), serving).with_upgrades());
-    let end = tokio::select! {
-        end = connection.as_mut() => end,
-        () = stopped(&scope) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    scope.ended(&HttpEnd::from(end));
+    builder
 }
 
 /// Speaks HTTP/2 on a connection, giving each request to `service`.

@@ -32,19 +32,22 @@ use crate::wire::sniff::{Payload as Sniffed, SNIFF_BYTES_MAX, sniff};
 
 /// Answers a CONNECT, and carries on in a task of its own where it is granted.
 pub(crate) async fn connect(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload> {
-    let mut exchange = scope.begin();
+    let mut exchange = Box::new(scope.begin());
     exchange.is(Kind::Connect);
     let (parts, body) = request.into_parts();
     exchange.saw_head(&parts);
     let granted = match grant(&scope, &mut exchange, &parts).await {
         Ok(granted) => granted,
-        Err(refusal) => return refuse(exchange, refusal).await,
+        Err(refusal) => return refuse(*exchange, refusal).await,
     };
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     if let Some(wire) = &scope.wire {
         wire.set_opaque();
     }
-    tokio::spawn(carry(scope, exchange, upgrade, granted));
+    match granted {
+        Granted::Intercept(tunnel) => drop(tokio::spawn(look_inside(scope, exchange, upgrade, tunnel))),
+        Granted::Relay(upstream) => drop(tokio::spawn(relay_unseen(scope, exchange, upgrade, upstream))),
+    }
     respond::established()
 }
 
@@ -84,17 +87,6 @@ async fn dial(scope: &Scope, exchange: &mut Exchange, permit: Permit) -> Result<
     Ok(scope.gate.upstream.open_tunnel(&route, &evidence, exchange.outcome_mut()).await?)
 }
 
-/// Takes over the client's connection after the answer.
-async fn carry(scope: Arc<Scope>, exchange: Exchange, upgrade: OnUpgrade, granted: Granted) {
-    let Some(stream) = take_over(upgrade).await else {
-        return;
-    };
-    match granted {
-        Granted::Intercept(tunnel) => look_inside(&scope, exchange, stream, tunnel).await,
-        Granted::Relay(upstream) => relay_settled(&scope, exchange, stream, upstream).await,
-    }
-}
-
 /// The client's stream itself, with what was read of it too early put back. `None` when the client is gone already.
 async fn take_over(upgrade: OnUpgrade) -> Option<Rewound<ClientStream>> {
     let upgraded = upgrade.await.ok()?;
@@ -104,21 +96,29 @@ async fn take_over(upgrade: OnUpgrade) -> Option<Rewound<ClientStream>> {
     Some(Rewound::new(stream, early))
 }
 
-async fn relay_settled<C, U>(scope: &Scope, mut exchange: Exchange, client: C, upstream: U)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
+/// Relays a tunnel into which nobody looks.
+async fn relay_unseen(scope: Arc<Scope>, exchange: Box<Exchange>, upgrade: OnUpgrade, upstream: TcpStream) {
+    if let Some(client) = take_over(upgrade).await {
+        relay_settled(&scope, exchange, client, upstream).await;
+    }
+}
+
+async fn relay_settled(scope: &Scope, mut exchange: Box<Exchange>, client: Rewound<ClientStream>, upstream: TcpStream) {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
-    let traffic = Arc::clone(exchange.traffic());
-    let (outcome, error) = relay(client, upstream, &traffic, scope.gate.limits.idle_timeout).await.columns();
+    let end = relay(client, upstream, exchange.traffic(), scope.gate.limits.idle_timeout).await;
+    let (outcome, error) = end.columns();
     drop(exchange.settle(outcome, error));
 }
 
 /// Finds out what the client sends through the tunnel and serves it.
-async fn look_inside(scope: &Scope, exchange: Exchange, mut stream: Rewound<ClientStream>, tunnel: Tunnel) {
-    match sniffed(scope, &mut stream).await {
-        Ok(Sniffed::Tls) => intercept(scope, exchange, stream, tunnel).await,
+///
+/// A connection may rest here for long. Every step before that is in a box of its own, so that its room is free by then.
+async fn look_inside(scope: Arc<Scope>, exchange: Box<Exchange>, upgrade: OnUpgrade, tunnel: Tunnel) {
+    let Some(mut stream) = take_over(upgrade).await else {
+        return;
+    };
+    match Box::pin(sniffed(&scope, &mut stream)).await {
+        Ok(Sniffed::Tls) => intercept(&scope, exchange, stream, tunnel).await,
         Ok(Sniffed::Http1) => {
             let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
             inspect(inside, stream).await;
@@ -127,7 +127,7 @@ async fn look_inside(scope: &Scope, exchange: Exchange, mut stream: Rewound<Clie
             let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
             speak_http2(Arc::new(inside), stream, answer).await;
         }
-        Ok(Sniffed::Unknown) => unknown_protocol(scope, exchange, stream, &tunnel).await,
+        Ok(Sniffed::Unknown) => unknown_protocol(&scope, exchange, stream, &tunnel).await,
         Err((outcome, error)) => drop(exchange.settle(outcome, Some(error))),
     }
 }
@@ -167,15 +167,16 @@ async fn sniffed(scope: &Scope, stream: &mut Rewound<ClientStream>) -> Result<Sn
 }
 
 /// Terminates the client's TLS and serves what is inside.
-async fn intercept(scope: &Scope, mut exchange: Exchange, stream: Rewound<ClientStream>, mut tunnel: Tunnel) {
-    let accepted = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni).await;
+async fn intercept(scope: &Scope, mut exchange: Box<Exchange>, stream: Rewound<ClientStream>, mut tunnel: Tunnel) {
+    let accepting = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni);
+    let accepted = Box::pin(accepting).await;
     exchange.intent_mut().sni.clone_from(&tunnel.sni);
     match accepted {
         Ok(Intercepted { stream, http2: false }) => inspect(scope.inside(tunnel, exchange), stream).await,
         Ok(Intercepted { stream, http2: true }) => {
             speak_http2(Arc::new(scope.inside(tunnel, exchange)), stream, answer).await;
         }
-        Err(error) => not_intercepted(exchange, &error),
+        Err(error) => not_intercepted(*exchange, &error),
     }
 }
 
@@ -202,14 +203,14 @@ where
 }
 
 /// Neither TLS nor HTTP. Refused when the policy is enforced; otherwise relayed, and recorded as what would be refused.
-async fn unknown_protocol(scope: &Scope, mut exchange: Exchange, stream: Rewound<ClientStream>, tunnel: &Tunnel) {
+async fn unknown_protocol(scope: &Scope, mut exchange: Box<Exchange>, stream: Rewound<ClientStream>, tunnel: &Tunnel) {
     exchange.saw_tunnel(&tunnel.destination);
     let subject = attribute(std::iter::empty(), tunnel.identity.as_ref());
     exchange.attributed_to(&subject);
     let tolerated =
         scope.gate.policy.load().tolerate(&tunnel.destination, DenyReason::UnknownProtocol).map_err(Refusal::from);
     let dialled = match tolerated {
-        Ok(permit) => dial(scope, &mut exchange, permit).await,
+        Ok(permit) => Box::pin(dial(scope, &mut exchange, permit)).await,
         Err(refusal) => Err(refusal),
     };
     match dialled {
@@ -220,5 +221,23 @@ async fn unknown_protocol(scope: &Scope, mut exchange: Exchange, stream: Rewound
             exchange.outcome_mut().status = None;
             drop(exchange.settle(refusal.outcome(), Some(refusal.to_string())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the future that such a function returns.
+    const fn future_bytes<A, B, C, D, F>(_: &impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Tunnels rest for hours: what a step on the way there needs has no place in these futures. Most of the second is
+    /// hyper's connection.
+    #[test]
+    fn a_tunnel_at_rest_holds_no_room_for_its_beginning() {
+        let bytes = (future_bytes(&relay_unseen), future_bytes(&look_inside));
+        assert!(bytes.0 <= 1024 && bytes.1 <= 3584, "{bytes:?}");
     }
 }

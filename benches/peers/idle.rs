@@ -1,4 +1,8 @@
-//! Memory of a connection on which nothing happens: open many, and divide what the process tree grew by.
+//! Memory of a connection on which nothing happens: open many, and divide what the process tree grew by. It is looked at before
+//! and after in a rest, when what calls leave to do, as Tollgate's sealing, has been done.
+
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -12,6 +16,8 @@ use crate::scenario::Handling;
 
 /// Connections made and closed before, so that what is allocated once is not counted.
 const BEFORE: usize = 64;
+/// Longer than `audit.seal_after_s`.
+const REST: Duration = Duration::from_secs(12);
 
 /// What idle connections of one proxy hold.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -59,8 +65,10 @@ fn measure(stage: &Stage, args: &IdleArgs, peer: &Peer, handling: Handling) -> R
     let dir = directory("idle-", stage.dir.path())?;
     let running = stage.start(peer, handling, stage.origin.ports.tls, dir.path())?;
     drop(open(stage, &running, BEFORE)?);
+    thread::sleep(REST);
     let before = running.tree.held()?;
     let load = open(stage, &running, args.connections).context("opening idle connections")?;
+    thread::sleep(REST);
     let after: Held = running.tree.held()?;
     drop(load);
     Ok((after.pss_kib as f64 - before.pss_kib as f64) / args.connections as f64)

@@ -42,7 +42,7 @@ pub enum InterceptError {
 
 /// An intercepted session.
 pub struct Intercepted<IO> {
-    pub stream: TlsStream<IO>,
+    pub stream: Box<TlsStream<IO>>,
     /// Whether HTTP/2 was negotiated.
     pub http2: bool,
 }
@@ -103,7 +103,7 @@ impl Interceptor {
         let config = if offers_alpn(&hello.client_hello()) { leaf.negotiating } else { leaf.silent };
         let stream = hello.into_stream(config).await.map_err(handshake_error)?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Intercepted { stream, http2 })
+        Ok(Intercepted { stream: Box::new(stream), http2 })
     }
 
     fn make_leaf(&self, host: &Host) -> Result<Leaf, InterceptError> {

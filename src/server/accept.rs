@@ -147,7 +147,8 @@ async fn welcome(scope: Scope, stream: TcpStream, tls: Option<tokio_rustls::TlsA
         return serve(scope, ClientStream::Plain(stream)).await;
     };
     let timeout = scope.gate.limits.handshake_timeout;
-    let (outcome, text) = match tokio::time::timeout(timeout, tls.accept(stream)).await {
+    let accepted = Box::pin(tokio::time::timeout(timeout, tls.accept(stream))).await;
+    let (outcome, text) = match accepted {
         Ok(Ok(stream)) => return serve(scope, ClientStream::Tls(Box::new(stream))).await,
         Ok(Err(error)) => (OutcomeKind::ClientAborted, format!("the TLS handshake with the listener failed: {error}")),
         Err(_) => (

@@ -142,6 +142,7 @@ impl<IO> Inspected<IO> {
         buf.put_slice(self.held.get(..len).unwrap_or_default());
         self.held.advance(len);
         self.cleared -= len;
+        self.let_go();
         true
     }
 
@@ -149,6 +150,11 @@ impl<IO> Inspected<IO> {
     fn open(&mut self) {
         self.mode = Mode::Opaque;
         self.cleared = self.held.len();
+        self.let_go();
+    }
+
+    /// Frees what `held` has room for when there is nothing in it.
+    fn let_go(&mut self) {
         if self.held.is_empty() {
             self.held = BytesMut::new();
         }

@@ -19,6 +19,7 @@ mod exchange;
 mod faults;
 mod fronting;
 mod identity;
+mod idle;
 mod lifecycle;
 mod lookup;
 mod secrets;
