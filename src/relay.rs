@@ -1,7 +1,10 @@
 //! Relaying bytes both ways without looking at them, counted, until both sides are done or nothing moves.
 //!
-//! A relay at rest holds no buffer: bytes are read into one that belongs to the thread and written on at once. Only what
-//! the other side does not take yet is kept, and nothing more is read in that direction until it has.
+//! A relay at rest holds no buffer: between two sockets bytes move inside the kernel, see `pipe`; else they are read into a
+//! buffer that belongs to the thread and written on at once. Only what the other side does not take yet is kept, and nothing
+//! more is read in that direction until it has.
+
+mod pipe;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -17,6 +20,9 @@ use tokio::time::Instant;
 
 use crate::observe::Traffic;
 use crate::record::OutcomeKind;
+
+pub use pipe::MaybeSocket;
+use pipe::Pipe;
 
 /// Most bytes moved in one step, and so the most that one direction of a relay can hold.
 const STEP_BYTES: usize = 64 * 1024;
@@ -54,8 +60,8 @@ impl RelayEnd {
 /// Relays until both directions have ended, one has failed, or nothing moved for `idle_timeout`.
 pub async fn relay<C, U>(mut client: C, mut upstream: U, traffic: &Traffic, idle_timeout: Duration) -> RelayEnd
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + MaybeSocket + Unpin,
+    U: AsyncRead + AsyncWrite + MaybeSocket + Unpin,
 {
     let clock = Clock::new();
     let mut sending = Direction::new(&traffic.request_bytes, &clock);
@@ -87,6 +93,8 @@ enum Broken {
 enum Stage {
     /// Bytes read and not written yet, if any, are written before more are read.
     Moving(Bytes),
+    /// Bytes in a pipe are on their way to the writing side.
+    Piped(Pipe),
     /// The reading side has ended; the writing side is being told.
     Closing,
     Ended,
@@ -108,12 +116,12 @@ impl<'a> Direction<'a> {
     /// Moves bytes until neither side is ready, or one has ended or failed.
     fn poll_pump<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Broken>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + MaybeSocket + Unpin,
+        W: AsyncWrite + MaybeSocket + Unpin,
     {
         loop {
             match &mut self.stage {
-                Stage::Moving(held) if held.is_empty() => match self.poll_step(cx, from, to) {
+                Stage::Moving(held) if held.is_empty() => match self.poll_next(cx, from, to) {
                     Poll::Ready(stepped) => stepped?,
                     Poll::Pending => {
                         ready!(self.poll_flush(cx, to))?;
@@ -126,6 +134,19 @@ impl<'a> Direction<'a> {
                     held.advance(written);
                     self.moved(written);
                 }
+                Stage::Piped(pipe) => {
+                    let Some(socket) = to.socket() else {
+                        return Poll::Ready(Err(Broken::Writing(io::ErrorKind::NotConnected.into())));
+                    };
+                    let written = ready!(pipe.poll_drain(cx, socket));
+                    let written = accepted(written).map_err(Broken::Writing)?;
+                    if pipe.is_empty()
+                        && let Stage::Piped(pipe) = std::mem::replace(&mut self.stage, Stage::Moving(Bytes::new()))
+                    {
+                        pipe.give_back();
+                    }
+                    self.moved(written);
+                }
                 Stage::Closing => {
                     // A peer that is gone already does not make the end of one direction an error.
                     let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
@@ -134,6 +155,30 @@ impl<'a> Direction<'a> {
                 Stage::Ended => return Poll::Ready(Ok(())),
             }
         }
+    }
+
+    /// Takes what is there from the reading side: into a pipe if both sides are sockets and there is one.
+    fn poll_next<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + MaybeSocket + Unpin,
+        W: AsyncWrite + MaybeSocket + Unpin,
+    {
+        let (Some(source), Some(_)) = (from.socket(), to.socket()) else {
+            return self.poll_step(cx, from, to);
+        };
+        let Ok(mut pipe) = Pipe::empty() else {
+            return self.poll_step(cx, from, to);
+        };
+        match pipe.poll_fill(cx, source) {
+            Poll::Ready(Ok(1..)) => self.stage = Stage::Piped(pipe),
+            Poll::Ready(Ok(0)) => self.stage = Stage::Closing,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Reading(error))),
+            Poll::Pending => {
+                pipe.give_back();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads once and writes once; keeps what was not taken.
@@ -215,57 +260,4 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn both_directions_are_counted_and_half_closes_pass_on() {
-        let (client, ours) = tokio::io::duplex(64);
-        let (upstream, theirs) = tokio::io::duplex(64);
-        let traffic = Traffic::default();
-        let talk = async {
-            let (mut read, mut write) = tokio::io::split(client);
-            write.write_all(b"question").await.unwrap();
-            write.shutdown().await.unwrap();
-            let mut answer = Vec::new();
-            read.read_to_end(&mut answer).await.unwrap();
-            answer
-        };
-        let serve = async {
-            let (mut read, mut write) = tokio::io::split(upstream);
-            let mut question = Vec::new();
-            read.read_to_end(&mut question).await.unwrap();
-            write.write_all(b"a longer answer").await.unwrap();
-            write.shutdown().await.unwrap();
-            question
-        };
-        let (end, answer, question) = tokio::join!(relay(ours, theirs, &traffic, Duration::from_secs(5)), talk, serve);
-        assert!(matches!(end, RelayEnd::Finished), "{end:?}");
-        assert_eq!((question.as_slice(), answer.as_slice()), (&b"question"[..], &b"a longer answer"[..]));
-        assert_eq!(traffic.request_bytes.load(Ordering::Relaxed), 8);
-        assert_eq!(traffic.response_bytes.load(Ordering::Relaxed), 15);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_ends_a_relay_but_movement_does_not() {
-        let (mut client, ours) = tokio::io::duplex(64);
-        let (mut upstream, theirs) = tokio::io::duplex(64);
-        let traffic = Traffic::default();
-        let began = Instant::now();
-        let talk = async {
-            tokio::time::sleep(Duration::from_secs(50)).await;
-            client.write_all(b"x").await.unwrap();
-            let mut byte = [0];
-            upstream.read_exact(&mut byte).await.unwrap();
-            std::future::pending::<()>().await;
-        };
-        let end = tokio::select! {
-            end = relay(ours, theirs, &traffic, Duration::from_secs(60)) => end,
-            () = talk => unreachable!(),
-        };
-        assert!(matches!(end, RelayEnd::Idle(_)), "{end:?}");
-        assert_eq!(began.elapsed().as_secs(), 110);
-    }
-}
+mod tests;

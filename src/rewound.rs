@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::relay::MaybeSocket;
 
 /// `early`, then the rest of the stream. Writing goes straight through.
 pub(crate) struct Rewound<IO> {
@@ -21,6 +24,12 @@ impl<IO> Rewound<IO> {
     /// Makes `bytes` the next to be read, before what was put back earlier.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
         self.early = if self.early.is_empty() { bytes } else { [bytes, self.early.split_off(0)].concat().into() };
+    }
+}
+
+impl<IO: MaybeSocket> MaybeSocket for Rewound<IO> {
+    fn socket(&self) -> Option<&TcpStream> {
+        self.stream.socket().filter(|_| self.early.is_empty())
     }
 }
 
