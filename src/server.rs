@@ -172,7 +172,7 @@ impl Evidence {
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
         archive_settings.anchor_every = config.audit.anchor_every;
-        rotation::finish(&archive_settings, &config.data_dir.keys())?;
+        rotation::finish(&archive_settings, &config.data_dir.keys(), now_us())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let key = signer.public().clone();

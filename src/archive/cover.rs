@@ -14,6 +14,7 @@ use super::dataset::{self, EventDate, FileName};
 use super::digest::Sha256;
 use super::entries;
 use super::file::FileError;
+use super::leaves::{self, Listed};
 use super::manifest::{self, SignedEntry, Start};
 use super::rows;
 use super::seal::{Sealed, Settings};
@@ -59,7 +60,9 @@ pub fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) 
             read = content_on_disk(&file.path, rows)?;
             &read
         };
-        if let Some(statement) = statement(file.relative, fingerprint, content) {
+        // Durable before the entry that names it.
+        let listed = leaves::write(chain.settings(), &content.leaves)?;
+        if let Some(statement) = statement(file.relative, fingerprint, content, listed) {
             let start = Start { instance_id: file.name.instance_id().to_owned(), epoch: file.name.epoch() };
             chain.append(&start, time_us, Statement::File(statement))?;
         }
@@ -80,9 +83,14 @@ fn content_on_disk(path: &Path, rows: &[Row]) -> Result<Content, CoverError> {
 }
 
 /// What an entry says about a file; `None` for a file without rows, which is never written. `relative` is its path
-/// below the dataset.
+/// below the dataset, `listed` the list of its rows.
 #[must_use]
-pub fn statement(relative: String, fingerprint: Fingerprint, content: &Content) -> Option<FileStatement> {
+pub fn statement(
+    relative: String,
+    fingerprint: Fingerprint,
+    content: &Content,
+    listed: Listed,
+) -> Option<FileStatement> {
     let (seqs, (first_us, last_us)) = (content.seq_range()?, content.event_times?);
     Some(FileStatement {
         path: relative,
@@ -96,6 +104,7 @@ pub fn statement(relative: String, fingerprint: Fingerprint, content: &Content) 
         merkle_root: canonical::merkle_root(&content.leaves),
         schema_sha256: content.schema,
         policy_hashes: content.policy_hashes.iter().cloned().collect(),
+        leaves_sha256: Some(listed.sha256()),
     })
 }
 

@@ -1,7 +1,8 @@
 //! The files that hold the chain: `manifest/<index>.json` with one entry each, and `manifest/<first>-<last>.jsonl` with
 //! the exact bytes of many, in order. Read in index order they are the chain, however they are cut.
 //!
-//! Lists and reads; whether the entries are what was signed is for `verify`, appending is for `chain`.
+//! Lists and reads; whether the entries are what was signed is for `verify`, appending is for `chain`, and what else is in the
+//! directory for [`super::leaves`].
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -10,6 +11,7 @@ use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use super::leaves;
 use super::manifest::{ENTRY_BYTES_MAX, SignedEntry, parse_file_name, parse_pack_name};
 
 /// Most entries in one file.
@@ -44,6 +46,7 @@ pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut found = Vec::new();
     for_each_name(dir, |name| match name.to_str().and_then(Piece::indices_of) {
         Some((indices, packed)) => found.push(Piece { indices, path: dir.join(name), packed }),
+        None if name.to_str().is_some_and(leaves::is_directory) => {}
         None => listing.strays.push(dir.join(name)),
     })?;
     // Of two that begin together the packed one, which is the longer, comes first.

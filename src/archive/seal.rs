@@ -14,6 +14,7 @@ use super::content::{Content, Fingerprint};
 use super::dataset::{self, EventDate, FileName};
 use super::entries;
 use super::file::{self, FileError, Staged};
+use super::leaves;
 use super::sealed;
 use crate::record::Row;
 use crate::storage::{self, Site};
@@ -25,7 +26,7 @@ pub struct Settings {
     pub audit_dir: PathBuf,
     /// Files being written. On the same filesystem as `audit_dir`, and not below it.
     pub staging_dir: PathBuf,
-    /// The chain of signed manifests, one for each sealed file.
+    /// The chain of signed manifests, one for each sealed file, and the lists of their rows.
     pub manifest_dir: PathBuf,
     /// Longest wait before a failed segment is tried again.
     pub retry_max: Duration,
@@ -88,14 +89,17 @@ impl Sealed {
 
 /// Creates the directories, durably, and removes what an earlier process left in staging.
 pub fn prepare(settings: &Settings) -> Result<(), FileError> {
-    for dir in [&settings.audit_dir, &settings.staging_dir] {
+    let leaves_dir = leaves::directory(&settings.manifest_dir);
+    for dir in [&settings.audit_dir, &settings.staging_dir, &settings.manifest_dir, &leaves_dir] {
         file::ensure_dir(dir)?;
     }
     let staging = &settings.staging_dir;
     let files = dataset::files(staging).map_err(FileError::io("listing", staging))?;
     let entries = entries::list(staging).map_err(FileError::io("listing", staging))?;
-    let stale = entries.pieces.into_iter().chain(entries.doubled).map(|piece| piece.path);
-    for path in files.into_iter().map(|(_, path)| path).chain(stale) {
+    let lists = leaves::list(staging).map_err(FileError::io("listing", staging))?;
+    let entries = entries.pieces.into_iter().chain(entries.doubled).map(|piece| piece.path);
+    let stale = files.into_iter().map(|(_, path)| path).chain(entries).chain(lists.named.into_values());
+    for path in stale {
         storage::remove(Site::StaleRemove, &path).map_err(FileError::io("removing stale", &path))?;
     }
     Ok(())

@@ -200,7 +200,7 @@ pub(super) struct LogFile {
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
     let problems = unknown_keys(path, text);
     if !problems.is_empty() {
-        return Err(ConfigError { problems });
+        return Err(ConfigError { problems, sources: Box::default() });
     }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);

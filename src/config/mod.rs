@@ -26,7 +26,7 @@ use ipnet::IpNet;
 
 pub use data_dir::DataDir;
 pub use overrides::Overrides;
-pub use problem::{ConfigError, Problem, ProblemKind};
+pub use problem::{ConfigError, Problem, ProblemKind, Sources};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
@@ -254,9 +254,15 @@ impl Config {
 
     /// As [`Config::load`], but with the text of the file at `path` already read.
     fn from_text(path: Option<&Path>, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut file = file::parse(path.unwrap_or(Path::new("")), text)?;
-        overrides.apply(&mut file);
-        check::check(file, path, text, overrides)
+        let parsed = file::parse(path.unwrap_or(Path::new("")), text);
+        let checked = parsed.and_then(|mut file| {
+            overrides.apply(&mut file);
+            check::check(file, path, text, overrides)
+        });
+        checked.map_err(|mut error| {
+            error.sources.config = path.map(|_| Sha256::of(text.as_bytes()));
+            error
+        })
     }
 }
 

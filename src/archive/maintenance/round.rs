@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::{self, Believed};
 use super::day::Work;
+use super::lists;
 use super::pace::Pace;
 use super::pack;
 use super::plan::Rules;
@@ -106,13 +107,15 @@ pub(super) enum Reason {
     Scattered,
 }
 
-/// Days that need nothing as long as their files, and the rules, are what they were.
+/// What needs no work as long as the files of a day, and the rules, are what they were.
 #[derive(Debug, Default)]
 pub struct Settled {
     rules: Option<Rules>,
     days: HashMap<EventDate, (Reason, Present)>,
     /// Days with files that were replaced, and since when that is known.
     replaced: HashMap<EventDate, Instant>,
+    /// Whether lists of rows that nothing needs are gone.
+    lists: bool,
 }
 
 impl Settled {
@@ -147,6 +150,12 @@ impl Round<'_> {
         match pack::pack(self, pack::ENTRIES) {
             Ok(gone) => report.entries_packed = gone,
             Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
+        }
+        if !settled.lists || report.rewrites > 0 || report.files_gone > 0 {
+            match lists::tidy(self, pace) {
+                Ok(looked) => settled.lists = looked,
+                Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
+            }
         }
         report
     }

@@ -35,6 +35,7 @@ fn running() -> Vec<String> {
         Site::SmallRename,
         Site::SmallRemove,
         Site::SmallDirSync,
+        Site::LeavesRemove,
     ];
     let sites = Site::ALL.iter().filter(|site| !elsewhere.contains(site));
     let points = sites.flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code())));
@@ -52,6 +53,7 @@ fn recovering() -> Vec<String> {
         Site::SegmentRemove,
         Site::QuarantineRename,
         Site::ParquetRename,
+        Site::LeavesRename,
         Site::ManifestRename,
         Site::SealedRemove,
         Site::EvidenceDir,

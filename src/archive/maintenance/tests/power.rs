@@ -31,7 +31,7 @@ impl Bench {
     /// What a start does with what it finds, and a first round of maintenance.
     pub(super) fn start(&self, wall_us: i64) {
         let recovery = journal::recover(&self.journal_dir(), NOW_US).expect("recovers");
-        rotation::finish(&self.settings, &self.dir.path().join("keys")).expect("finishes");
+        rotation::finish(&self.settings, &self.dir.path().join("keys"), MIDNIGHT_US).expect("finishes");
         seal::prepare(&self.settings).expect("prepares");
         let mut chain = self.chain();
         // Later than all whose rows there are.
