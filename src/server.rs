@@ -38,8 +38,8 @@ use signals::Signals;
 
 /// How often idle upstream connections are looked over.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// Most of `limits.close_timeout_s` that maintenance may take to stop: it looks every few milliseconds whether it has to, and
-/// what it has begun is completed by the next start.
+/// Most of `limits.close_timeout_s` that maintenance may take to stop: what it has begun is completed by the next start, and
+/// sealing needs the rest.
 const MAINTENANCE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start, or did not stop cleanly.

@@ -1,4 +1,5 @@
 //! Relays over memory and over sockets.
+#![expect(clippy::disallowed_methods, reason = "the client of a test opens a connection of its own")]
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -17,9 +17,8 @@ use crate::archive::anchor::Anchor;
 use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
 use crate::archive::maintenance::stock::StatedFile;
+use crate::archive::rotation;
 use crate::archive::signer::{KeyError, PUBLIC_KEY_FILE, PublicKey};
-use crate::archive::statement::Statement;
-use crate::archive::{entries, rotation};
 
 mod anchored;
 pub mod bundle;
@@ -160,15 +159,13 @@ fn run_once(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verif
     if !root.join("audit").is_dir() && !root.join("manifest").is_dir() {
         return Err(VerifyError::NoDataDir(root.clone()));
     }
-    // Keys that cannot be listed leave signatures unchecked, which the report says.
-    let old = rotation::public_keys(&root.join("keys"), OLD_KEYS_MAX).unwrap_or_default();
-    let key = match &settings.public_key {
-        Some(path) => PublicKey::load(path)?,
-        None => own_key(root, &old)?,
-    };
+    let own_key = root.join("keys").join(PUBLIC_KEY_FILE);
+    let key = PublicKey::load(settings.public_key.as_deref().unwrap_or(&own_key))?;
 
     let journal = journal::read(&root.join("journal"))?;
     let present = files::list(&root.join("audit"))?;
+    // Keys that cannot be listed leave signatures unchecked, which the report says.
+    let old = rotation::public_keys(&root.join("keys"), OLD_KEYS_MAX).unwrap_or_default();
     let trust = Trust::new(key.clone(), old);
     let anchors = settings.anchor.as_deref().map(Anchors::read).transpose()?;
     let wanted = anchors.as_ref().map(Anchors::wanted).unwrap_or_default();
@@ -203,24 +200,6 @@ fn run_once(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verif
         key_id: key.id(),
         key_from_same_place: settings.public_key.is_none(),
     })
-}
-
-/// The public key that the directory itself has. One that has signed nothing yet, as right after a change of keys, pins no
-/// entry: then it is the one before it, of which the last entry says that it handed over.
-fn own_key(root: &Path, old: &[PublicKey]) -> Result<PublicKey, VerifyError> {
-    let key = PublicKey::load(&root.join("keys").join(PUBLIC_KEY_FILE))?;
-    let manifest_dir = root.join("manifest");
-    let mut before = None;
-    let walked = entries::walk_back(&manifest_dir, |head| {
-        if let Statement::KeyRotation(rotation) = &head.entry.statement
-            && rotation.new_key_id == key.id()
-        {
-            before = old.iter().find(|old| old.id() == head.entry.key_id);
-        }
-        false
-    });
-    walked.map_err(at(&manifest_dir))?;
-    Ok(before.cloned().unwrap_or(key))
 }
 
 #[cfg(test)]

@@ -140,17 +140,6 @@ fn any_key_of_the_chain_leads_to_all_of_it() {
 }
 
 #[test]
-fn a_key_that_has_signed_nothing_yet_is_verified_by_the_one_that_handed_over_to_it() {
-    let growing = Growing::new(&[rows_at(1..=2)]);
-    let rotated = growing.rotate();
-    let report = verified(growing.dir.path());
-    assert_eq!((said(&report), report.key_id), (vec![], rotated.old));
-    growing.seal(&rows_at(3..=4));
-    let report = verified(growing.dir.path());
-    assert_eq!((said(&report), report.key_id), (vec![], rotated.new));
-}
-
-#[test]
 fn a_key_that_nobody_handed_over_to_is_not_believed() {
     let growing = Growing::new(&[rows_at(1..=2)]);
     let keys = growing.path("keys");
