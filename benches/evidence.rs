@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use tollgate::archive::chain::Chain;
 use tollgate::archive::cover::cover;
+use tollgate::archive::leaves::LEAF_BYTES;
 use tollgate::archive::{Sealed, Settings, Signer, canonical, rows as columns, seal};
 use tollgate::journal::segment::{self, SegmentBytes};
 use tollgate::journal::{self, Durability, Journal};
@@ -153,6 +154,7 @@ fn seal_all(rows: &[Row]) -> Result<()> {
     let (cpu_s, wall_s) = (written.cpu_s + signed.cpu_s, written.wall_s + signed.wall_s);
     Measured { rows: rows.len(), cpu_s, wall_s }.print("sealing, both");
     let bytes: u64 = files.iter().map(Sealed::bytes).sum();
-    println!("\n{:.1} bytes/row in Parquet", bytes as f64 / rows.len() as f64);
+    let per_row = bytes as f64 / rows.len() as f64;
+    println!("\n{per_row:.1} bytes/row in Parquet, {:.1} with the list of rows", per_row + LEAF_BYTES as f64);
     Ok(())
 }

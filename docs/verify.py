@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies a Tollgate data directory, or a copy of one, without Tollgate: docs/manifest.md says what is checked here.
 Needs pyarrow and cryptography; verify_chain.py and verify_rows.py are beside it. `python verify.py DIR [PUBLIC_KEY]`:
-0 intact, 1 tampered, 2 incomplete.
+0 intact, 1 tampered, 2 incomplete. Of a modified file it names the rows, from 0, that are not those signed.
 """
 
 import sys
@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from verify_chain import Keys, entries, need, sha256
-from verify_rows import statement
+from verify_rows import changed, statement
 
 
 def inputs(entry):
@@ -41,9 +41,17 @@ def apply(entry, last_named, stated, seqs, audit):
         stated[file["path"]] = {**file, "index": entry["index"], "start": start, "epoch": entry["epoch"]}
 
 
+def lists_in(directory):
+    """The lists of rows by the SHA-256 that is their name, and what else there is."""
+    found = {path: path.read_bytes() if path.is_file() else None for path in sorted(directory.glob("*"))}
+    lists = {path.name: data for path, data in found.items() if data is not None and sha256(data).hex() == path.name}
+    return lists, [f"manifest/leaves/{path.name}: is no such list" for path in found if path.name not in lists]
+
+
 def main(root, key=None):
     tampered, lost, believed, stated, seqs, previous, audit = [], [], [], {}, defaultdict(list), None, root / "audit"
-    last_named = {}
+    last_named, (lists, others) = {}, lists_in(root / "manifest" / "leaves")
+    tampered += others
     old = [path.read_bytes() for path in root.glob("keys/manifest-*.pub")]
     keys = Keys((key or root / "keys" / "manifest.pub").read_bytes(), old)
     for index, (name, data) in enumerate(entries(root / "manifest"), 1):
@@ -62,9 +70,13 @@ def main(root, key=None):
     for path, says in stated.items():
         try:
             data = (audit / path).read_bytes()
-            need(sha256(data).hex() == says["sha256"], "was modified")
+            listed = says.get("leaves_sha256")
+            need(listed in lists or not listed, "its list of rows is missing")
+            if sha256(data).hex() != says["sha256"]:
+                raise ValueError(f"was modified: {changed(audit / path, lists[listed]) if listed else 'it has no list'}")
             rows, found = statement(audit / path, data)
-            wrong = [name for name in found if says[name] != found[name]]
+            found["leaves_sha256"] = listed and found["leaves_sha256"]
+            wrong = [name for name in found if says.get(name) != found[name]]
             need(not wrong, f"{wrong} not as stated")
             seqs[says["start"]] += rows["seq"]
             lost += [f"audit/{path}: {error}" for o, error in zip(rows["outcome"], rows["error"]) if o == "gap"]

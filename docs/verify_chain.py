@@ -63,7 +63,8 @@ class Keys:
 def entries(directory):
     """File and bytes of each entry in index order: packed ones taken apart, those that are there twice compared."""
     found = {}
-    for path in sorted(directory.iterdir(), key=lambda path: (path.suffix != ".jsonl", len(path.name), path.name)):
+    files = (path for path in directory.iterdir() if path.name != "leaves")
+    for path in sorted(files, key=lambda path: (path.suffix != ".jsonl", len(path.name), path.name)):
         lines, first = path.read_bytes().split(b"\n"), int(path.stem.split("-")[0])
         last = int(path.stem.split("-")[-1])
         name = f"{first:08}-{last:08}.jsonl" if path.suffix == ".jsonl" else f"{first:08}.json"

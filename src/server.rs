@@ -173,7 +173,7 @@ impl Evidence {
         let mut archive_settings = archive::Settings::new(config.data_dir.root());
         archive_settings.heartbeat = config.audit.heartbeat;
         archive_settings.anchor_every = config.audit.anchor_every;
-        rotation::finish(&archive_settings, &config.data_dir.keys())?;
+        rotation::finish(&archive_settings, &config.data_dir.keys(), now_us())?;
         let signer = Signer::load_or_create(&config.data_dir.keys())?;
         let opening = opening(config, &installation, recovered);
         let key = signer.public().clone();
@@ -316,6 +316,7 @@ fn open_gate(
         pool_idle_timeout: outbound.pool_idle_timeout,
         pool_idle_per_destination_max: outbound.pool_idle_per_destination_max,
         pool_idle_max: outbound.pool_idle_max,
+        pool_spare: outbound.pool_spare,
     })?;
     let fingerprint = evidence.installation.fingerprint_key.clone();
     let recorder = Recorder::new(evidence.journal.clone(), fingerprint, config.connectors, metrics, &config.audit);

@@ -77,6 +77,12 @@ sites! {
     ManifestWrite = "manifest.write",
     ManifestSync = "manifest.sync",
     ManifestRename = "manifest.rename",
+    /// The list of a sealed file's rows.
+    LeavesWrite = "leaves.write",
+    LeavesSync = "leaves.sync",
+    LeavesRename = "leaves.rename",
+    /// A list of rows that no file needs.
+    LeavesRemove = "leaves.remove",
     /// A segment of which every row is sealed.
     SealedRemove = "sealed.remove",
     /// The directories in which a partition is made anew: made and removed.

@@ -3,19 +3,20 @@
 //! One thread owns it, that of the sealer. An entry is whole and durable or not there. What entries say is not decided
 //! here; [`super::cover`] states files, other threads send what they have to say as [`super::notes`].
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 
 use super::anchor::{Anchor, AnchorSignError};
 use super::digest::Sha256;
 use super::entries;
-use super::file::{self, FileError};
+use super::file::{self, FileError, Steps};
 use super::manifest::{self, Entry, FORMAT, Start};
 use super::seal::Settings;
 use super::signer::{KeyError, Signer};
 use super::statement::Statement;
-use crate::storage::{self, Site};
+use crate::storage::Site;
+
+const STEPS: Steps = Steps { write: Site::ManifestWrite, sync: Site::ManifestSync, rename: Site::ManifestRename };
 
 /// Why an entry could not be written. The chain is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -120,19 +121,8 @@ impl Chain {
 
     fn write(&self, index: u64, bytes: &[u8]) -> Result<(), FileError> {
         let name = manifest::file_name(index);
-        let staged = self.settings.staging_dir.join(&name);
-        let write = || {
-            let mut file = File::create(&staged)?;
-            file.write_all(bytes)?;
-            Ok(file)
-        };
-        let written = storage::step(Site::ManifestWrite, write);
-        let synced = written.and_then(|file| storage::sync(Site::ManifestSync, &file, &staged));
-        synced.map_err(FileError::io("writing", &staged))?;
-        let path = self.settings.manifest_dir.join(&name);
-        storage::rename(Site::ManifestRename, &staged, &path)
-            .map_err(FileError::io("renaming into the chain", &path))?;
-        file::sync_dir(&self.settings.manifest_dir)
+        let (staged, path) = (self.settings.staging_dir.join(&name), self.settings.manifest_dir.join(&name));
+        file::place(&staged, &path, bytes, &STEPS)
     }
 }
 

@@ -14,6 +14,7 @@ use super::dataset::{self, EventDate, FileName};
 use super::digest::Sha256;
 use super::entries;
 use super::file::FileError;
+use super::leaves::{self, Listed};
 use super::manifest::{self, SignedEntry, Start};
 use super::rows;
 use super::seal::{Sealed, Settings};
@@ -64,7 +65,9 @@ pub fn cover<S: AsRef<str>>(
             read = content_on_disk(&file.path, rows)?;
             &read
         };
-        if let Some(statement) = statement(file.relative, fingerprint, content) {
+        // Durable before the entry that names it.
+        let listed = leaves::write(chain.settings(), &content.leaves)?;
+        if let Some(statement) = statement(file.relative, fingerprint, content, listed) {
             let start = Start { instance_id: file.name.instance_id().to_owned(), epoch: file.name.epoch() };
             chain.append(&start, time_us, Statement::File(statement))?;
         }
@@ -85,9 +88,14 @@ fn content_on_disk<S: AsRef<str>>(path: &Path, rows: &[Row<S>]) -> Result<Conten
 }
 
 /// What an entry says about a file; `None` for a file without rows, which is never written. `relative` is its path
-/// below the dataset.
+/// below the dataset, `listed` the list of its rows.
 #[must_use]
-pub fn statement(relative: String, fingerprint: Fingerprint, content: &Content) -> Option<FileStatement> {
+pub fn statement(
+    relative: String,
+    fingerprint: Fingerprint,
+    content: &Content,
+    listed: Listed,
+) -> Option<FileStatement> {
     let (seqs, (first_us, last_us)) = (content.seq_range()?, content.event_times?);
     Some(FileStatement {
         path: relative,
@@ -101,6 +109,7 @@ pub fn statement(relative: String, fingerprint: Fingerprint, content: &Content) 
         merkle_root: canonical::merkle_root(&content.leaves),
         schema_sha256: content.schema,
         policy_hashes: content.policy_hashes.iter().cloned().collect(),
+        leaves_sha256: Some(listed.sha256()),
     })
 }
 

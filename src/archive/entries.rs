@@ -1,13 +1,15 @@
 //! The files that hold the chain: `manifest/<index>.json` with one entry each, and `manifest/<first>-<last>.jsonl` with
 //! the exact bytes of many, in order. Read in index order they are the chain, however they are cut.
 //!
-//! Lists and reads; whether the entries are what was signed is for `verify`, appending is for `chain`.
+//! Lists and reads; whether the entries are what was signed is for `verify`, appending is for `chain`, and what else is in the
+//! directory for [`super::leaves`].
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use super::leaves;
 use super::manifest::{ENTRY_BYTES_MAX, SignedEntry, parse_file_name, parse_pack_name};
 
 /// Most entries in one file.
@@ -47,7 +49,12 @@ pub fn list(dir: &Path) -> io::Result<Listing> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        match entry.file_name().to_str().and_then(|name| Piece::named(name, entry.path())) {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        if leaves::is_directory(name) {
+            continue;
+        }
+        match Piece::named(name, entry.path()) {
             Some(piece) => found.push(piece),
             None => listing.strays.push(entry.path()),
         }

@@ -1,10 +1,10 @@
-//! One sealed file: written in staging, made durable, checked, and only then renamed into the dataset.
+//! One sealed file, or a small one beside it: written in staging, made durable, checked, and only then renamed into the dataset.
 //!
 //! A reader that globs the dataset can never see a file that is not finished. This module does not decide which rows
 //! belong together; see `seal`.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use arrow_schema::ArrowError;
@@ -91,6 +91,27 @@ pub(super) fn publish(staged: &Path, audit_dir: &Path, partition: &str, name: &s
     storage::rename(Site::ParquetRename, staged, &path).map_err(FileError::io("renaming into the dataset", &path))?;
     sync_dir(&partition_dir)?;
     Ok(path)
+}
+
+/// The calls by which a small file gets to its place.
+pub(super) struct Steps {
+    pub(super) write: Site,
+    pub(super) sync: Site,
+    pub(super) rename: Site,
+}
+
+/// Writes a file at `staged`, makes it durable and renames it to `path`, durably. What was there is replaced.
+pub(super) fn place(staged: &Path, path: &Path, bytes: &[u8], steps: &Steps) -> Result<(), FileError> {
+    let write = || {
+        let mut file = File::create(staged)?;
+        file.write_all(bytes)?;
+        Ok(file)
+    };
+    let written = storage::step(steps.write, write);
+    let synced = written.and_then(|file| storage::sync(steps.sync, &file, staged));
+    synced.map_err(FileError::io("writing", staged))?;
+    storage::rename(steps.rename, staged, path).map_err(FileError::io("renaming into place", path))?;
+    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Makes the entries of a directory durable.

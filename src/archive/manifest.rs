@@ -157,6 +157,7 @@ pub fn parse_time_text(text: &str) -> Option<i64> {
 mod tests {
     use super::super::statement::*;
     use super::*;
+    use crate::archive::samples;
 
     fn entry() -> Entry {
         Entry {
@@ -179,6 +180,7 @@ mod tests {
                 merkle_root: Sha256::of(b"root"),
                 schema_sha256: Sha256::of(b"schema"),
                 policy_hashes: vec!["p".to_owned()],
+                leaves_sha256: Some(Sha256::of(b"list")),
             }),
         }
     }
@@ -192,12 +194,13 @@ mod tests {
              \"path\":\"event_date=2026-11-22/a1b2c3d4-3-1-2.parquet\",\
              \"bytes\":9000,\"sha256\":\"{}\",\"rows\":2,\"first_seq\":1,\"last_seq\":2,\
              \"first_event_time\":\"2026-11-22T00:00:00.000000Z\",\"last_event_time\":\"9223372036854775807\",\
-             \"merkle_root\":\"{}\",\"schema_sha256\":\"{}\",\"policy_hashes\":[\"p\"]}}",
+             \"merkle_root\":\"{}\",\"schema_sha256\":\"{}\",\"policy_hashes\":[\"p\"],\"leaves_sha256\":\"{}\"}}",
             hex(b"before"),
             hex(b"key"),
             hex(b"file"),
             hex(b"root"),
-            hex(b"schema")
+            hex(b"schema"),
+            hex(b"list")
         );
         assert_eq!(String::from_utf8(entry().to_line().expect("encodes")).expect("text"), expected);
     }
@@ -227,7 +230,7 @@ mod tests {
                 after: "q".to_owned(),
                 catalogue_sha256: Sha256::of(b"c"),
             }),
-            Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems: 2 }),
+            Statement::RefusedReload(samples::refused("p", 2)),
             Statement::KeyRotation(KeyRotationStatement { new_key: "AA==".to_owned(), new_key_id: Sha256::of(b"k") }),
             Statement::Rewrite(RewriteStatement {
                 reason: RewriteReason::Retention,
@@ -244,6 +247,18 @@ mod tests {
             assert!(String::from_utf8(line.clone()).expect("text").contains(&kind), "{kind}");
             assert_eq!(SignedEntry::parse(&entry_bytes(&line, &[7; 64])).expect("parses").entry, entry);
         }
+    }
+
+    #[test]
+    fn entries_from_before_there_were_lists_and_digests_of_refused_texts_are_read() {
+        let list = format!(",\"leaves_sha256\":\"{}\"", Sha256::of(b"list"));
+        let line = String::from_utf8(entry().to_line().expect("encodes")).expect("text").replace(&list, "");
+        let parsed = SignedEntry::parse(&entry_bytes(line.as_bytes(), &[7; 64])).expect("parses").entry;
+        assert_eq!(parsed.statement.file().expect("a file").leaves_sha256, None);
+        assert_eq!(parsed.to_line().expect("encodes"), line.as_bytes());
+        let refused: RefusedReloadStatement =
+            serde_json::from_str("{\"policy_hash\":\"p\",\"problems\":2}").expect("parses");
+        assert_eq!(refused, RefusedReloadStatement { policy_sha256: None, ..samples::refused("p", 2) });
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! Everything signed is an entry of one [`chain`]: [`statement`] is what an entry says, [`manifest`] its bytes,
 //! [`entries`] the files it is in, [`signer`] the key and [`rotation`] its successor; other threads say things through
-//! [`notes`].
+//! [`notes`]. Beside it, [`leaves`] keeps a short list of the rows of each sealed file.
 
 pub mod anchor;
 pub mod canonical;
@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod digest;
 pub mod entries;
 mod file;
+pub mod leaves;
 pub mod maintenance;
 pub mod manifest;
 pub mod notes;

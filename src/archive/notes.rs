@@ -111,11 +111,11 @@ impl Notes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::statement::{RefusedReloadStatement, Statement};
     use super::*;
+    use crate::archive::samples;
 
     fn refused(problems: u64) -> Statement {
-        Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems })
+        Statement::RefusedReload(samples::refused("p", problems))
     }
 
     #[test]

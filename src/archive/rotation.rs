@@ -1,8 +1,9 @@
-//! Changing the key that signs: an entry of the old key hands over to the new one, then the files change.
+//! Changing the key that signs: an entry of the old key hands over to the new one, which confirms it, then the files change.
 //!
 //! The new key is made first, in a file of its own. Whether the handover is in the chain decides after a crash: if it
-//! is, [`finish`] puts the new key in place; if not, it removes it. Nothing is appended to the chain before that. The
-//! caller keeps other processes from using the data directory.
+//! is, [`finish`] lets the new key confirm it and puts it in place; if not, it removes it. Nothing else is appended to the
+//! chain before that. The confirmation is a rotation to the key that signs it: so the chain has an entry of the new key before
+//! anybody can have its public half to verify with. The caller keeps other processes from using the data directory.
 
 use std::fs;
 use std::io;
@@ -43,48 +44,59 @@ pub struct Rotated {
     pub new: Sha256,
 }
 
-/// Makes a new key, hands over to it in the chain and puts it in place. The old public key stays beside it as
+/// Makes a new key, hands over to it in the chain, where it confirms that, and puts it in place. The old public key stays beside it as
 /// `manifest-<first 8 digits of its id>.pub`. `start` is the last start of the installation, `time_us` is now.
 pub fn rotate(settings: &Settings, keys_dir: &Path, start: &Start, time_us: i64) -> Result<Rotated, RotationError> {
     let path = keys_dir.join(PRIVATE_KEY_FILE);
     if !path.try_exists().map_err(FileError::io("inspecting", &path))? {
         return Err(RotationError::NoKey(path));
     }
-    finish(settings, keys_dir)?;
+    finish(settings, keys_dir, time_us)?;
     seal::prepare(settings)?;
     let new = Signer::create(&keys_dir.join(NEXT_KEY_FILE))?;
     let signer = Signer::load(&path)?;
     let rotated = Rotated { old: signer.public().id(), new: new.public().id() };
-    let handover = KeyRotationStatement { new_key: STANDARD.encode(new.public().spki()), new_key_id: rotated.new };
+    let handover = rotation_to(new.public());
     Chain::open(settings.clone(), signer)?.append(start, time_us, Statement::KeyRotation(handover))?;
-    put_in_place(keys_dir)?;
+    finish(settings, keys_dir, time_us)?;
     Ok(rotated)
 }
 
+fn rotation_to(key: &PublicKey) -> KeyRotationStatement {
+    KeyRotationStatement { new_key: STANDARD.encode(key.spki()), new_key_id: key.id() }
+}
+
 /// Completes a rotation that a crash cut short, or undoes it if the chain does not have it yet. Without one, does
-/// nothing. To be called before the key is used.
-pub fn finish(settings: &Settings, keys_dir: &Path) -> Result<(), RotationError> {
+/// nothing. To be called before the key is used. `time_us` is now.
+pub fn finish(settings: &Settings, keys_dir: &Path, time_us: i64) -> Result<(), RotationError> {
     let path = keys_dir.join(NEXT_KEY_FILE);
     if !path.try_exists().map_err(FileError::io("inspecting", &path))? {
         return Ok(());
     }
-    // Appending the handover is the last thing done to the chain while there is such a file.
-    let mut handed_over_to = None;
+    // The handover and its confirmation are the last things done to the chain while there is such a file.
+    let mut last = None;
     let walked = entries::walk_back(&settings.manifest_dir, |head| {
         if let Statement::KeyRotation(rotation) = &head.entry.statement {
-            handed_over_to = Some(rotation.new_key_id);
+            last = Some((rotation.new_key_id, head.entry.clone()));
         }
         false
     });
     walked.map_err(FileError::io("reading", &settings.manifest_dir))?;
     // A key that cannot be read was not synced, so that there is no handover to it.
-    match Signer::load(&path) {
-        Ok(next) if handed_over_to == Some(next.public().id()) => put_in_place(keys_dir),
-        Ok(_) | Err(KeyError::NotAPrivateKey(_)) => {
+    match (Signer::load(&path), last) {
+        (Ok(next), Some((handed_over_to, entry))) if handed_over_to == next.public().id() => {
+            if entry.key_id != handed_over_to {
+                seal::prepare(settings)?;
+                let confirmation = Statement::KeyRotation(rotation_to(next.public()));
+                Chain::open(settings.clone(), next)?.append(&entry.start(), time_us, confirmation)?;
+            }
+            put_in_place(keys_dir)
+        }
+        (Ok(_) | Err(KeyError::NotAPrivateKey(_)), _) => {
             fs::remove_file(&path).map_err(FileError::io("removing", &path))?;
             Ok(file::sync_dir(keys_dir)?)
         }
-        Err(error) => Err(error.into()),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
@@ -130,6 +142,8 @@ mod tests {
 
     use super::*;
     use crate::archive::samples;
+    use crate::storage::crash;
+    use crate::verify;
 
     struct Bench {
         dir: tempfile::TempDir,
@@ -154,6 +168,26 @@ mod tests {
             rotate(&self.settings, &self.keys(), &samples::start(), samples::MIDNIGHT_US).expect("rotates")
         }
 
+        /// Index and key of each entry, from the last one back.
+        fn signers(&self) -> Vec<(u64, Sha256)> {
+            let mut signers = Vec::new();
+            let walked = entries::walk_back(&self.settings.manifest_dir, |signed| {
+                signers.push((signed.entry.index, signed.entry.key_id));
+                true
+            });
+            walked.expect("reads");
+            signers
+        }
+
+        /// What `verify` has to say with this key.
+        fn problems(&self, public_key: PathBuf) -> Vec<String> {
+            let (root, threads) = (self.dir.path().to_owned(), std::num::NonZeroUsize::MIN);
+            let (public_key, anchor, since_us, until_us) = (Some(public_key), None, None, None);
+            let settings = verify::Settings { root, public_key, anchor, since_us, until_us, threads };
+            let report = verify::run(&settings, &|_, _| {}).expect("verifies");
+            report.problems.iter().map(ToString::to_string).collect()
+        }
+
         /// Private and public key in place, by id, and whether another waits.
         fn now(&self) -> (Sha256, Sha256, bool) {
             let private = Signer::load(&self.keys().join(PRIVATE_KEY_FILE)).expect("loads");
@@ -173,13 +207,7 @@ mod tests {
         assert_eq!(kept.id(), first);
         let second = bench.rotate();
         assert_eq!(second.old, rotated.new);
-        let mut signers = Vec::new();
-        let walked = entries::walk_back(&bench.settings.manifest_dir, |signed| {
-            signers.push((signed.entry.index, signed.entry.key_id));
-            true
-        });
-        walked.expect("reads");
-        assert_eq!(signers, [(2, rotated.new), (1, first)]);
+        assert_eq!(bench.signers(), [(4, second.new), (3, rotated.new), (2, rotated.new), (1, first)]);
         assert_eq!(public_keys(&bench.keys(), 10).expect("lists").len(), 3);
     }
 
@@ -193,13 +221,13 @@ mod tests {
             if let Some(content) = content {
                 fs::write(&next, content).expect("tears");
             }
-            finish(&bench.settings, &bench.keys()).expect("undoes");
+            finish(&bench.settings, &bench.keys(), samples::MIDNIGHT_US).expect("undoes");
             assert_eq!(bench.now(), before);
         }
     }
 
     #[test]
-    fn a_crash_after_the_handover_is_completed_at_every_step() {
+    fn a_crash_while_files_change_is_completed_at_every_step() {
         let bench = Bench::new();
         let old = fs::read(bench.keys().join(PRIVATE_KEY_FILE)).expect("reads");
         let rotated = bench.rotate();
@@ -218,9 +246,40 @@ mod tests {
                 fs::remove_file(bench.keys().join(format!("manifest-{:.8}.pub", rotated.old.to_string())))
                     .expect("removes");
             }
-            finish(&bench.settings, &bench.keys()).expect("completes");
+            finish(&bench.settings, &bench.keys(), samples::MIDNIGHT_US).expect("completes");
             assert_eq!(bench.now(), (rotated.new, rotated.new, false), "step {step}");
             assert_eq!(public_keys(&bench.keys(), 10).expect("lists").len(), 2);
+            assert_eq!(bench.signers().len(), 2, "nothing is said twice");
+        }
+    }
+
+    #[test]
+    fn wherever_it_ends_the_public_key_in_place_verifies_the_chain_and_so_does_the_old_one() {
+        for calls in 0.. {
+            let bench = Bench::new();
+            let first = Signer::load(&bench.keys().join(PRIVATE_KEY_FILE)).expect("loads");
+            first.public().save(&bench.dir.path().join("first.pub")).expect("saves");
+            seal::prepare(&bench.settings).expect("prepares");
+            let mut chain = Chain::open(bench.settings.clone(), first).expect("opens");
+            chain.append(&samples::start(), samples::MIDNIGHT_US, Statement::Stop(samples::STOP)).expect("appends");
+            crash::after(calls);
+            let rotated = rotate(&bench.settings, &bench.keys(), &samples::start(), samples::MIDNIGHT_US);
+            let ended = crash::over();
+            assert!(ended || rotated.is_ok(), "{calls}");
+            for _ in 0..2 {
+                for key in [bench.keys().join(PUBLIC_KEY_FILE), bench.dir.path().join("first.pub")] {
+                    assert_eq!(bench.problems(key), Vec::<String>::new(), "{calls}");
+                }
+                finish(&bench.settings, &bench.keys(), samples::MIDNIGHT_US).expect("settles");
+            }
+            let (private, public, waits) = bench.now();
+            assert_eq!((private, waits), (public, false), "{calls}");
+            let entries = bench.signers().len();
+            assert!(entries == 1 || entries == 3, "{calls}: {entries}");
+            if !ended {
+                assert_eq!(entries, 3);
+                return;
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::digest::Sha256;
 use super::manifest::Start;
 use super::sealer::Opening;
-use super::statement::{RecoverySummary, StartStatement, StopReason, StopStatement};
+use super::statement::{RecoverySummary, RefusedReloadStatement, StartStatement, StopReason, StopStatement};
 use crate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 
 /// 2026-11-22T00:00:00Z.
@@ -37,6 +37,17 @@ pub(crate) fn opening() -> Opening {
 
 /// What the chain says last of it.
 pub(crate) const STOP: StopStatement = StopStatement { reason: StopReason::Terminated, last_seq: 9 };
+
+/// A policy that was refused while `policy_hash` was in force.
+pub(crate) fn refused(policy_hash: &str, problems: u64) -> RefusedReloadStatement {
+    RefusedReloadStatement {
+        policy_hash: policy_hash.to_owned(),
+        problems,
+        config_sha256: None,
+        policy_sha256: Some(Sha256::of(b"refused")),
+        connectors_sha256: None,
+    }
+}
 
 /// The start that wrote the rows.
 pub(crate) fn start() -> Start {

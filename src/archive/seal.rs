@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::content::{Content, Fingerprint};
 use super::dataset::{self, EventDate, FileName};
 use super::file::{self, FileError, Staged};
+use super::leaves;
 use super::sealed;
 use crate::record::Row;
 
@@ -24,7 +25,7 @@ pub struct Settings {
     pub audit_dir: PathBuf,
     /// Files being written. On the same filesystem as `audit_dir`, and not below it.
     pub staging_dir: PathBuf,
-    /// The chain of signed manifests, one for each sealed file.
+    /// The chain of signed manifests, one for each sealed file, and the lists of their rows.
     pub manifest_dir: PathBuf,
     /// Longest wait before a failed segment is tried again.
     pub retry_max: Duration,
@@ -87,14 +88,16 @@ impl Sealed {
 
 /// Creates the directories, durably, and removes what an earlier process left in staging.
 pub fn prepare(settings: &Settings) -> Result<(), FileError> {
-    for dir in [&settings.audit_dir, &settings.staging_dir] {
+    let leaves_dir = leaves::directory(&settings.manifest_dir);
+    for dir in [&settings.audit_dir, &settings.staging_dir, &settings.manifest_dir, &leaves_dir] {
         fs::create_dir_all(dir).map_err(FileError::io("creating directory", dir))?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             file::sync_dir(parent)?;
         }
     }
     let stale = dataset::files(&settings.staging_dir).map_err(FileError::io("listing", &settings.staging_dir))?;
-    for (_, path) in stale {
+    let lists = leaves::list(&settings.staging_dir).map_err(FileError::io("listing", &settings.staging_dir))?;
+    for path in stale.into_iter().map(|(_, path)| path).chain(lists.named.into_values()) {
         fs::remove_file(&path).map_err(FileError::io("removing stale", &path))?;
     }
     Ok(())

@@ -82,6 +82,9 @@ pub struct FileStatement {
     pub schema_sha256: Sha256,
     /// The distinct values of `policy_hash`, sorted.
     pub policy_hashes: Vec<String>,
+    /// Of the list of its rows, see [`super::leaves`]; entries from before there were lists have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves_sha256: Option<Sha256>,
 }
 
 /// Under what settings a start runs, and what it found.
@@ -163,6 +166,16 @@ pub struct RefusedReloadStatement {
     pub policy_hash: String,
     /// How many problems were found.
     pub problems: u64,
+    /// Of the text of the configuration file, as in [`StartStatement`]; `None` for a text that there is none of or that could not
+    /// be read, and in entries from before these were written.
+    #[serde(default)]
+    pub config_sha256: Option<Sha256>,
+    /// Of the text of the policy file.
+    #[serde(default)]
+    pub policy_sha256: Option<Sha256>,
+    /// Of the text of the operator's catalogue.
+    #[serde(default)]
+    pub connectors_sha256: Option<Sha256>,
 }
 
 /// The key that signs every entry after this one.

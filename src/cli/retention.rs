@@ -105,7 +105,7 @@ fn apply(args: &RetentionApplyArgs, out: &mut impl Write) -> Result<(), CliError
     let _claim = Claim::take(&data_dir)?;
     let settings = Settings::new(data_dir.root());
     seal::prepare(&settings).map_err(maintenance::RewriteError::from)?;
-    rotation::finish(&settings, &data_dir.keys())?;
+    rotation::finish(&settings, &data_dir.keys(), now_us())?;
     let signer = Signer::load_or_create(&data_dir.keys())?;
     let key = signer.public().clone();
     let mut chain = Chain::open(settings.clone(), signer).map_err(maintenance::RewriteError::from)?;

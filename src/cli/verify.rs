@@ -11,7 +11,12 @@ use super::args::VerifyArgs;
 use super::progress::Progress;
 use super::prove;
 use crate::archive::manifest;
+use crate::verify::differences::Difference;
+use crate::verify::rows::{self, ChangedFile, NamedRow};
 use crate::verify::{self, Report, Settings, Severity};
+
+/// Rows that are named for each file, but in JSON.
+const ROWS_SHOWN_MAX: usize = 20;
 
 /// Verifies and prints; fails after printing when the evidence is not intact.
 pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliError> {
@@ -22,10 +27,16 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> Result<(), CliE
     let progress = Progress::on_stderr("files");
     let report = verify::run(&settings, &|done, all| progress.show(done, all))?;
     drop(progress);
+    let changed = rows::compare(&report.modified);
     if args.json {
-        writeln!(out, "{:#}", as_json(&report))?;
+        writeln!(out, "{:#}", as_json(&report, &changed.map(|file| changed_as_json(&file)).collect::<Vec<_>>()))?;
     } else {
         write_text(&report, out)?;
+        // The verdict first: whoever wrote these files may have meant to keep it from being told.
+        out.flush()?;
+        for file in changed {
+            write_changed(&file, out)?;
+        }
     }
     out.flush()?;
     match report.severity() {
@@ -88,6 +99,9 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for path in &report.unsigned {
         writeln!(out, "Note       {} is being sealed: its rows are in the journal", path.escape_debug())?;
     }
+    for place in &report.unneeded_lists {
+        writeln!(out, "Note       {place} is a list of rows that no file needs; maintenance removes it")?;
+    }
     if report.key_from_same_place {
         writeln!(
             out,
@@ -98,7 +112,59 @@ fn write_text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn as_json(report: &Report) -> Value {
+/// Which rows of a modified file are not those that were signed.
+fn write_changed(file: &ChangedFile, out: &mut impl Write) -> io::Result<()> {
+    let place = file.place.escape_debug();
+    let rows = match &file.rows {
+        Ok(rows) => rows,
+        Err(error) => return writeln!(out, "Changed    {place}: {}", error.to_string().escape_debug()),
+    };
+    if rows.total() == 0 {
+        return writeln!(out, "Changed    {place}: no row, but what is around them");
+    }
+    let (changed, added, removed, moved) = (rows.changed, rows.added, rows.removed, rows.moved);
+    writeln!(out, "Changed    {place}: {changed} rows changed, {added} added, {removed} removed, {moved} moved")?;
+    for row in rows.named.iter().take(ROWS_SHOWN_MAX) {
+        writeln!(out, "           {}", describe(row).escape_debug())?;
+    }
+    let shown = rows.named.len().min(ROWS_SHOWN_MAX) as u64;
+    if rows.total() > shown {
+        writeln!(out, "           and {} more; --json names up to {}", rows.total() - shown, rows::NAMED_MAX)?;
+    }
+    Ok(())
+}
+
+fn describe(NamedRow { difference, seq, event_id }: &NamedRow) -> String {
+    let known = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+    let now = || format!("seq {}, event_id {}", known(seq.map(|seq| seq.to_string())), known(event_id.clone()));
+    match difference {
+        Difference::Changed { row, was } => format!("row {row}: changed, now {}; row {was} as signed", now()),
+        Difference::Added { row } => format!("row {row}: added, {}", now()),
+        Difference::Removed { was } => format!("row {was} as signed: removed"),
+        Difference::Moved { row, was } => format!("row {row}: moved, {}; row {was} as signed", now()),
+    }
+}
+
+fn changed_as_json(file: &ChangedFile) -> Value {
+    let rows = match &file.rows {
+        Ok(rows) => rows,
+        Err(error) => return json!({ "place": file.place, "error": error.to_string() }),
+    };
+    let named = rows.named.iter().map(|NamedRow { difference, seq, event_id }| {
+        let (change, row, signed_row) = (difference.code(), difference.row(), difference.signed_row());
+        json!({ "change": change, "row": row, "signed_row": signed_row, "seq": seq, "event_id": event_id })
+    });
+    json!({
+        "place": file.place,
+        "changed": rows.changed,
+        "added": rows.added,
+        "removed": rows.removed,
+        "moved": rows.moved,
+        "rows": named.collect::<Vec<_>>(),
+    })
+}
+
+fn as_json(report: &Report, changed: &[Value]) -> Value {
     let problems = report.problems.iter().map(|problem| {
         let severity = match problem.fault.severity() {
             Severity::Incomplete => "incomplete",
@@ -120,6 +186,8 @@ fn as_json(report: &Report) -> Value {
         "rows": report.rows,
         "unsealed_rows": report.unsealed_rows,
         "being_sealed": report.unsigned,
+        "changed_rows": changed,
+        "unneeded_lists": report.unneeded_lists,
         "head": head,
         "anchored": report.anchored,
         "key_id": report.key_id,

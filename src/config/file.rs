@@ -80,6 +80,7 @@ pub(super) struct UpstreamFile {
     pub(super) pool_idle_per_destination_max: Key<u64>,
     pub(super) pool_idle_max: Key<u64>,
     pub(super) pool_idle_timeout_s: Key<u64>,
+    pub(super) pool_spare: Option<bool>,
     pub(super) dns_cache_ttl_s: Key<u64>,
     pub(super) dns_cache_entries: Key<u64>,
     pub(super) dns_in_flight_max: Key<u64>,
@@ -196,7 +197,7 @@ pub(super) struct LogFile {
 pub(super) fn parse(path: &Path, text: &str) -> Result<ConfigFile, ConfigError> {
     let problems = unknown_keys(path, text);
     if !problems.is_empty() {
-        return Err(ConfigError { problems });
+        return Err(ConfigError { problems, sources: Box::default() });
     }
     let options = serde_saphyr::options! { with_snippet: false };
     let parsed = serde_saphyr::from_str_with_options::<Option<ConfigFile>>(text, options);

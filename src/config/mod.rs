@@ -26,7 +26,7 @@ use ipnet::IpNet;
 
 pub use data_dir::DataDir;
 pub use overrides::Overrides;
-pub use problem::{ConfigError, Problem, ProblemKind};
+pub use problem::{ConfigError, Problem, ProblemKind, Sources};
 pub use setting::{Origin, Place};
 pub use warning::Warning;
 
@@ -115,6 +115,8 @@ pub struct Upstream {
     /// Idle connections kept in all.
     pub pool_idle_max: usize,
     pub pool_idle_timeout: Duration,
+    /// Whether a spare connection is opened when a call finds all of its destination in use.
+    pub pool_spare: bool,
     pub dns_cache_ttl: Duration,
     /// Names whose addresses are kept.
     pub dns_cache_entries: usize,
@@ -248,9 +250,15 @@ impl Config {
 
     /// As [`Config::load`], but with the text of the file at `path` already read.
     fn from_text(path: Option<&Path>, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut file = file::parse(path.unwrap_or(Path::new("")), text)?;
-        overrides.apply(&mut file);
-        check::check(file, path, text, overrides)
+        let parsed = file::parse(path.unwrap_or(Path::new("")), text);
+        let checked = parsed.and_then(|mut file| {
+            overrides.apply(&mut file);
+            check::check(file, path, text, overrides)
+        });
+        checked.map_err(|mut error| {
+            error.sources.config = path.map(|_| Sha256::of(text.as_bytes()));
+            error
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::setting::Place;
+use crate::archive::digest::Sha256;
 use crate::client::ClientConfigError;
 use crate::connectors::{self, CatalogueError};
 use crate::destination::DestinationError;
@@ -171,6 +172,18 @@ pub enum ProblemKind {
 pub struct ConfigError {
     /// At least one.
     pub problems: Vec<Problem>,
+    pub sources: Box<Sources>,
+}
+
+/// SHA-256 of the texts that settings were read from; `None` for one that there is none of, or that could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The configuration file.
+    pub config: Option<Sha256>,
+    /// The policy file.
+    pub policy: Option<Sha256>,
+    /// The operator's catalogue of connectors.
+    pub connectors: Option<Sha256>,
 }
 
 impl fmt::Display for ConfigError {
@@ -189,7 +202,7 @@ impl std::error::Error for ConfigError {}
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self { problems: vec![problem] }
+        Self { problems: vec![problem], sources: Box::default() }
     }
 }
 

@@ -119,8 +119,8 @@ logs:
                 "t.yml:2:15: unknown key `adress`; did you mean `address`?",
                 "t.yml:2:33: unknown key `cert`; the keys here are cert_file, key_file",
                 "t.yml:3:55: unknown key `ca`; the keys here are ca_files, system_roots, tls_min, hosts, allow_addresses, \
-                 resolve, pool_idle_per_destination_max, pool_idle_max, pool_idle_timeout_s, dns_cache_ttl_s, dns_cache_entries, \
-                 dns_in_flight_max",
+                 resolve, pool_idle_per_destination_max, pool_idle_max, pool_idle_timeout_s, pool_spare, dns_cache_ttl_s, \
+                 dns_cache_entries, dns_in_flight_max",
                 "t.yml:5:26: unknown key `key`; the keys here are name, value",
                 "t.yml:5:36: unknown key `user`; the keys here are name, listener, sources, username, password, \
                  password_file, header, deployments, projects",

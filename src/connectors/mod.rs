@@ -18,7 +18,7 @@ mod template;
 use http::{HeaderMap, Method};
 
 pub use connector::{AvoidInterception, Connector, Endpoint, HostsSource, SelfHosted};
-pub use load::{CatalogueError, load};
+pub use load::{CatalogueError, read_text};
 pub use preset::Preset;
 pub use problem::{CatalogueProblem, Problem};
 pub use template::{Kind as PlaceholderKind, PathTemplate, TemplateError};

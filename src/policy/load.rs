@@ -1,24 +1,20 @@
-//! Reads a policy file from disk: the only part of `policy` that does I/O.
+//! Reads the text of a policy file from disk: the only part of `policy` that does I/O.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{InvalidPolicy, Policy, Presets};
-
-/// Why a policy file could not be used. The policy in force stays as it is.
+/// Why the text of a policy file could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyLoadError {
     #[error("cannot read the policy file {}: {source}", .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the policy file {} is larger than {max_bytes} bytes; name many hosts at once by suffixes such as `*.example.com`", .path.display())]
     TooLarge { path: PathBuf, max_bytes: u64 },
-    #[error(transparent)]
-    Invalid(#[from] InvalidPolicy),
 }
 
-/// Reads and compiles a policy file of at most `max_bytes`.
-pub fn load(path: &Path, max_bytes: u64, presets: &dyn Presets) -> Result<Policy, PolicyLoadError> {
+/// Reads a policy file of at most `max_bytes`, which is UTF-8.
+pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, PolicyLoadError> {
     let unreadable = |source| PolicyLoadError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -27,7 +23,5 @@ pub fn load(path: &Path, max_bytes: u64, presets: &dyn Presets) -> Result<Policy
     if bytes.len() as u64 > max_bytes {
         return Err(PolicyLoadError::TooLarge { path: path.to_owned(), max_bytes });
     }
-    let text =
-        String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-    Ok(Policy::parse(&text, &path.display().to_string(), presets)?)
+    String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))
 }

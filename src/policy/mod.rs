@@ -24,7 +24,7 @@ use crate::client::{DeploymentId, ProjectId};
 use crate::destination::Destination;
 use crate::record::{DenyReason, IdAssurance};
 
-pub use load::{PolicyLoadError, load};
+pub use load::{PolicyLoadError, read_text};
 pub use pattern::{HostMatch, HostPattern, HostPatternError};
 pub use preset::{PresetError, Presets};
 pub use problem::{InvalidPolicy, PolicyProblem, Problem};

@@ -94,8 +94,13 @@ async fn reload_settings(gate: &Gate, rules: &ArcSwap<Rules>, reload: &Reload, n
         }
         Err(error) => {
             tracing::error!(%error, "policy not reloaded, nor the connectors; those in force stay");
-            let problems = error.problems.len() as u64;
-            notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: before, problems }));
+            notes.send(Statement::RefusedReload(RefusedReloadStatement {
+                policy_hash: before,
+                problems: error.problems.len() as u64,
+                config_sha256: error.sources.config,
+                policy_sha256: error.sources.policy,
+                connectors_sha256: error.sources.connectors,
+            }));
         }
     }
 }

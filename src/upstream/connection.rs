@@ -19,6 +19,7 @@ use crate::record::Outcome;
 use crate::wire::HYPER_FIELDS_MAX;
 
 use super::UpstreamError;
+use super::pool::Lease;
 use super::received::Received;
 use super::socket::{Pulse, Socket};
 use super::tls::{Secured, TlsFacts, refused_client_certificate};
@@ -88,21 +89,29 @@ pub(super) struct Connection {
     facts: Arc<Facts>,
     /// Bytes of responses so far.
     received: Arc<AtomicU64>,
+    /// Counts it among those of its key.
+    _lease: Lease,
 }
 
 impl Connection {
-    pub(super) async fn plain(stream: TcpStream, limits: HeadLimits) -> Result<Self, UpstreamError> {
+    pub(super) async fn plain(stream: TcpStream, limits: HeadLimits, lease: Lease) -> Result<Self, UpstreamError> {
         let peer = stream.peer_addr().map_err(|error| UpstreamError::Exchange(error.to_string()))?;
         let (socket, pulse) = Socket::new(stream);
-        Self::handshake(socket, pulse, Facts { peer, tls: None }, limits).await
+        Self::handshake(socket, pulse, Facts { peer, tls: None }, limits, lease).await
     }
 
-    pub(super) async fn secured(secured: Secured, limits: HeadLimits) -> Result<Self, UpstreamError> {
+    pub(super) async fn secured(secured: Secured, limits: HeadLimits, lease: Lease) -> Result<Self, UpstreamError> {
         let facts = Facts { peer: secured.peer, tls: Some(secured.facts) };
-        Self::handshake(secured.stream, secured.pulse, facts, limits).await
+        Self::handshake(secured.stream, secured.pulse, facts, limits, lease).await
     }
 
-    async fn handshake<IO>(io: IO, pulse: Pulse, facts: Facts, limits: HeadLimits) -> Result<Self, UpstreamError>
+    async fn handshake<IO>(
+        io: IO,
+        pulse: Pulse,
+        facts: Facts,
+        limits: HeadLimits,
+        lease: Lease,
+    ) -> Result<Self, UpstreamError>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -120,7 +129,7 @@ impl Connection {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, pulse, driver: driver.abort_handle(), facts: Arc::new(facts), received })
+        Ok(Self { sender, pulse, driver: driver.abort_handle(), facts: Arc::new(facts), received, _lease: lease })
     }
 
     pub(super) fn facts(&self) -> &Facts {

@@ -8,8 +8,9 @@ mod connection;
 mod dial;
 mod error;
 pub mod identity;
-mod own;
 pub mod headers;
+mod opening;
+mod own;
 mod pool;
 mod received;
 mod replay;
@@ -37,7 +38,8 @@ use crate::observe::{CountedRequest, Evidence, Traffic};
 use crate::policy::Permit;
 use crate::record::Outcome;
 
-use connection::{Connection, SendError};
+use connection::{Connection, HeadLimits, SendError};
+use opening::Opening;
 use own::OwnListeners;
 use pool::{Key, Pool, PoolSettings};
 use resolve::Resolver;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub pool_idle_timeout: Duration,
     pub pool_idle_per_destination_max: usize,
     pub pool_idle_max: usize,
+    /// Whether a spare connection is opened when a call finds all of its destination in use.
+    pub pool_spare: bool,
 }
 
 /// The outbound side, shared by all connections.
@@ -77,11 +81,11 @@ struct Timeouts {
     dial: Duration,
     response_head: Duration,
     upload_after_response: Duration,
-    header_fields_max: usize,
-    header_bytes_max: usize,
+    head: HeadLimits,
 }
 
 /// A permitted destination whose addresses are known and allowed. Dialling uses these addresses and no others.
+#[derive(Clone)]
 pub struct Route {
     permit: Permit,
     addresses: Vec<IpAddr>,
@@ -109,13 +113,13 @@ impl Upstream {
                 timeout: settings.pool_idle_timeout,
                 per_destination_max: settings.pool_idle_per_destination_max,
                 total_max: settings.pool_idle_max,
+                spare: settings.pool_spare,
             })),
             settings: Timeouts {
                 dial: settings.dial_timeout,
                 response_head: settings.response_head_timeout,
                 upload_after_response: settings.upload_after_response,
-                header_fields_max: settings.header_fields_max,
-                header_bytes_max: settings.header_bytes_max,
+                head: HeadLimits { fields_max: settings.header_fields_max, bytes_max: settings.header_bytes_max },
             },
         })
     }
@@ -137,6 +141,8 @@ impl Upstream {
     ///
     /// A request is sent again on a new connection when hyper gave it back unsent, and once when it only reads and a reused
     /// connection ended without an answer; see `replay`. Nothing else that may have been processed is sent twice.
+    ///
+    /// A call that finds all connections of its destination in use opens its own, and a spare one for the next.
     pub async fn forward(
         &self,
         route: &Route,
@@ -147,8 +153,10 @@ impl Upstream {
     ) -> Result<Response<Incoming>, UpstreamError> {
         let channel = self.channel(scheme, route.destination());
         let key = Key::new(route.destination(), channel.as_ref().map(|profile| profile.id()));
+        let mut shelved = self.pool.take(&key);
+        let spare = if shelved.is_none() { self.pool.warming(&key) } else { None };
         let mut request = request;
-        while let Some(pooled) = self.pool.take(&key) {
+        while let Some(pooled) = shelved {
             pooled.facts().note(true, learned);
             let copy = replay::copy_of(&request);
             match (self.send(pooled, &key, request, learned).await, copy) {
@@ -161,8 +169,13 @@ impl Upstream {
                 }
                 (Err(SendError { error, .. }), _) => return Err(error),
             }
+            shelved = self.pool.take(&key);
         }
-        let fresh = self.connect(route, channel, learned).await?;
+        let opening = Opening { channel, limits: self.settings.head };
+        let fresh = opening.open(route, self.pool.lease(&key), learned).await?;
+        if let Some(spare) = spare {
+            tokio::spawn(opening.warm(route.clone(), spare));
+        }
         self.send(fresh, &key, request, learned).await.map_err(|failed| failed.error)
     }
 
@@ -173,7 +186,7 @@ impl Upstream {
         _evidence: &Evidence,
         learned: &mut Outcome,
     ) -> Result<TcpStream, UpstreamError> {
-        let stream = self.dial(route, learned).await?;
+        let stream = opening::tcp(route, learned).await?;
         learned.upstream_reused = Some(false);
         Ok(stream)
     }
@@ -226,41 +239,5 @@ impl Upstream {
             Scheme::Http => None,
             Scheme::Https => Some(Arc::clone(self.tls.of(destination))),
         }
-    }
-
-    async fn connect(
-        &self,
-        route: &Route,
-        channel: Option<Arc<tls::Profile>>,
-        learned: &mut Outcome,
-    ) -> Result<Connection, UpstreamError> {
-        let stream = self.dial(route, learned).await?;
-        let limits = connection::HeadLimits {
-            fields_max: self.settings.header_fields_max,
-            bytes_max: self.settings.header_bytes_max,
-        };
-        let connection = match channel {
-            None => Connection::plain(stream, limits).await?,
-            Some(profile) => {
-                let started = Instant::now();
-                let handshake = profile.connect(stream, &route.destination().host);
-                let secured = tokio::time::timeout_at(route.dial_deadline.into(), handshake).await;
-                learned.tls_us = Some(micros(started));
-                let secured = secured.map_err(|_| UpstreamError::TlsTimedOut(route.destination().clone()))??;
-                Connection::secured(secured, limits).await?
-            }
-        };
-        connection.facts().note(false, learned);
-        Ok(connection)
-    }
-
-    async fn dial(&self, route: &Route, learned: &mut Outcome) -> Result<TcpStream, UpstreamError> {
-        let started = Instant::now();
-        let dialled = dial::dial(&route.addresses, route.destination(), route.dial_deadline).await;
-        learned.connect_us = Some(micros(started));
-        let (stream, peer) = dialled?;
-        learned.upstream_ip = Some(peer.ip().to_canonical());
-        learned.upstream_port = Some(peer.port());
-        Ok(stream)
     }
 }

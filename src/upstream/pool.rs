@@ -1,7 +1,7 @@
 //! Idle upstream connections, shared by all client connections, bounded in number and age.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::destination::Destination;
@@ -28,6 +28,8 @@ pub(super) struct PoolSettings {
     pub(super) timeout: Duration,
     pub(super) per_destination_max: usize,
     pub(super) total_max: usize,
+    /// Whether a spare connection is opened when all are in use.
+    pub(super) spare: bool,
 }
 
 struct Idle {
@@ -35,10 +37,57 @@ struct Idle {
     since: Instant,
 }
 
+/// The right to open one spare connection of a key; nobody else opens one meanwhile.
+pub(super) struct Warming {
+    pool: Arc<Pool>,
+    key: Key,
+}
+
+impl Warming {
+    /// Of the connection that is opened.
+    pub(super) fn lease(&self) -> Lease {
+        self.pool.lease(&self.key)
+    }
+
+    /// Shelves the spare connection.
+    pub(super) fn done(self, connection: Connection) {
+        self.pool.put(self.key.clone(), connection);
+    }
+}
+
+impl Drop for Warming {
+    fn drop(&mut self) {
+        if let Some(place) = self.pool.lock().by_key.get_mut(&self.key) {
+            place.warming = false;
+        }
+    }
+}
+
+/// The connections of one key.
+#[derive(Default)]
+struct Shelf {
+    idle: VecDeque<Idle>,
+    /// Held by each connection of the key, idle or in use.
+    lease: Lease,
+    /// A spare connection is being opened.
+    warming: bool,
+}
+
+/// One of the connections that the pool knows of.
+#[derive(Clone, Default)]
+pub(super) struct Lease(Arc<()>);
+
 #[derive(Default)]
 struct IdleConnections {
-    by_key: HashMap<Key, VecDeque<Idle>>,
+    by_key: HashMap<Key, Shelf>,
     count: usize,
+}
+
+impl Shelf {
+    /// Whether there is a connection of the key, idle or not.
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.lease.0) > 1
+    }
 }
 
 pub(super) struct Pool {
@@ -65,11 +114,29 @@ impl Pool {
     pub(super) fn sweep(&self) {
         let mut idle = self.lock();
         let timeout = self.settings.timeout;
-        for queue in idle.by_key.values_mut() {
-            queue.retain(|kept| kept.since.elapsed() < timeout && kept.connection.is_reusable());
+        for place in idle.by_key.values_mut() {
+            place.idle.retain(|kept| kept.since.elapsed() < timeout && kept.connection.is_reusable());
         }
-        idle.by_key.retain(|_, queue| !queue.is_empty());
-        idle.count = idle.by_key.values().map(VecDeque::len).sum();
+        idle.by_key.retain(|_, place| place.is_used());
+        idle.count = idle.by_key.values().map(|place| place.idle.len()).sum();
+    }
+
+    /// Counts a connection about to be opened among those of its key.
+    pub(super) fn lease(&self, key: &Key) -> Lease {
+        self.lock().by_key.entry(key.clone()).or_default().lease.clone()
+    }
+
+    /// The right to open a spare connection, when all there are of this key are in use and nobody opens one yet.
+    pub(super) fn warming(self: &Arc<Self>, key: &Key) -> Option<Warming> {
+        let PoolSettings { spare, per_destination_max, total_max, .. } = self.settings;
+        let mut idle = self.lock();
+        if !spare || per_destination_max == 0 || idle.count >= total_max {
+            return None;
+        }
+        let place =
+            idle.by_key.get_mut(key).filter(|place| place.idle.is_empty() && place.is_used() && !place.warming)?;
+        place.warming = true;
+        Some(Warming { pool: Arc::clone(self), key: key.clone() })
     }
 
     pub(super) fn clear(&self) {
@@ -78,7 +145,7 @@ impl Pool {
 
     fn pop(&self, key: &Key) -> Option<Idle> {
         let mut idle = self.lock();
-        let latest = idle.by_key.get_mut(key)?.pop_back()?;
+        let latest = idle.by_key.get_mut(key)?.idle.pop_back()?;
         idle.count -= 1;
         Some(latest)
     }
@@ -89,9 +156,9 @@ impl Pool {
         if idle.count >= self.settings.total_max {
             return;
         }
-        let queue = idle.by_key.entry(key).or_default();
-        if queue.len() < self.settings.per_destination_max {
-            queue.push_back(Idle { connection, since: Instant::now() });
+        let place = idle.by_key.entry(key).or_default();
+        if place.idle.len() < self.settings.per_destination_max {
+            place.idle.push_back(Idle { connection, since: Instant::now() });
             idle.count += 1;
         }
     }

@@ -25,7 +25,7 @@ pub(super) struct Chain {
     pub(super) head: Option<Head>,
     /// The hashes of the entries that were asked for, by index, as far as they are there.
     pub(super) hashes: BTreeMap<u64, Option<Sha256>>,
-    /// Indices of believed key rotations.
+    /// Indices of believed entries that hand over to another key.
     pub(super) rotations: Vec<u64>,
     pub(super) trust: Trust,
 }
@@ -189,7 +189,9 @@ impl<'a> Reader<'a> {
 
     fn believe(&mut self, Placed { place, entry, checked }: Placed) {
         self.chain.unchecked += u64::from(!checked);
-        if matches!(entry.statement, Statement::KeyRotation(_)) {
+        if let Statement::KeyRotation(rotation) = &entry.statement
+            && rotation.new_key_id != entry.key_id
+        {
             self.chain.rotations.push(entry.index);
         }
         for fault in self.chain.stated.add(entry, self.present) {

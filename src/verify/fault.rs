@@ -69,6 +69,12 @@ pub enum Fault {
     Statement(&'static str),
     #[error("{0}")]
     Sealed(#[from] SealedError),
+    #[error("is missing: it is the list of the rows of {0}")]
+    ListMissing(String),
+    #[error("is missing, with the lists of the rows of {0} files")]
+    ListsMissing(usize),
+    #[error("was modified: it is not the list of rows that was signed")]
+    ListModified,
     #[error("was anchored as {sha256} at {time} and is not that: the chain was cut off or written anew")]
     NotAnchored { sha256: Sha256, time: String },
     #[error("{0}")]
@@ -114,6 +120,8 @@ impl Fault {
             Self::Bytes => "file_modified",
             Self::Statement(_) => "statement_mismatch",
             Self::Sealed(_) => "file_damaged",
+            Self::ListMissing(_) | Self::ListsMissing(_) => "list_missing",
+            Self::ListModified => "list_modified",
             Self::NotAnchored { .. } => "not_anchored",
             Self::Anchor(_) | Self::NoAnchor => "anchor_malformed",
             Self::SeqGap => "sequence_gap",
@@ -150,6 +158,9 @@ impl Fault {
             | Self::Bytes
             | Self::Statement(_)
             | Self::Sealed(_)
+            | Self::ListMissing(_)
+            | Self::ListsMissing(_)
+            | Self::ListModified
             | Self::NotAnchored { .. }
             | Self::Anchor(_)
             | Self::NoAnchor

@@ -1,7 +1,7 @@
 //! Each sealed file against what the chain says of it, several at a time.
 //!
-//! A file whose bytes are not those that were signed is not decoded: nothing in it can be believed, and whoever wrote
-//! it may have aimed at the decoder.
+//! A file whose bytes are not those that were signed is not decoded here: nothing in it can be believed, and whoever wrote
+//! it may have aimed at the decoder. Which of its rows are others is for `rows`, when everything else is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::journal::Tail;
+use super::lists::Lists;
+use super::rows::Modified;
 use super::seqs::{Runs, Seqs};
 use super::stated::Stated;
 use super::{Fault, Problem, Progress, Settings, VerifyError, at};
@@ -18,6 +20,7 @@ use crate::archive::canonical;
 use crate::archive::content::{Content, Fingerprint};
 use crate::archive::dataset::FileName;
 use crate::archive::digest::Sha256;
+use crate::archive::leaves;
 use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::manifest::{self, Start};
 use crate::archive::statement::FileStatement;
@@ -31,6 +34,8 @@ pub(super) struct Outcome {
     pub(super) rows: u64,
     pub(super) skipped: u64,
     pub(super) unsigned: Vec<String>,
+    /// Files that were modified and whose rows can be told apart.
+    pub(super) modified: Vec<Modified>,
 }
 
 /// Everything below the dataset that is not a directory: the path as entries spell it, and the real one. Symbolic
@@ -61,6 +66,7 @@ pub(super) fn check(
     settings: &Settings,
     stated: &Stated,
     present: BTreeMap<String, PathBuf>,
+    lists: &Lists,
     journal: &Tail,
     progress: Progress<'_>,
 ) -> Outcome {
@@ -85,7 +91,10 @@ pub(super) fn check(
         match found {
             Ok(content) => outcome.add_intact(file, &content),
             Err(faults) if faults.is_empty() => missing.push(file),
-            Err(faults) => outcome.add_faulty(file, faults),
+            Err(faults) => {
+                outcome.modified.extend(modified(settings, file, &faults, lists));
+                outcome.add_faulty(file, faults);
+            }
         }
     }
     let extra: BTreeMap<_, _> = present.into_iter().filter(|(path, _)| !stated.files.contains_key(path)).collect();
@@ -93,8 +102,20 @@ pub(super) fn check(
     outcome
 }
 
+/// The file, if its bytes are others and its list of rows is as it was.
+fn modified(settings: &Settings, stated: &StatedFile, faults: &[Fault], lists: &Lists) -> Option<Modified> {
+    let [Fault::Size { .. } | Fault::Bytes] = faults else { return None };
+    let path = &stated.file.path;
+    Some(Modified {
+        place: format!("audit/{path}"),
+        path: settings.root.join("audit").join(path),
+        rows: stated.file.rows,
+        list: lists.of(stated)?.to_owned(),
+    })
+}
+
 /// Whether any time of the file can be in the asked range.
-fn in_range(settings: &Settings, file: &FileStatement) -> bool {
+pub(super) fn in_range(settings: &Settings, file: &FileStatement) -> bool {
     let first = manifest::parse_time_text(&file.first_event_time);
     let last = manifest::parse_time_text(&file.last_event_time);
     let too_old = settings.since_us.zip(last).is_some_and(|(since_us, last_us)| last_us < since_us);
@@ -161,6 +182,7 @@ fn wrong_statements(stated: &StatedFile, content: &Content) -> Vec<Fault> {
         ("epoch", content.epoch == start.epoch),
         ("range of seq", content.seq_range() == Some(file.first_seq..=file.last_seq)),
         ("range of event_time", times == Some(stated_times)),
+        ("list of its rows", file.leaves_sha256.is_none_or(|sha256| sha256 == leaves::digest(&content.leaves))),
         ("list of policy hashes", content.policy_hashes.iter().eq(&file.policy_hashes)),
     ];
     let wrong = comparisons.into_iter().filter(|(_, same)| !same);

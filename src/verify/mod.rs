@@ -2,7 +2,8 @@
 //!
 //! Read-only and offline, without private keys. In data-flow order: `journal` reads what is not sealed yet, `chain` the
 //! entries (`trust` says which keys are believed), `stated` puts together what they say, `files` compares each sealed
-//! file with that, `seqs` looks for holes between all rows. The journal is read before the dataset, so that a proxy that
+//! file with that, `lists` the lists of their rows, `seqs` looks for holes between all rows. Which rows of a modified file
+//! are others is told apart by [`rows`], once the rest is known. The journal is read before the dataset, so that a proxy that
 //! seals meanwhile does not look like one that loses rows.
 //!
 //! Without anchors it cannot see that the end of the chain was cut off together with its files, nor that the holder of
@@ -15,21 +16,26 @@ use std::path::{Path, PathBuf};
 use crate::archive::anchor::Anchor;
 use crate::archive::chain::Head;
 use crate::archive::digest::Sha256;
+use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::rotation;
 use crate::archive::signer::{KeyError, PUBLIC_KEY_FILE, PublicKey};
 
 mod anchored;
 pub mod bundle;
 mod chain;
+pub mod differences;
 mod fault;
 mod files;
 mod journal;
+mod lists;
 pub mod prove;
+pub mod rows;
 mod seqs;
 mod stated;
 mod trust;
 
 use anchored::Anchors;
+use rows::Modified;
 use trust::Trust;
 
 pub use fault::{Fault, Severity};
@@ -69,7 +75,7 @@ pub struct Problem {
 /// What was found.
 #[derive(Debug)]
 pub struct Report {
-    /// In the order chain, files, rows, journal.
+    /// In the order chain, files, lists, rows, journal.
     pub problems: Vec<Problem>,
     /// Entries of the chain that were read.
     pub entries: u64,
@@ -90,6 +96,10 @@ pub struct Report {
     pub unsealed_rows: u64,
     /// Sealed files that the proxy was about to sign for: their rows are in the journal still.
     pub unsigned: Vec<String>,
+    /// Files that were modified and whose rows [`rows::compare`] can tell apart.
+    pub modified: Vec<Modified>,
+    /// Lists of rows that nothing needs: a crash or a rewrite left them, and maintenance removes them.
+    pub unneeded_lists: Vec<String>,
     /// The last entry of the chain.
     pub head: Option<Head>,
     /// The last anchored head that the chain has, where anchors were given.
@@ -160,12 +170,15 @@ fn run_once(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verif
     let anchors = settings.anchor.as_deref().map(Anchors::read).transpose()?;
     let wanted = anchors.as_ref().map(Anchors::wanted).unwrap_or_default();
     let chain = chain::read(&root.join("manifest"), trust, &present, wanted)?;
-    let mut outcome = files::check(settings, &chain.stated, present, &journal, progress);
+    let is_asked = |stated: &StatedFile| files::in_range(settings, &stated.file);
+    let lists = lists::check(&root.join("manifest"), &chain.stated, is_asked)?;
+    let mut outcome = files::check(settings, &chain.stated, present, &lists, &journal, progress);
     let mut problems = chain.problems;
     let compared = anchors.map(|anchors| anchors.compare(&chain.hashes, &chain.trust));
     let (anchored, mut faults) = compared.unwrap_or_default();
     problems.append(&mut faults);
     problems.append(&mut outcome.problems);
+    problems.extend(lists.problems);
     outcome.seqs.add_unsealed(&journal.seqs);
     problems.extend(outcome.seqs.problems());
     problems.extend(journal.problems);
@@ -180,6 +193,8 @@ fn run_once(settings: &Settings, progress: Progress<'_>) -> Result<Report, Verif
         pending: chain.stated.pending,
         unsealed_rows: journal.rows,
         unsigned: outcome.unsigned,
+        modified: outcome.modified,
+        unneeded_lists: lists.unneeded,
         head: chain.head,
         anchored,
         key_id: key.id(),

@@ -3,12 +3,13 @@
 //! A rewrite is stated before it is done. As long as its output is not there and all its inputs are, it is pending and
 //! the inputs count; otherwise the output counts, and what is left of the inputs is named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::Fault;
 use crate::archive::content::Fingerprint;
+use crate::archive::digest::Sha256;
 use crate::archive::maintenance::stock::StatedFile;
 use crate::archive::manifest::{Entry, Start};
 use crate::archive::statement::{FileStatement, RemovedRows, RewriteReason, RewriteStatement, Statement};
@@ -22,6 +23,8 @@ pub(super) struct Stated {
     pub(super) superseded: HashMap<String, StatedFile>,
     /// Outputs, or inputs to be removed, of rewrites that are stated and not begun.
     pub(super) pending: Vec<String>,
+    /// Lists of the rows of outputs of such rewrites.
+    pub(super) pending_lists: BTreeSet<Sha256>,
     /// Rewrites that were done, by the index of their entry.
     done: HashMap<u64, Done>,
 }
@@ -86,6 +89,7 @@ impl Stated {
             self.pending.extend(inputs.into_iter().map(|input| input.file.path));
             self.pending.sort();
             self.pending.dedup();
+            self.pending_lists.extend(rewrite.output.and_then(|output| output.leaves_sha256));
             return faults;
         }
         for input in &inputs {

@@ -11,6 +11,7 @@ use super::*;
 
 mod kinds;
 mod proofs;
+mod rows;
 
 use crate::archive::chain::Chain;
 use crate::archive::cover::cover;
@@ -100,7 +101,7 @@ proptest! {
         let mut files = INTACT.clone();
         files.retain(|(name, _)| is_evidence(name) || name == "keys/manifest.pub");
         let evidence = files.iter().filter(|(name, _)| is_evidence(name)).count();
-        prop_assert_eq!(evidence, 6);
+        prop_assert_eq!(evidence, 9);
         let index = files.iter().enumerate().filter(|(_, (name, _))| is_evidence(name)).map(|(index, _)| index);
         let index = *file.get(&index.collect::<Vec<_>>());
         let (name, bytes) = &mut files[index];
@@ -116,7 +117,7 @@ proptest! {
         let mut files: Files = INTACT.iter().filter(|(name, _)| is_evidence(name)).cloned().collect();
         let (name, bytes) = file.get_mut(&mut files);
         let name = name.clone();
-        bytes.truncate(bytes.len() - cut);
+        bytes.truncate(bytes.len().saturating_sub(cut));
         files.extend(INTACT.iter().filter(|(name, _)| name == "keys/manifest.pub").cloned());
         let report = verified(laid_out(&files).path());
         prop_assert!(report.problems.iter().any(|problem| problem.place == name), "{}: {:?}", name, said(&report));
@@ -246,12 +247,15 @@ fn a_manifest_signed_again_breaks_the_chain_and_its_statements_are_checked() {
         file.last_seq = 3;
         file.first_event_time = file.last_event_time.clone();
         file.policy_hashes = vec!["other".to_owned()];
+        file.leaves_sha256 = Some(Sha256::of(b"other"));
     });
     let report = verified(dir.path());
     let (chain, statements) = said(&report).split_first().map(|(first, rest)| (*first, rest.to_vec())).expect("some");
     assert_eq!(chain, ("manifest/00000003.json", "chain_broken"));
     let wrong = statements.iter().filter(|said| **said == (SECOND_DAY, "statement_mismatch"));
-    assert_eq!(wrong.count(), 7);
+    assert_eq!(wrong.count(), 8);
+    let list = format!("manifest/leaves/{}", Sha256::of(b"other"));
+    assert!(statements.contains(&(list.as_str(), "list_missing")), "{statements:?}");
 }
 
 #[test]

@@ -253,28 +253,28 @@ fn is_token(bytes: &[u8]) -> bool {
     is_all(bytes, &TOKEN)
 }
 
-/// A set of bytes; asking it takes one load.
-struct ByteSet([bool; 256]);
+/// A set of ASCII characters, one bit each.
+struct ByteSet(u128);
 
 impl ByteSet {
-    /// ASCII letters, digits and these.
-    const fn alphanumeric_and(others: &[u8]) -> Self {
-        let mut set = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            set[byte] = (byte as u8).is_ascii_alphanumeric();
+    /// Letters, digits and these.
+    const fn alphanumeric_and(mut others: &[u8]) -> Self {
+        let (mut set, mut byte) = (0, 0_u8);
+        while byte.is_ascii() {
+            if byte.is_ascii_alphanumeric() {
+                set |= 1 << byte;
+            }
             byte += 1;
         }
-        let mut at = 0;
-        while at < others.len() {
-            set[others[at] as usize] = true;
-            at += 1;
+        while let Some((byte, rest)) = others.split_first() {
+            set |= 1 << *byte;
+            others = rest;
         }
         Self(set)
     }
 
     const fn has(&self, byte: u8) -> bool {
-        self.0[byte as usize]
+        byte.is_ascii() && self.0 >> byte & 1 == 1
     }
 }
 

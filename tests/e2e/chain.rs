@@ -9,6 +9,7 @@ use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tollgate::archive::digest::Sha256;
 
 use crate::harness::{Gate, eventually};
 
@@ -23,7 +24,8 @@ fn json(output: &Output) -> Value {
 /// What each entry of the chain says, in order.
 pub fn entries(data_dir: &Path) -> Vec<Value> {
     let listed = fs::read_dir(data_dir.join("manifest")).unwrap();
-    let mut paths: Vec<_> = listed.map(|entry| entry.unwrap().path()).collect();
+    let paths = listed.map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
     paths.sort();
     let entry = |path| serde_json::from_str(fs::read_to_string(path).unwrap().lines().next().unwrap()).unwrap();
     paths.into_iter().map(entry).collect()
@@ -59,6 +61,12 @@ fn reloads_are_stated_and_a_refused_one_names_the_policy_that_stays() {
     assert_eq!(said[0]["policy_hash"], said[1]["before"]);
     assert_ne!(said[1]["before"], said[1]["after"]);
     assert_eq!((&said[1]["after"], &said[2]["problems"]), (&said[2]["policy_hash"], &1.into()));
+    // What was refused is named by what was in the files then.
+    let digest = |text: &[u8]| Value::from(Sha256::of(text).to_string());
+    let config = fs::read(gate.dir.path().join("tollgate.yml")).unwrap();
+    assert_eq!((&said[2]["config_sha256"], &said[0]["config_sha256"]), (&digest(&config), &digest(&config)));
+    assert_eq!(said[2]["policy_sha256"], digest(b"mode: perhaps\n"));
+    assert_eq!(said[2]["connectors_sha256"], Value::Null);
     assert_eq!(said[3]["policy_hashes"][0], said[1]["after"]);
     assert_eq!((&said[4]["reason"], &said[4]["last_seq"]), (&"terminated".into(), &1.into()));
 
@@ -108,13 +116,22 @@ fn the_key_changes_only_while_the_gate_is_stopped_and_both_keys_verify() {
     assert_eq!(gate.stop(), Some(0));
     fs::copy(data_dir.join("keys/manifest.pub"), dir.join("first.pub")).unwrap();
     assert_eq!(tollgate(&rotate, &dir).status.code(), Some(0));
+    let both_verify = || {
+        for key in ["first.pub", "data/keys/manifest.pub"] {
+            let verified = tollgate(&["verify", "--copy", "data", "--public-key", key, "--json"], &dir);
+            let report = json(&verified);
+            assert_eq!((&report["verdict"], &report["entries_unchecked"]), (&"intact".into(), &0.into()), "{report}");
+            assert_eq!(verified.status.code(), Some(0));
+        }
+    };
+    both_verify();
+    let said = entries(&data_dir);
+    assert_eq!((&said[3]["key_id"], &said[3]["new_key_id"]), (&said[2]["new_key_id"], &said[2]["new_key_id"]));
     gate.spawn();
+    both_verify();
     assert_eq!(gate.stop(), Some(0));
-    assert_eq!(kinds(&data_dir), ["start", "stop", "key_rotation", "start", "stop"]);
-    for key in ["first.pub", "data/keys/manifest.pub"] {
-        let report = json(&tollgate(&["verify", "--copy", "data", "--public-key", key, "--json"], &dir));
-        assert_eq!((&report["verdict"], &report["entries_unchecked"]), (&"intact".into(), &0.into()), "{report}");
-    }
+    assert_eq!(kinds(&data_dir), ["start", "stop", "key_rotation", "key_rotation", "start", "stop"]);
+    both_verify();
 }
 
 /// A time-stamping authority: one key, one certificate for time stamping, each request answered by OpenSSL.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use crate::harness::{DEADLINE, Gate, Origin, TestCa, eventually, respond, turnstile};
+use crate::harness::{Client, DEADLINE, Gate, Origin, TestCa, eventually, respond, turnstile};
 
 const HOST: &str = "api.test";
 
@@ -376,5 +376,70 @@ fn a_whole_request_is_not_taken_for_one_that_goes_on() {
     }
     for row in gate.rows_of(5) {
         assert_eq!(row.columns(["outcome", "error"]), ["completed", ""], "{row:?}");
+    }
+}
+
+/// An origin that holds every request until it may answer.
+fn holding_origin() -> (Origin, mpsc::Sender<()>) {
+    let (let_pass, pass) = turnstile();
+    let origin = Origin::raw(move |stream| {
+        let mut stream = BufReader::new(stream);
+        while read_head(&mut stream) {
+            stream.read_exact(&mut [0; 4]).unwrap();
+            pass();
+            stream.get_mut().write_all(&respond(200, "held")).unwrap();
+        }
+    });
+    (origin, let_pass)
+}
+
+/// The first call, held by the origin, and a second one that finds its connection in use.
+fn two_calls_at_once(gate: &Gate, origin: &Origin) -> [Client; 2] {
+    let mut clients = [gate.client(), gate.client()];
+    for (count, client) in (1..).zip(&mut clients) {
+        client.send(post(origin, "1234"));
+        eventually("its connection", || (origin.connections() >= count).then_some(()));
+    }
+    clients
+}
+
+/// Lets as many pass as there are clients: which of them is first is not known.
+fn all_answered<const N: usize>(clients: [Client; N], let_pass: &mpsc::Sender<()>) {
+    for _ in &clients {
+        let_pass.send(()).unwrap();
+    }
+    for mut client in clients {
+        assert_eq!(client.answer_to("POST").body, "held");
+    }
+}
+
+#[test]
+fn a_call_that_finds_all_connections_in_use_opens_a_spare_one_for_the_next() {
+    let (origin, let_pass) = holding_origin();
+    let gate = gate();
+    let clients = two_calls_at_once(&gate, &origin);
+    eventually("the spare connection", || (origin.connections() == 3).then_some(()));
+    all_answered(clients, &let_pass);
+    gate.rows_of(2);
+
+    // Three at once: none of them has to connect.
+    let mut clients = [gate.client(), gate.client(), gate.client()];
+    for client in &mut clients {
+        client.send(post(&origin, "5678"));
+    }
+    all_answered(clients, &let_pass);
+    let mut reused: Vec<_> = gate.rows_of(5).iter().map(|row| row.get("upstream_reused")).collect();
+    reused.sort();
+    assert_eq!(reused, ["false", "false", "true", "true", "true"]);
+}
+
+#[test]
+fn spare_connections_can_be_switched_off_and_need_a_pool() {
+    for upstream in ["pool_spare: false", "pool_idle_per_destination_max: 0"] {
+        let (origin, let_pass) = holding_origin();
+        let gate = Gate::builder().resolve(HOST).config(&format!("upstream: {{ {upstream} }}\n")).start();
+        all_answered(two_calls_at_once(&gate, &origin), &let_pass);
+        gate.rows_of(2);
+        assert_eq!(origin.connections(), 2, "{upstream}");
     }
 }

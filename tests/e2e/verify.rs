@@ -3,6 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::chain::kinds;
 use crate::harness::{Gate, Origin, respond};
@@ -53,6 +59,47 @@ fn what_a_run_left_is_intact_until_a_byte_changes() {
     assert_eq!(said["problems"][0]["code"], "file_modified");
     let name = path.file_name().unwrap().to_str().unwrap();
     assert!(said["problems"][0]["place"].as_str().unwrap().ends_with(name), "{said}");
+}
+
+/// The file is written again by another tool's means: the rows of two calls, the second of which was edited.
+#[test]
+fn the_row_that_was_edited_is_named_in_json_and_in_the_text() {
+    let (mut gate, origin) = gate();
+    call(&gate, &origin);
+    call(&gate, &origin);
+    let ids: Vec<String> = gate.rows_of(2).iter().map(|row| row.get("event_id")).collect();
+    assert_eq!(gate.stop(), Some(0));
+    let path = sealed_file(&gate.data_dir());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap().build().unwrap();
+    let batch = reader.map(Result::unwrap).next().unwrap();
+    let (at, field) = batch.schema().column_with_name("response_bytes").map(|(at, field)| (at, field.clone())).unwrap();
+    let bytes: &Int64Array = batch.column(at).as_primitive();
+    let mut columns = batch.columns().to_vec();
+    columns[at] = Arc::new(Int64Array::from(vec![bytes.value(0), bytes.value(1) + 1]));
+    assert_eq!(field.data_type(), columns[at].data_type());
+    let edited = RecordBatch::try_new(batch.schema(), columns).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), edited.schema(), None).unwrap();
+    writer.write(&edited).unwrap();
+    writer.close().unwrap();
+
+    let verified = verify(&gate.data_dir());
+    let said = report(&verified);
+    assert_eq!((verified.status.code(), said["problems"].as_array().map(Vec::len)), (Some(1), Some(1)), "{said}");
+    let row = serde_json::json!({
+        "change": "changed", "row": 1, "signed_row": 1, "seq": 2, "event_id": ids[1]
+    });
+    let place = &said["problems"][0]["place"];
+    let expected = serde_json::json!([
+        { "place": place, "changed": 1, "added": 0, "removed": 0, "moved": 0, "rows": [row] }
+    ]);
+    assert_eq!(said["changed_rows"], expected);
+
+    let text =
+        Command::new(env!("CARGO_BIN_EXE_tollgate")).args(["verify", "--copy"]).arg(gate.data_dir()).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    let changed = format!("Changed    {}: 1 rows changed, 0 added, 0 removed, 0 moved\n", place.as_str().unwrap());
+    let row = format!("           row 1: changed, now seq 2, event_id {}; row 1 as signed\n", ids[1]);
+    assert!(text.ends_with(&format!("{changed}{row}")), "{text}");
 }
 
 #[test]

@@ -48,13 +48,15 @@ def duplicate(one, _, chooser):
     one.with_name(f"x-{chooser.randrange(10**6)}{one.suffix}").write_bytes(one.read_bytes())
 
 
-def edit_row(one, *_):
-    """One value changed and the Parquet written again, as sound as before."""
+def edit_row(one, _, chooser):
+    """One value changed and the Parquet written again, as sound as before. What each verifier has to say of the row."""
     table = pyarrow.parquet.read_table(one)
-    times = table["duration_us"].to_pylist()
-    column = pyarrow.array([times[0] + 1, *times[1:]], table["duration_us"].type)
+    times, row = table["duration_us"].to_pylist(), chooser.randrange(table.num_rows)
+    times[row] += 1
+    column = pyarrow.array(times, table["duration_us"].type)
     at = table.schema.get_field_index("duration_us")
     pyarrow.parquet.write_table(table.set_column(at, table.schema.field(at), column), one)
+    return [f"row {row}: changed, now seq {table['seq'][row]}, ", f"rows [{row}] are not among those signed, 1 of which are gone"]
 
 
 def main(tollgate, data_dir):
@@ -68,10 +70,10 @@ def main(tollgate, data_dir):
             shutil.copytree(Path(data_dir) / part, copy / part)
         (copy / "keys").mkdir()
         shutil.copy(Path(data_dir) / "keys" / "manifest.pub", copy / "keys")
-        files = sorted(path for part in ("audit", "manifest") for path in (copy / part).glob("**/*.*") if path.is_file())
+        files = sorted(path for part in ("audit", "manifest") for path in (copy / part).glob("**/*") if path.is_file())
         sealed = [path for path in files if path.suffix == ".parquet"]
         # The last entry of the chain may be cut off unseen: only an anchor shows it.
-        droppable = [path for path in files if path != max(copy.glob("manifest/*"))]
+        droppable = [path for path in files if path != max(copy.glob("manifest/*.json*"))]
         changes = [lambda: (flip, chooser.choice(files))] * FLIPS + [
             lambda: (lambda one, *_: one.unlink(), chooser.choice(droppable)), lambda: (duplicate, chooser.choice(files))] * 3
         changes += [lambda: (edit_row, chooser.choice(sealed))] * 2 if sealed else []
@@ -79,12 +81,12 @@ def main(tollgate, data_dir):
         for choose in changes:
             change, victim = choose()
             others = [path for path in (sealed if victim in sealed else files) if path != victim] or [victim]
-            before = {path: path.read_bytes() for path in copy.glob("**/*.*") if path.is_file()}
-            change(victim, chooser.choice(others), chooser)
+            before = {path: path.read_bytes() for path in copy.glob("**/*") if path.is_file()}
+            expected = change(victim, chooser.choice(others), chooser) or []
             code, said = verdict(tollgate, copy)
-            if code != 1:
-                sys.exit(f"a change to {victim} went unnoticed:\n{said}")
-            for path in set(copy.glob("**/*.*")) - set(before):
+            if code != 1 or not all(words in said for words in expected):
+                sys.exit(f"a change to {victim} went unnoticed, or was not said to be {expected}:\n{said}")
+            for path in set(copy.glob("**/*")) - set(before):
                 if path.is_file():
                     path.unlink()
             for path, data in before.items():

@@ -2,7 +2,8 @@
 //!
 //! In data-flow order: [`plan`] says what is due, `stock` what the chain says of the files, `merge` and `stage` make a
 //! rewrite ready, an entry of the chain states it, `swap` does it. `round` goes over the days, [`keeper`] is the thread that
-//! does so now and then. `clock` says how far the wall clock is believed, [`holds`] what is held.
+//! does so now and then. `lists` takes away lists of rows that nothing needs any more. `clock` says how far the wall clock is
+//! believed, [`holds`] what is held.
 //!
 //! A file is deleted only if its bytes are those that an entry states as rewritten. Done again after a crash at any step,
 //! it completes what was begun. See `docs/decisions/0015-retention-and-compaction.md`.
@@ -22,6 +23,7 @@ mod clock;
 mod day;
 pub mod holds;
 pub mod keeper;
+mod lists;
 mod merge;
 mod pace;
 mod pack;

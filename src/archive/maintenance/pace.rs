@@ -31,7 +31,7 @@ impl<'a> Pace<'a> {
         Self { stop: None, rows: 0, since: Instant::now() }
     }
 
-    /// Called for each row.
+    /// Called for each row, or entry of the chain.
     pub(super) fn breathe(&mut self) -> Result<(), RewriteError> {
         let Some(stop) = self.stop else { return Ok(()) };
         self.rows += 1;

@@ -3,18 +3,16 @@
 //! The bytes stay what they were. Single files go only once the packed one is durable; a crash in between leaves both, which
 //! is the same chain, and the next round removes what is there twice.
 
-use std::fs::File;
-use std::io::Write as _;
-
 use super::RewriteError;
 use super::round::Round;
 use crate::archive::entries::{self, Listing, Piece};
-use crate::archive::file::{FileError, sync_dir};
+use crate::archive::file::{self, FileError, Steps, sync_dir};
 use crate::archive::manifest::{self, SignedEntry};
 use crate::storage::{self, Site};
 
 /// Entries in a packed file, and as many of the newest that stay single at least.
 pub(super) const ENTRIES: usize = 1000;
+const STEPS: Steps = Steps { write: Site::PackWrite, sync: Site::PackSync, rename: Site::PackRename };
 /// A packed file is closed earlier when it is this large, in bytes.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -65,16 +63,7 @@ fn stretch(singles: &[&Piece]) -> Result<Stretch, RewriteError> {
 fn write(round: &Round<'_>, stretch: &Stretch) -> Result<(), RewriteError> {
     let name = manifest::pack_name(stretch.first, stretch.first + stretch.entries - 1);
     let (staged, path) = (round.settings.staging_dir.join(&name), round.settings.manifest_dir.join(&name));
-    let write = || {
-        let mut file = File::create(&staged)?;
-        file.write_all(&stretch.bytes)?;
-        Ok(file)
-    };
-    let written = storage::step(Site::PackWrite, write);
-    let synced = written.and_then(|file| storage::sync(Site::PackSync, &file, &staged));
-    synced.map_err(FileError::io("writing", &staged))?;
-    storage::rename(Site::PackRename, &staged, &path).map_err(FileError::io("renaming into the chain", &path))?;
-    Ok(sync_dir(&round.settings.manifest_dir)?)
+    Ok(file::place(&staged, &path, &stretch.bytes, &STEPS)?)
 }
 
 /// Removes single files whose very bytes a packed file has; any other is left for `verify` to name.

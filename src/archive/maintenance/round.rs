@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::clock::{self, Believed};
 use super::day::Work;
+use super::lists;
 use super::pace::Pace;
 use super::pack;
 use super::plan::Rules;
@@ -83,11 +84,13 @@ pub(super) enum Reason {
     Scattered,
 }
 
-/// Days that need nothing as long as their files, and the rules, are what they were.
+/// What needs no work as long as the files of a day, and the rules, are what they were.
 #[derive(Debug, Default)]
 pub struct Settled {
     rules: Option<Rules>,
     days: HashMap<EventDate, (Reason, Present)>,
+    /// Whether lists of rows that nothing needs are gone.
+    lists: bool,
 }
 
 impl Round<'_> {
@@ -101,7 +104,7 @@ impl Round<'_> {
     ) -> RoundReport {
         let mut report = RoundReport::default();
         if settled.rules.as_ref() != Some(self.rules) {
-            *settled = Settled { rules: Some(self.rules.clone()), days: HashMap::new() };
+            *settled = Settled { rules: Some(self.rules.clone()), ..Settled::default() };
         }
         if let Err(error) = self.passes(wall_us, ledger, pace, settled, &mut report) {
             report.problems.push(Problem { date: EventDate::of(wall_us), error });
@@ -109,6 +112,12 @@ impl Round<'_> {
         match pack::pack(self, pack::ENTRIES) {
             Ok(gone) => report.entries_packed = gone,
             Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
+        }
+        if !settled.lists || report.rewrites > 0 || report.files_gone > 0 {
+            match lists::tidy(self, pace) {
+                Ok(looked) => settled.lists = looked,
+                Err(error) => report.problems.push(Problem { date: EventDate::of(wall_us), error }),
+            }
         }
         report
     }

@@ -20,6 +20,7 @@ use crate::archive::cover;
 use crate::archive::dataset::FileName;
 use crate::archive::digest::Sha256;
 use crate::archive::file::FileError;
+use crate::archive::leaves;
 use crate::archive::manifest::{self, Start};
 use crate::archive::properties::{Identity, REWRITING_LEVEL, writer_properties};
 use crate::archive::rows;
@@ -86,7 +87,7 @@ pub(super) fn stage(
         };
     }
     let partition = batch.files.first().and_then(|file| file.file.path.split_once('/')).map_or("", |(day, _)| day);
-    let output = output.map(|output| output.finish(out_dir, partition)).transpose()?;
+    let output = output.map(|output| output.finish(settings, out_dir, partition)).transpose()?;
     let input = |stated: &StatedFile| RewriteInput {
         path: stated.file.path.clone(),
         sha256: stated.file.sha256,
@@ -183,8 +184,9 @@ impl Output {
         Ok(self.writer.write(&batch).map_err(FileError::parquet(&self.path))?)
     }
 
-    /// Makes the file durable under its final name and reads it back: it must hold the rows that went in, in order.
-    fn finish(mut self, out_dir: &Path, partition: &str) -> Result<FileStatement, RewriteError> {
+    /// Makes the file durable under its final name and reads it back: it must hold the rows that went in, in order. The
+    /// list of its rows is durable then, too.
+    fn finish(mut self, settings: &Settings, out_dir: &Path, partition: &str) -> Result<FileStatement, RewriteError> {
         self.write()?;
         for pair in self.identity.metadata() {
             self.writer.append_key_value_metadata(pair);
@@ -203,7 +205,8 @@ impl Output {
         if found != fingerprint || content.leaves != self.leaves {
             return Err(RewriteError::OtherRows(path));
         }
-        let statement = cover::statement(format!("{partition}/{name}"), fingerprint, &content);
+        let listed = leaves::write(settings, &content.leaves)?;
+        let statement = cover::statement(format!("{partition}/{name}"), fingerprint, &content, listed);
         statement.ok_or(RewriteError::OtherRows(path))
     }
 

@@ -10,7 +10,7 @@ use crate::archive::dataset;
 use crate::archive::digest::Sha256;
 use crate::archive::entries;
 use crate::archive::samples::{self, MIDNIGHT_US};
-use crate::archive::statement::{PolicyStatement, RefusedReloadStatement};
+use crate::archive::statement::PolicyStatement;
 
 /// A stand-in for a segment: `first last`, or `damaged`.
 fn read_stand_in(path: &Path) -> Result<SegmentBytes, ReadError> {
@@ -178,7 +178,7 @@ fn the_chain_says_start_first_notes_before_the_files_after_them_and_stop_last() 
     let notes = bench.sealer.notes();
     let (before, after) = ("p".to_owned(), "q".to_owned());
     notes.send(Statement::Policy(PolicyStatement { before, after: after.clone(), catalogue_sha256: Sha256::of(b"c") }));
-    notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: after, problems: 2 }));
+    notes.send(Statement::RefusedReload(samples::refused(&after, 2)));
     bench.closed.send(bench.segment("1.journal", "1 3")).expect("sends");
     assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());
     let expected = [("start", 1), ("policy", 2), ("refused_reload", 3), ("file", 4), ("stop", 5)];
@@ -205,7 +205,7 @@ fn a_note_waits_until_the_chain_can_be_written() {
     let staging = bench.dir.path().join("staging");
     fs::remove_dir(&staging).expect("blocks");
     let notes = bench.sealer.notes();
-    notes.send(Statement::RefusedReload(RefusedReloadStatement { policy_hash: "p".to_owned(), problems: 2 }));
+    notes.send(Statement::RefusedReload(samples::refused("p", 2)));
     bench.until(|status| status.failures >= 1);
     fs::create_dir(&staging).expect("unblocks");
     assert_eq!(bench.sealer.finish(soon(), samples::STOP), Unsealed::default());

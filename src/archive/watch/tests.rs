@@ -19,7 +19,6 @@ impl Bench {
         let dir = tempfile::tempdir().expect("dir");
         let settings = Settings::new(dir.path());
         seal::prepare(&settings).expect("prepares");
-        fs::create_dir(&settings.manifest_dir).expect("creates");
         fs::write(settings.manifest_dir.join(manifest::file_name(1)), "an entry").expect("writes");
         let bench_rows = [samples::row(1, MIDNIGHT_US - 1), samples::row(2, MIDNIGHT_US)];
         assert_eq!(seal::seal(&settings, &bench_rows).expect("seals").len(), 2);

@@ -11,6 +11,7 @@ pub(super) const VERIFY_EXAMPLES: &str = "\
 Reads audit, manifest and journal; needs neither the proxy nor a private key. A public key from
 the verified directory itself shows accidents only: keep a copy of keys/manifest.pub elsewhere.
 With --since and --until all signatures are checked, and the files that have rows of that time.
+Of modified files the rows that are not as they were signed are named, after the verdict.
 
 Examples:
   tollgate verify

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::Checker;
+use crate::archive::digest::Sha256;
 use crate::config::setting::{Place, Setting};
 use crate::config::{Problem, ProblemKind};
-use crate::connectors::{Catalogue, CatalogueError, CatalogueProblem, load};
+use crate::connectors::{Catalogue, CatalogueProblem, read_text};
 
 /// Room for thousands of connectors.
 const CATALOGUE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -19,14 +20,15 @@ impl Checker<'_> {
                 .ok();
         };
         let path = self.path(setting);
-        match load(&path, CATALOGUE_BYTES_MAX) {
-            Ok(catalogue) => return Some(catalogue),
-            Err(CatalogueError::Invalid(problems)) => self.invalid_catalogue(&path, problems),
-            Err(source @ (CatalogueError::Unreadable(_) | CatalogueError::TooLarge { .. })) => {
+        let text = match read_text(&path, CATALOGUE_BYTES_MAX) {
+            Ok(text) => text,
+            Err(source) => {
                 self.problem(setting.origin, ProblemKind::ConnectorsFile { path, source });
+                return None;
             }
-        }
-        None
+        };
+        self.sources.connectors = Some(Sha256::of(text.as_bytes()));
+        Catalogue::extended(&text).map_err(|problems| self.invalid_catalogue(&path, problems)).ok()
     }
 
     fn invalid_catalogue(&mut self, path: &Path, problems: Vec<CatalogueProblem>) {

@@ -24,7 +24,9 @@ use ipnet::IpNet;
 use super::file::{ConfigFile, LogFile};
 use super::limits::{self, Bounds};
 use super::setting::{Origin, Place, Setting};
-use super::{Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Warning, defaults};
+use super::{
+    Config, ConfigError, DataDir, Log, LogFormat, Overrides, Problem, ProblemKind, Sources, Warning, defaults,
+};
 use crate::archive::digest::Sha256;
 use crate::journal::{Durability, OnFailure};
 use crate::policy::Mode;
@@ -38,7 +40,7 @@ pub(super) fn check(
     text: &str,
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    let mut checker = Checker { file: path, problems: Vec::new() };
+    let mut checker = Checker { file: path, problems: Vec::new(), sources: Sources::default() };
     let connectors = checker.connectors(file.connectors_file.as_ref());
     let (policy, policy_source) = checker.policy(&file, text, overrides, connectors.as_ref());
     let data_dir = DataDir::new(checker.path_or(file.data_dir.as_ref(), defaults::DATA_DIR));
@@ -71,7 +73,7 @@ pub(super) fn check(
         Ok(config)
     } else {
         checker.problems.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(ConfigError { problems: checker.problems })
+        Err(ConfigError { problems: checker.problems, sources: Box::new(checker.sources) })
     }
 }
 
@@ -79,6 +81,8 @@ pub(super) fn check(
 struct Checker<'a> {
     file: Option<&'a Path>,
     problems: Vec<Problem>,
+    /// Of the texts that were read.
+    sources: Sources,
 }
 
 impl Checker<'_> {

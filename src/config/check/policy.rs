@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::Checker;
+use crate::archive::digest::Sha256;
 use crate::config::file::ConfigFile;
 use crate::config::setting::{Place, Setting};
 use crate::config::{HostPattern, Overrides, PolicySource, Problem, ProblemKind};
 use crate::connectors::Catalogue;
-use crate::policy::{InvalidPolicy, Mode, Policy, PolicyLoadError, PresetError, Presets, load};
+use crate::policy::{Mode, Policy, PresetError, Presets, read_text};
 
 /// Room for four million rules or eight million hosts: no policy is refused for its size before it needs gigabytes of memory.
 const POLICY_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -50,15 +51,15 @@ impl Checker<'_> {
 
     fn policy_file(&mut self, setting: &Setting<std::path::PathBuf>, presets: &dyn Presets) -> (Policy, PolicySource) {
         let path = self.path(setting);
-        let policy = load(&path, POLICY_BYTES_MAX, presets).unwrap_or_else(|error| {
-            match error {
-                PolicyLoadError::Invalid(invalid) => self.invalid_policy(&path, invalid),
-                PolicyLoadError::Unreadable { .. } | PolicyLoadError::TooLarge { .. } => {
-                    self.problem(setting.origin, ProblemKind::PolicyFile(error));
-                }
+        let text = match read_text(&path, POLICY_BYTES_MAX) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problem(setting.origin, ProblemKind::PolicyFile(error));
+                return (none(), PolicySource::File(path));
             }
-            none()
-        });
+        };
+        self.sources.policy = Some(Sha256::of(text.as_bytes()));
+        let policy = self.parse(&text, &path, presets);
         (policy, PolicySource::File(path))
     }
 
@@ -75,18 +76,19 @@ impl Checker<'_> {
             self.problem(setting.origin, ProblemKind::UnclearPolicy);
             return (none(), PolicySource::Inline(path));
         }
-        let policy = Policy::parse(&own, &path.display().to_string(), presets).unwrap_or_else(|invalid| {
-            self.invalid_policy(&path, invalid);
-            none()
-        });
+        let policy = self.parse(&own, &path, presets);
         (policy, PolicySource::Inline(path))
     }
 
-    fn invalid_policy(&mut self, path: &Path, invalid: InvalidPolicy) {
-        self.problems.extend(invalid.problems.into_iter().map(|found| Problem {
-            place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
-            kind: ProblemKind::Policy(found.problem),
-        }));
+    /// The policy of this text; with problems, which are noted, there is none.
+    fn parse(&mut self, text: &str, path: &Path, presets: &dyn Presets) -> Policy {
+        Policy::parse(text, &path.display().to_string(), presets).unwrap_or_else(|invalid| {
+            self.problems.extend(invalid.problems.into_iter().map(|found| Problem {
+                place: Place::File { file: path.to_owned(), line: found.line, column: found.column },
+                kind: ProblemKind::Policy(found.problem),
+            }));
+            none()
+        })
     }
 
     /// A host pattern of `--allow-host`, `--tunnel-host` or `tunnel_hosts`.

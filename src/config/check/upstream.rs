@@ -51,6 +51,7 @@ impl Checker<'_> {
             pool_idle_per_destination_max: count(pool_idle_per_destination_max),
             pool_idle_max: count(pool_idle_max),
             pool_idle_timeout: self.seconds(file.pool_idle_timeout_s.as_ref(), limits::POOL_IDLE_TIMEOUT_S),
+            pool_spare: file.pool_spare.unwrap_or(true),
             dns_cache_ttl: self.seconds(file.dns_cache_ttl_s.as_ref(), limits::DNS_CACHE_TTL_S),
             dns_in_flight_max: self.count(file.dns_in_flight_max.as_ref(), limits::DNS_IN_FLIGHT_MAX),
             dns_cache_entries: self.count(file.dns_cache_entries.as_ref(), limits::DNS_CACHE_ENTRIES),

@@ -106,6 +106,7 @@ upstream:
   pool_idle_per_destination_max: 3
   pool_idle_max: 4
   pool_idle_timeout_s: 5
+  pool_spare: false
   dns_cache_ttl_s: 0
   dns_cache_entries: 6
 danger_core_dumps: true
@@ -155,6 +156,7 @@ fn every_key_about_traffic_reaches_its_setting() {
     let pinned = config.upstream.resolve.get(&Host::parse("hooks.slack.com").unwrap());
     assert_eq!(pinned, Some(&vec!["203.0.113.7".parse().unwrap()]));
     assert_eq!((config.upstream.pool_idle_per_destination_max, config.upstream.pool_idle_max), (3, 4));
+    assert!(!config.upstream.pool_spare);
     assert_eq!(config.upstream.dns_cache_ttl, Duration::ZERO);
     assert_eq!(
         (config.policy.mode(), &config.policy_source),

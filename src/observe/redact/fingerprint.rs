@@ -4,10 +4,11 @@
 //! `installation`.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use aws_lc_rs::hmac;
 
-use crate::destination::{Destination, Scheme};
+use crate::destination::{Destination, Host, Scheme};
 
 /// Length of the key in octets.
 pub const FINGERPRINT_KEY_BYTES: usize = 32;
@@ -61,13 +62,14 @@ impl FingerprintKey {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(scheme.as_str().as_bytes());
         context.update(b"://");
-        match destination.host.name() {
-            Some(name) if destination.port == scheme.default_port() => context.update(name.as_bytes()),
-            Some(_) | None => {
-                let authority = destination.to_string();
-                let default_port = format!(":{}", scheme.default_port());
-                context.update(authority.strip_suffix(&default_port).unwrap_or(&authority).as_bytes());
-            }
+        match &destination.host {
+            Host::Name(name) => context.update(name.as_str().as_bytes()),
+            Host::Ip(IpAddr::V4(address)) => context.update(address.to_string().as_bytes()),
+            Host::Ip(IpAddr::V6(address)) => context.update(format!("[{address}]").as_bytes()),
+        }
+        if destination.port != scheme.default_port() {
+            context.update(b":");
+            context.update(destination.port.to_string().as_bytes());
         }
         context.update(path_and_query);
         hex(&context.sign(), FINGERPRINT_KEY_BYTES)

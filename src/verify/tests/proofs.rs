@@ -91,7 +91,7 @@ fn a_bundle_proves_its_row_with_this_key_or_an_earlier_one() {
     for key in [&first, &second] {
         let proven = checked(&bundle, key).expect("holds");
         assert!(proven.row.contains(&("seq".to_owned(), 6.into())), "{:?}", proven.row);
-        assert_eq!((proven.entry.index, proven.head.index), (4, 4));
+        assert_eq!((proven.entry.index, proven.head.index), (5, 5));
     }
     let early = growing.prove(1, None).expect("proves");
     assert_eq!(checked(&early, &first).expect("holds").entry.index, 1);
@@ -108,11 +108,11 @@ fn a_bundle_leads_on_to_an_anchored_head() {
     growing.append(Statement::Stop(samples::STOP));
     growing.anchor();
     let bundle = growing.prove(2, Some(&anchors)).expect("proves");
-    assert_eq!(bundle.after.len(), 3, "entries 2 to 4, the first that was anchored");
+    assert_eq!(bundle.after.len(), 4, "entries 2 to 5, the first that was anchored");
     let first = rotation::public_keys(&growing.path("keys"), 9).expect("lists");
     let first = first.iter().find(|key| **key != growing.key()).expect("kept");
     let proven = checked(&bundle, first).expect("holds");
-    assert_eq!(proven.anchor.map(|anchor| anchor.index), Some(4));
+    assert_eq!(proven.anchor.map(|anchor| anchor.index), Some(5));
 
     let without_link = Bundle { after: bundle.after[1..].to_vec(), ..bundle.clone() };
     assert!(matches!(checked(&without_link, first), Err(BundleError::Link(3))));

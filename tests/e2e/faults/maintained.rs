@@ -16,7 +16,7 @@ use super::{Load, gate};
 use crate::harness::{Gate, Origin, eventually};
 
 const HOUR_US: i64 = 3_600_000_000;
-const REWRITE: [Site; 7] = [
+const REWRITE: [Site; 8] = [
     Site::RewriteDir,
     Site::RewriteWrite,
     Site::RewriteSync,
@@ -24,6 +24,7 @@ const REWRITE: [Site; 7] = [
     Site::RewriteLink,
     Site::RewriteExchange,
     Site::RewriteRemove,
+    Site::LeavesRemove,
 ];
 const PACK: [Site; 4] = [Site::PackWrite, Site::PackSync, Site::PackRename, Site::PackedRemove];
 /// Entries of which the first half can be packed.
@@ -125,7 +126,8 @@ fn a_death_at_any_point_of_maintenance_under_load_costs_no_evidence() {
 fn grow_chain(data_dir: &Path) {
     let chain = data_dir.join("manifest");
     let signer = Signer::load_or_create(&data_dir.join("keys")).unwrap();
-    let count = fs::read_dir(&chain).unwrap().count() as u64;
+    // Beside the entries there is the directory of lists.
+    let count = fs::read_dir(&chain).unwrap().count() as u64 - 1;
     let last = fs::read(chain.join(manifest::file_name(count))).unwrap();
     let Entry { instance_id, epoch, time, .. } = manifest::SignedEntry::parse(&last).unwrap().entry;
     let mut head = Head { index: count, sha256: Sha256::of(&last) };

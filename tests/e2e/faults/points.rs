@@ -29,6 +29,7 @@ fn running() -> Vec<String> {
         Site::PackSync,
         Site::PackRename,
         Site::PackedRemove,
+        Site::LeavesRemove,
     ];
     let sites = Site::ALL.iter().filter(|site| !elsewhere.contains(site));
     let points = sites.flat_map(|site| ["before", "after"].map(|moment| format!("{}.{moment}", site.code())));
@@ -46,6 +47,7 @@ fn recovering() -> Vec<String> {
         Site::SegmentRemove,
         Site::QuarantineRename,
         Site::ParquetRename,
+        Site::LeavesRename,
         Site::ManifestRename,
         Site::SealedRemove,
     ];

@@ -20,7 +20,8 @@ fn at_every_call(bench: &Bench, wall_us: i64, check: impl Fn(&Bench, &Report), r
         bench.clean_round(wall_us);
         assert_eq!(bench.staged(), 0, "{calls}");
         restarted(&bench);
-        bench.intact();
+        assert_eq!(bench.intact().unneeded_lists, Vec::<String>::new(), "{calls}");
+        assert_eq!(bench.lists(), bench.files().values().map(Vec::len).sum::<usize>(), "{calls}");
         if !ended {
             return calls;
         }
@@ -92,7 +93,7 @@ fn where_directories_cannot_be_exchanged_rows_are_never_missing_and_end_up_once(
             } else {
                 assert_eq!(bench.seqs(), Vec::<u64>::new(), "{calls}");
             }
-            bench.intact();
+            assert_eq!(bench.intact().unneeded_lists, Vec::<String>::new(), "{calls}");
             assert_eq!(bench.staged(), 0, "{calls}");
             if !ended {
                 break;
@@ -115,7 +116,7 @@ fn a_rewrite_whose_file_was_lost_in_staging_is_stated_again() {
             bench.seal_again_after_loss();
             assert_eq!(bench.rewrites().len(), 2);
             assert_eq!(bench.seqs(), (1..=10).collect::<Vec<_>>());
-            bench.intact();
+            assert_eq!(bench.intact().unneeded_lists, Vec::<String>::new());
             return;
         }
     }

@@ -1,6 +1,7 @@
 //! Rounds over a real directory, with the clock as an argument.
 
 mod crash;
+mod lists;
 mod packing;
 mod retention;
 
@@ -17,6 +18,7 @@ use crate::archive::content::Content;
 use crate::archive::cover::cover;
 use crate::archive::dataset;
 use crate::archive::entries;
+use crate::archive::leaves;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::statement::{RewriteReason, RewriteStatement};
 use crate::archive::{Settings, Signer, seal};
@@ -150,6 +152,13 @@ impl Bench {
     /// What is in staging.
     pub(super) fn staged(&self) -> usize {
         fs::read_dir(&self.settings.staging_dir).expect("lists").count()
+    }
+
+    /// How many lists of rows there are.
+    pub(super) fn lists(&self) -> usize {
+        let found = leaves::list(&leaves::directory(&self.settings.manifest_dir)).expect("lists");
+        assert_eq!(found.strays, Vec::<PathBuf>::new());
+        found.named.len()
     }
 
     pub(super) fn rewrites(&self) -> Vec<RewriteStatement> {
@@ -369,5 +378,6 @@ proptest! {
         prop_assert_eq!(bench.seqs(), (1..next).collect::<Vec<_>>());
         bench.intact();
         prop_assert_eq!(bench.staged(), 0);
+        prop_assert_eq!(bench.lists(), bench.files().values().map(Vec::len).sum::<usize>());
     }
 }
