@@ -30,7 +30,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let text = text(hosts);
         group.throughput(Throughput::Elements(hosts as u64));
         group.bench_function(format!("{hosts} hosts"), |bencher| {
-            bencher.iter(|| Policy::parse(black_box(&text), "policy.yml", &Catalogue::default()).expect("a valid policy"));
+            bencher
+                .iter(|| Policy::parse(black_box(&text), "policy.yml", &Catalogue::default()).expect("a valid policy"));
         });
     }
     group.finish();
