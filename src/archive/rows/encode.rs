@@ -4,96 +4,44 @@ use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{
+    ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::ArrowError;
 
 use crate::archive::schema::{COLUMNS, arrow_schema};
 use crate::record::{Decision, DenyReason, Row, SCHEMA_VERSION};
 
-/// Rows whose values are taken column by column: few, so that they stay in the processor's cache meanwhile.
-const ROWS_IN_CACHE: usize = 64;
-
 /// Encodes rows as one record batch of the current schema, in the order given.
 ///
 /// Text columns hold at most 2 GiB per batch: callers pass at most a few thousand rows at a time.
 pub fn encode<S: AsRef<str>>(rows: &[&Row<S>]) -> Result<RecordBatch, ArrowError> {
-    let mut columns = HashMap::with_capacity(COLUMNS.len());
-    for rows in rows.chunks(ROWS_IN_CACHE) {
-        add(&mut Encoder { rows, columns: &mut columns });
-    }
-    if rows.is_empty() {
-        return Ok(RecordBatch::new_empty(arrow_schema()));
-    }
-    finish(columns)
+    let mut batch = Encoder { rows, columns: HashMap::with_capacity(COLUMNS.len()) };
+    encode_position(&mut batch);
+    encode_caller(&mut batch);
+    encode_request(&mut batch);
+    encode_verdict(&mut batch);
+    encode_upstream(&mut batch);
+    encode_response(&mut batch);
+    batch.finish()
 }
 
-fn add<S: AsRef<str>>(batch: &mut Encoder<'_, S>) {
-    encode_position(batch);
-    encode_caller(batch);
-    encode_request(batch);
-    encode_verdict(batch);
-    encode_upstream(batch);
-    encode_response(batch);
-}
-
-/// Puts the columns in schema order; types, nulls and lengths are checked by [`RecordBatch::try_new`].
-fn finish(mut columns: HashMap<&'static str, Values>) -> Result<RecordBatch, ArrowError> {
-    let schema = arrow_schema();
-    let columns = schema.fields().iter().map(|field| {
-        let column = columns.remove(field.name().as_str()).map(Values::finish);
-        column.ok_or_else(|| ArrowError::SchemaError(format!("column `{}` was not encoded", field.name())))
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(schema, columns)
-}
-
-/// The values of a column so far.
-enum Values {
-    Text(StringBuilder),
-    Int64(Int64Builder),
-    Int32(Int32Builder),
-    Boolean(BooleanBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-}
-
-impl Values {
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::Text(mut values) => Arc::new(values.finish()),
-            Self::Int64(mut values) => Arc::new(values.finish()),
-            Self::Int32(mut values) => Arc::new(values.finish()),
-            Self::Boolean(mut values) => Arc::new(values.finish()),
-            Self::Timestamp(mut values) => Arc::new(values.finish().with_timezone("UTC")),
-        }
-    }
-}
-
-/// Adds the values of some rows to columns. A column that is given values of two types gets those of the first only, and
-/// is too short for its batch.
 struct Encoder<'a, S> {
     rows: &'a [&'a Row<S>],
-    columns: &'a mut HashMap<&'static str, Values>,
+    columns: HashMap<&'static str, ArrayRef>,
 }
 
 impl<'a, S: AsRef<str>> Encoder<'a, S> {
-    fn values(&mut self, column: &'static str, new: impl FnOnce() -> Values) -> &mut Values {
-        self.columns.entry(column).or_insert_with(new)
-    }
-
     fn text<T: AsRef<str>>(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<T>) {
-        let rows = self.rows;
-        if let Values::Text(values) = self.values(column, || Values::Text(StringBuilder::new())) {
-            values.extend(rows.iter().map(|row| value(row)));
-        }
+        let values: StringArray = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
     }
 
     /// Texts that are made here. A value that repeats, row after row, is made into text once.
     fn shown<T: Display + PartialEq>(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<T>) {
-        let rows = self.rows;
-        let Values::Text(values) = self.values(column, || Values::Text(StringBuilder::new())) else { return };
-        let (mut text, mut last) = (String::new(), None);
-        for row in rows {
+        let (mut values, mut text, mut last) = (StringBuilder::new(), String::new(), None);
+        for row in self.rows {
             let Some(value) = value(row) else {
                 values.append_null();
                 continue;
@@ -106,20 +54,17 @@ impl<'a, S: AsRef<str>> Encoder<'a, S> {
             }
             values.append_value(&text);
         }
+        self.columns.insert(column, Arc::new(values.finish()));
     }
 
     fn int64(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<i64>) {
-        let rows = self.rows;
-        if let Values::Int64(values) = self.values(column, || Values::Int64(Int64Builder::new())) {
-            values.extend(rows.iter().map(|row| value(row)));
-        }
+        let values: Int64Array = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
     }
 
     fn int32(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<i32>) {
-        let rows = self.rows;
-        if let Values::Int32(values) = self.values(column, || Values::Int32(Int32Builder::new())) {
-            values.extend(rows.iter().map(|row| value(row)));
-        }
+        let values: Int32Array = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
     }
 
     fn port(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<u16>) {
@@ -127,18 +72,24 @@ impl<'a, S: AsRef<str>> Encoder<'a, S> {
     }
 
     fn boolean(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<bool>) {
-        let rows = self.rows;
-        if let Values::Boolean(values) = self.values(column, || Values::Boolean(BooleanBuilder::new())) {
-            values.extend(rows.iter().map(|row| value(row)));
-        }
+        let values: BooleanArray = self.rows.iter().map(|row| value(row)).collect();
+        self.columns.insert(column, Arc::new(values));
     }
 
     fn timestamp(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> i64) {
-        let rows = self.rows;
-        let new = || Values::Timestamp(TimestampMicrosecondBuilder::new());
-        if let Values::Timestamp(values) = self.values(column, new) {
-            values.extend(rows.iter().map(|row| Some(value(row))));
-        }
+        let values = TimestampMicrosecondArray::from_iter_values(self.rows.iter().map(|row| value(row)));
+        self.columns.insert(column, Arc::new(values.with_timezone("UTC")));
+    }
+
+    /// Puts the columns in schema order; types, nulls and lengths are checked by [`RecordBatch::try_new`].
+    fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+        let schema = arrow_schema();
+        let columns = schema.fields().iter().map(|field| {
+            let column = self.columns.remove(field.name().as_str());
+            column.ok_or_else(|| ArrowError::SchemaError(format!("column `{}` was not encoded", field.name())))
+        });
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(schema, columns)
     }
 }
 
