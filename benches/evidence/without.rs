@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tollgate::config::{Config, Overrides};
@@ -50,7 +51,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let Config { policy, connectors, audit, .. } = Config::load(Some(&file), &Overrides::default())?;
         Ok(Reloaded { policy, connectors, maintenance: audit.maintenance })
     };
-    server::run(config, authority, Box::new(reload), |listening| {
+    server::run(config, authority, Arc::new(reload), |listening| {
         listening.listeners.iter().for_each(|address| println!("tollgate: listening on http://{address}"));
     })?;
     Ok(())
