@@ -169,15 +169,15 @@ impl<'a> Direction<'a> {
         let Ok(mut pipe) = Pipe::empty() else {
             return self.poll_step(cx, from, to);
         };
-        match pipe.poll_fill(cx, source) {
-            Poll::Ready(Ok(1..)) => self.stage = Stage::Piped(pipe),
-            Poll::Ready(Ok(0)) => self.stage = Stage::Closing,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Reading(error))),
-            Poll::Pending => {
-                pipe.give_back();
-                return Poll::Pending;
-            }
+        let filled = pipe.poll_fill(cx, source);
+        if !pipe.is_empty() {
+            self.stage = Stage::Piped(pipe);
+            return Poll::Ready(Ok(()));
         }
+        pipe.give_back();
+        // Nothing was moved and nothing is waited for: the stream has ended.
+        ready!(filled).map_err(Broken::Reading)?;
+        self.stage = Stage::Closing;
         Poll::Ready(Ok(()))
     }
 
