@@ -9,7 +9,7 @@
 #[path = "evidence/rows.rs"]
 mod rows;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -22,6 +22,10 @@ use tollgate::journal::segment::{self, SegmentBytes};
 use tollgate::journal::{self, Durability, Journal};
 use tollgate::record::Row;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Frames pushed before one is waited for: far below the journal's backlog.
 const FRAMES_IN_FLIGHT: usize = 8192;
 /// As many as the sealer encodes at a time.
@@ -32,20 +36,20 @@ fn main() -> Result<()> {
     let count = std::env::args().skip(1).find(|arg| arg != "--bench").map_or(Ok(200_000), |count| count.parse())?;
     let rows = rows::rows(count);
     println!("{count} rows\n");
-    for (name, durability) in [("fsync", Durability::Fsync), ("write", Durability::Write)] {
-        let dir = tempfile::tempdir()?;
-        let journal = dir.path().join("journal");
-        append(&rows, &journal, durability).with_context(|| name)?.print(&format!("journal, {name}"));
-        if durability == Durability::Write {
-            read_back(&rows, &journal)?.print("journal, read by the sealer");
-        }
-    }
+    let dir = tempfile::tempdir()?;
+    append(&rows, &dir.path().join("synced"), Durability::Fsync).context("fsync")?.print("journal, fsync");
+    let journal = dir.path().join("journal");
+    append(&rows, &journal, Durability::Write).context("write")?.print("journal, write");
     encode(&rows)?;
-    seal_all(&rows)
+    seal_all(&rows, dir.path(), &segment::list(&journal)?)
 }
 
 /// Ticks a second in /proc/self/stat: USER_HZ, the same on every Linux.
 const TICKS_PER_S: f64 = 100.0;
+/// Fields of /proc/self/stat.
+const MINOR_FAULTS: usize = 10;
+const USER_TIME: usize = 14;
+const SYSTEM_TIME: usize = 15;
 
 /// What something took for how many rows, in seconds.
 struct Measured {
@@ -71,11 +75,15 @@ fn measure<T>(rows: &[Row], work: impl FnOnce() -> Result<T>) -> Result<(Measure
 
 /// User and system time of this process so far, in seconds.
 fn cpu_s() -> Result<f64> {
+    Ok((proc_stat(USER_TIME)? + proc_stat(SYSTEM_TIME)?) as f64 / TICKS_PER_S)
+}
+
+/// A field of /proc/self/stat, by its number in proc_pid_stat(5).
+fn proc_stat(field: usize) -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name may hold spaces; the third field follows it.
     let fields = stat.rsplit_once(')').context("no command name")?.1;
-    // Fields 14 and 15, counted from the third behind the command name (proc_pid_stat(5)).
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
-    Ok(f64::from(ticks.sum::<Result<u32, _>>()?) / TICKS_PER_S)
+    Ok(fields.split_whitespace().nth(field - 3).context("too few fields")?.parse()?)
 }
 
 /// Whole rows, a frame each, through the queue to storage.
@@ -86,19 +94,6 @@ fn append(rows: &[Row], dir: &Path, durability: Durability) -> Result<Measured> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (measured, ()) = measure(rows, || runtime.block_on(append_all(&journal, rows)))?;
     thread.close()?;
-    Ok(measured)
-}
-
-/// The segments in `dir`, which hold `rows`, in memory and decoded.
-fn read_back(rows: &[Row], dir: &Path) -> Result<Measured> {
-    let (measured, found) = measure(rows, || {
-        let mut found = 0;
-        for path in segment::list(dir)? {
-            found += SegmentBytes::read(&path)?.contents::<&str>()?.rows.len();
-        }
-        Ok(found)
-    })?;
-    ensure!(found == rows.len(), "{found} of {} rows", rows.len());
     Ok(measured)
 }
 
@@ -138,23 +133,33 @@ fn encode(rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-/// One segment's rows to one signed file.
-fn seal_all(rows: &[Row]) -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let settings = Settings::new(dir.path());
-    let keys = dir.path().join("keys");
+/// Closed segments, which hold `rows`, to signed files, as the sealing thread does it.
+#[inline(never)]
+fn seal_all(rows: &[Row], data_dir: &Path, segments: &[PathBuf]) -> Result<()> {
+    let settings = Settings::new(data_dir);
+    let keys = data_dir.join("keys");
     std::fs::create_dir_all(&keys)?;
     seal::prepare(&settings)?;
     let mut chain = Chain::open(settings.clone(), Signer::load_or_create(&keys)?)?;
     let sealed_us = rows.last().context("no rows")?.outcome.end_time_us;
-    let (written, files) = measure(rows, || Ok(seal::seal(&settings, rows)?))?;
-    written.print("Parquet, written and checked");
-    let (signed, ()) = measure(rows, || Ok(cover(&mut chain, rows, &files, sealed_us)?))?;
-    signed.print("manifest, signed");
-    let (cpu_s, wall_s) = (written.cpu_s + signed.cpu_s, written.wall_s + signed.wall_s);
-    Measured { rows: rows.len(), cpu_s, wall_s }.print("sealing, both");
-    let bytes: u64 = files.iter().map(Sealed::bytes).sum();
-    let per_row = bytes as f64 / rows.len() as f64;
-    println!("\n{per_row:.1} bytes/row in Parquet, {:.1} with the list of rows", per_row + LEAF_BYTES as f64);
+    let (mut bytes, mut sealed) = (0, 0);
+    let faults_before = proc_stat(MINOR_FAULTS)?;
+    let (measured, ()) = measure(rows, || {
+        for path in segments {
+            let segment = SegmentBytes::read(path)?;
+            let rows = segment.contents::<&str>()?.rows;
+            let files = seal::seal(&settings, &rows)?;
+            cover(&mut chain, &rows, &files, sealed_us)?;
+            sealed += rows.len();
+            bytes += files.iter().map(Sealed::bytes).sum::<u64>();
+        }
+        Ok(())
+    })?;
+    let faults = proc_stat(MINOR_FAULTS)? - faults_before;
+    ensure!(sealed == rows.len(), "{sealed} of {} rows", rows.len());
+    measured.print("sealing, closed segments to signed");
+    let per_row = |count: u64| count as f64 / rows.len() as f64;
+    println!("\n{} segments, {:.3} page faults/row", segments.len(), per_row(faults));
+    println!("{:.1} bytes/row in Parquet, {:.1} with the list of rows", per_row(bytes), per_row(bytes) + LEAF_BYTES as f64);
     Ok(())
 }

@@ -4,26 +4,23 @@
 //! for only if each of its rows is in the segment at hand, so that a file put into the dataset by somebody else never
 //! gets a signature.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::batches::for_each_batch;
 use super::canonical;
 use super::chain::{Chain, ChainError};
 use super::content::{Content, Fingerprint};
-use super::dataset::{self, EventDate, FileName};
+use super::dataset::{self, FileName};
 use super::digest::Sha256;
 use super::entries;
 use super::file::FileError;
 use super::leaves::{self, Listed};
 use super::manifest::{self, SignedEntry, Start};
-use super::rows;
-use super::seal::{Sealed, Settings};
+use super::seal::{self, Sealed, Settings};
 use super::sealed::SealedError;
 use super::statement::{FileStatement, Statement};
-use crate::record::Row;
-
-/// Rows encoded at a time.
-const BATCH_ROWS: usize = 1024;
+use crate::journal::segment::{Place, SegmentRows};
 
 /// Why a sealed file could not be signed for. Its segment is kept.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +45,9 @@ struct Candidate {
 
 /// Signs for every file that [`super::seal::seal`] wrote for these rows, now or before a crash, and that has no entry
 /// yet. `rows` are all rows of one segment, `written` the files just written for them, `time_us` is now.
-pub fn cover<S: AsRef<str>>(
+pub fn cover(
     chain: &mut Chain,
-    rows: &[Row<S>],
+    rows: &SegmentRows<'_>,
     written: &[Sealed],
     time_us: i64,
 ) -> Result<(), CoverError> {
@@ -76,7 +73,7 @@ pub fn cover<S: AsRef<str>>(
 }
 
 /// What a file holds, decoded from disk, if each of its rows is among `rows`.
-fn content_on_disk<S: AsRef<str>>(path: &Path, rows: &[Row<S>]) -> Result<Content, CoverError> {
+fn content_on_disk(path: &Path, rows: &SegmentRows<'_>) -> Result<Content, CoverError> {
     let expected = leaves_of(rows, path)?;
     let content = Content::read(path);
     let content = content.map_err(|source| CoverError::Unreadable { path: path.to_owned(), source })?;
@@ -121,17 +118,11 @@ pub fn relative(audit_dir: &Path, path: &Path) -> Option<String> {
 }
 
 /// Files without an entry that can hold some of these rows, in the order in which they are signed for.
-fn unsigned<S>(settings: &Settings, rows: &[Row<S>], written: &[Sealed]) -> Result<Vec<Candidate>, FileError> {
-    let mut ranges: BTreeMap<(EventDate, &str, u64), Vec<&Row<S>>> = BTreeMap::new();
-    for row in rows {
-        let date = EventDate::of(row.intent.event_time_us);
-        ranges.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
-    }
+fn unsigned(settings: &Settings, rows: &SegmentRows<'_>, written: &[Sealed]) -> Result<Vec<Candidate>, FileError> {
     let mut found = Vec::new();
-    for ((date, ..), group) in ranges {
-        let seqs = || group.iter().map(|row| row.seq);
-        let (Some(row), Some(first), Some(last)) = (group.first(), seqs().min(), seqs().max()) else { continue };
-        let Some(range) = FileName::new(&row.writer, first, last) else { continue };
+    for (date, places) in seal::by_day(rows) {
+        let Some((first, last)) = seal::seq_range(&places) else { continue };
+        let Some(range) = FileName::new(rows.writer(), first, last) else { continue };
         let dir = settings.audit_dir.join(date.directory_name());
         let mut files = dataset::files(&dir).map_err(FileError::io("listing", &dir))?;
         files.retain(|(name, _)| name.overlaps(&range));
@@ -172,14 +163,14 @@ fn stated(dir: &Path, files: &[Candidate], written: &[Sealed]) -> Result<HashSet
 }
 
 /// The leaf hashes of rows; `path` is only for the error.
-fn leaves_of<S: AsRef<str>>(rows: &[Row<S>], path: &Path) -> Result<HashSet<Sha256>, CoverError> {
-    let mut leaves = HashSet::with_capacity(rows.len());
-    for chunk in rows.chunks(BATCH_ROWS) {
-        let batch = rows::encode(&chunk.iter().collect::<Vec<_>>());
-        let batch = batch.map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
-        let hashed = canonical::leaves(&batch).map_err(SealedError::from);
-        leaves.extend(hashed.map_err(|source| CoverError::Unreadable { path: path.to_owned(), source })?);
-    }
+fn leaves_of(rows: &SegmentRows<'_>, path: &Path) -> Result<HashSet<Sha256>, FileError> {
+    let places: Vec<&Place<'_>> = rows.places().iter().collect();
+    let mut leaves = HashSet::with_capacity(places.len());
+    for_each_batch(path, rows, &places, |batch| {
+        let hashed = canonical::leaves(batch).map_err(SealedError::from);
+        leaves.extend(hashed.map_err(|source| FileError::Content { path: path.to_owned(), source })?);
+        Ok(())
+    })?;
     Ok(leaves)
 }
 

@@ -13,16 +13,14 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::batches::for_each_batch;
 use super::content::{Content, Fingerprint, Hashed};
 use super::properties::{Identity, SEALING_LEVEL, writer_properties};
-use super::rows;
 use super::schema::arrow_schema;
 use super::sealed::SealedError;
-use crate::record::Row;
+use crate::journal::segment::{Place, RowsError, SegmentRows};
 use crate::storage::{self, Site};
 
-/// Rows encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text column.
-const BATCH_ROWS: usize = 1024;
 /// Of directories, before the umask.
 const DIR_MODE: u32 = 0o777;
 
@@ -32,6 +30,9 @@ pub enum FileError {
     /// The operating system refused something; the remedy is at the path.
     #[error("{action} {path}: {source}")]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// A row is in the segment, but cannot be decoded.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     /// The rows could not be put into the columns of the schema.
     #[error("encoding rows for {path}: {source}")]
     Encode { path: PathBuf, source: ArrowError },
@@ -68,14 +69,16 @@ pub(super) struct Staged {
     pub(super) content: Content,
 }
 
-/// Writes `rows`, sorted by `event_time`, to `staged`, makes them durable and checks the file by opening it again.
-/// A file already at `staged` is replaced; after an error there is none.
-pub(super) fn stage<S: AsRef<str>>(
+/// Writes those of `rows` that are at `sorted`, in order of `event_time`, to `staged`, makes them durable and checks the
+/// file by opening it again. A file already at `staged` is replaced; after an error there is none.
+pub(super) fn stage(
     staged: &Path,
-    rows: &[&Row<S>],
+    rows: &SegmentRows<'_>,
+    sorted: &[&Place<'_>],
     row_group_rows: usize,
 ) -> Result<Staged, FileError> {
-    let written = write(staged, rows, row_group_rows).and_then(|written| check(staged, rows.len()).map(|()| written));
+    let written = write(staged, rows, sorted, row_group_rows);
+    let written = written.and_then(|written| check(staged, sorted.len()).map(|()| written));
     if written.is_err() {
         // On a full disk the half-written file would take the room that the journal needs.
         let _ = storage::remove(Site::StaleRemove, staged);
@@ -120,7 +123,12 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), FileError> {
     storage::sync_dir(Site::ArchiveDirSync, dir).map_err(FileError::io("syncing directory", dir))
 }
 
-fn write<S: AsRef<str>>(path: &Path, sorted: &[&Row<S>], row_group_rows: usize) -> Result<Staged, FileError> {
+fn write(
+    path: &Path,
+    rows: &SegmentRows<'_>,
+    sorted: &[&Place<'_>],
+    row_group_rows: usize,
+) -> Result<Staged, FileError> {
     let created = storage::create(Site::ParquetWrite, path);
     let file = Hashed::new(created.map_err(FileError::io("creating", path))?);
     let properties =
@@ -129,15 +137,14 @@ fn write<S: AsRef<str>>(path: &Path, sorted: &[&Row<S>], row_group_rows: usize) 
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut writer =
         ArrowWriter::try_new_with_options(file, arrow_schema(), options).map_err(FileError::parquet(path))?;
-    let epoch = sorted.first().map_or(0, |row| row.writer.epoch);
     let foreign = |source| FileError::Content { path: path.to_owned(), source };
-    let mut content = Content::empty(epoch, &arrow_schema()).map_err(SealedError::from).map_err(foreign)?;
-    for chunk in sorted.chunks(BATCH_ROWS) {
-        let batch = rows::encode(chunk).map_err(|source| FileError::Encode { path: path.to_owned(), source })?;
-        content.add(&batch).map_err(foreign)?;
-        writer.write(&batch).map_err(FileError::parquet(path))?;
-    }
-    for pair in identity(sorted).iter().flat_map(Identity::metadata) {
+    let content = Content::empty(rows.writer().epoch, &arrow_schema());
+    let mut content = content.map_err(SealedError::from).map_err(foreign)?;
+    for_each_batch(path, rows, sorted, |batch| {
+        content.add(batch).map_err(foreign)?;
+        writer.write(batch).map_err(FileError::parquet(path))
+    })?;
+    for pair in identity(rows, sorted).iter().flat_map(Identity::metadata) {
         writer.append_key_value_metadata(pair);
     }
     let (file, fingerprint) = writer.into_inner().map_err(FileError::parquet(path))?.finish();
@@ -145,11 +152,11 @@ fn write<S: AsRef<str>>(path: &Path, sorted: &[&Row<S>], row_group_rows: usize) 
     Ok(Staged { fingerprint, content: content.complete() })
 }
 
-fn identity<S>(rows: &[&Row<S>]) -> Option<Identity> {
-    let (first, rest) = rows.split_first()?;
-    let mut identity = Identity::of(first);
-    for row in rest {
-        identity.and(row);
+fn identity(rows: &SegmentRows<'_>, places: &[&Place<'_>]) -> Option<Identity> {
+    let (first, rest) = places.split_first()?;
+    let mut identity = Identity::of(rows.writer(), first.seq);
+    for place in rest {
+        identity.and(place.seq);
     }
     Some(identity)
 }

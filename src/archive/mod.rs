@@ -1,7 +1,7 @@
 //! Closed journal segments to the Parquet dataset that query engines read.
 //!
 //! In data-flow order: [`sealer`] takes closed segments, [`seal`] splits their rows into files, `file` writes one file
-//! durably, [`rows`] and [`schema`] say what is in it, [`dataset`] where it goes, [`sealed`] reads it back. Then
+//! durably, `batches` decodes its rows a few at a time, [`rows`] and [`schema`] say what is in it, [`dataset`] where it goes, [`sealed`] reads it back. Then
 //! [`cover`] signs for the file: [`content`] reads what it holds, [`canonical`] hashes its rows. It deletes a segment
 //! once its rows are durable here; it never changes one.
 //!
@@ -10,6 +10,7 @@
 //! [`notes`]. Beside it, [`leaves`] keeps a short list of the rows of each sealed file.
 
 pub mod anchor;
+mod batches;
 pub mod canonical;
 pub mod chain;
 pub mod content;

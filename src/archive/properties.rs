@@ -12,7 +12,7 @@ use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterPr
 use parquet::schema::types::ColumnPath;
 
 use super::schema::{COLUMNS, ColumnType, Layout};
-use crate::record::{Row, SCHEMA_VERSION, Writer};
+use crate::record::{SCHEMA_VERSION, Writer};
 
 /// Probability that a bloom filter reports a value that is not there.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -87,15 +87,15 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Of a file with one row.
-    pub(super) fn of<S>(row: &Row<S>) -> Self {
-        Self { writer: Arc::clone(&row.writer), rows: 1, first_seq: row.seq, last_seq: row.seq }
+    pub(super) fn of(writer: &Arc<Writer>, seq: u64) -> Self {
+        Self { writer: Arc::clone(writer), rows: 1, first_seq: seq, last_seq: seq }
     }
 
     /// With one row more, of the same writer.
-    pub(super) fn and<S>(&mut self, row: &Row<S>) {
+    pub(super) fn and(&mut self, seq: u64) {
         self.rows += 1;
-        self.first_seq = self.first_seq.min(row.seq);
-        self.last_seq = self.last_seq.max(row.seq);
+        self.first_seq = self.first_seq.min(seq);
+        self.last_seq = self.last_seq.max(seq);
     }
 
     /// What makes a file self-describing: key-value pairs of its footer.

@@ -1,6 +1,7 @@
 //! Rows for tests: plain ones, and a strategy over every column with nulls, Unicode and extreme values.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -8,10 +9,14 @@ use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::chain::Chain;
+use super::cover::{self, CoverError};
 use super::digest::Sha256;
 use super::manifest::Start;
+use super::seal::{self, SealError, Sealed, Settings};
 use super::sealer::Opening;
 use super::statement::{RecoverySummary, RefusedReloadStatement, StartStatement, StopReason, StopStatement};
+use crate::journal::segment::SegmentBytes;
 use crate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 
 /// 2026-11-22T00:00:00Z.
@@ -57,6 +62,22 @@ pub(crate) fn start() -> Start {
 /// A row with every optional column null. Its event id follows from `seq`.
 pub(crate) fn row(seq: u64, event_time_us: i64) -> Row {
     Row { seq, writer: writer(), intent: intent(Uuid::from_u128(u128::from(seq)), event_time_us), outcome: outcome() }
+}
+
+/// A closed segment with these rows, which are of one writer.
+pub(crate) fn segment(rows: &[Row]) -> SegmentBytes {
+    let writer = rows.first().map_or_else(writer, |row| Arc::clone(&row.writer));
+    SegmentBytes::of_rows(Path::new("sample.journal"), &writer, rows).expect("encodes")
+}
+
+/// Seals the rows of a segment.
+pub(crate) fn seal(settings: &Settings, rows: &[Row]) -> Result<Vec<Sealed>, SealError> {
+    seal::seal(settings, &segment(rows).rows().expect("undamaged"))
+}
+
+/// Signs for what was sealed of the rows of a segment.
+pub(crate) fn cover(chain: &mut Chain, rows: &[Row], written: &[Sealed], time_us: i64) -> Result<(), CoverError> {
+    cover::cover(chain, &segment(rows).rows().expect("undamaged"), written, time_us)
 }
 
 fn intent(event_id: Uuid, event_time_us: i64) -> Intent {

@@ -16,7 +16,8 @@ use super::entries;
 use super::file::{self, FileError, Staged};
 use super::leaves;
 use super::sealed;
-use crate::record::Row;
+use crate::journal::segment::{Place, SegmentRows};
+use crate::record::Writer;
 use crate::storage::{self, Site};
 
 /// Where sealed files go and how hard to try.
@@ -103,37 +104,48 @@ pub fn prepare(settings: &Settings) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Seals `rows` and returns the files written; none for rows that are all sealed already.
+/// Seals the rows of a segment and returns the files written; none for rows that are all sealed already.
 ///
 /// When it returns, every row is in a durable file of the dataset. When it fails, some files may have been written;
 /// calling it again completes the rest. [`prepare`] must have run.
-pub fn seal<S: AsRef<str>>(settings: &Settings, rows: &[Row<S>]) -> Result<Vec<Sealed>, SealError> {
-    let mut groups: BTreeMap<(EventDate, &str, u64), Vec<&Row<S>>> = BTreeMap::new();
-    for row in rows {
-        let date = EventDate::of(row.intent.event_time_us);
-        groups.entry((date, &row.writer.instance_id, row.writer.epoch)).or_default().push(row);
-    }
+pub fn seal(settings: &Settings, rows: &SegmentRows<'_>) -> Result<Vec<Sealed>, SealError> {
     let mut written = Vec::new();
-    for ((date, ..), group) in groups {
-        written.extend(seal_day(settings, date, group)?);
+    for (date, places) in by_day(rows) {
+        written.extend(seal_day(settings, date, rows, places)?);
     }
     Ok(written)
 }
 
-/// Seals rows of one day and one writer epoch.
-fn seal_day<S: AsRef<str>>(
+/// The rows of each UTC day, in the order they were journaled.
+pub(super) fn by_day<'r, 'a>(rows: &'r SegmentRows<'a>) -> BTreeMap<EventDate, Vec<&'r Place<'a>>> {
+    let mut days: BTreeMap<EventDate, Vec<&Place<'_>>> = BTreeMap::new();
+    for place in rows.places() {
+        days.entry(EventDate::of(place.event_time_us)).or_default().push(place);
+    }
+    days
+}
+
+/// The smallest and largest `seq`; `None` without rows.
+pub(super) fn seq_range(places: &[&Place<'_>]) -> Option<(u64, u64)> {
+    let seqs = || places.iter().map(|place| place.seq);
+    seqs().min().zip(seqs().max())
+}
+
+/// Seals rows of one day.
+fn seal_day(
     settings: &Settings,
     date: EventDate,
-    mut rows: Vec<&Row<S>>,
+    rows: &SegmentRows<'_>,
+    mut places: Vec<&Place<'_>>,
 ) -> Result<Option<Sealed>, SealError> {
     let partition = date.directory_name();
     let partition_dir = settings.audit_dir.join(&partition);
-    let Some(range) = file_name(&rows)? else {
+    let Some(range) = file_name(rows.writer(), &places)? else {
         return Ok(None);
     };
     let mut known = sealed_ids(&partition_dir, &range)?;
-    rows.retain(|row| known.insert(row.intent.event_id));
-    let Some(name) = file_name(&rows)? else {
+    places.retain(|place| known.insert(place.event_id));
+    let Some(name) = file_name(rows.writer(), &places)? else {
         // Whoever renamed those files may have died before the renames were durable.
         file::sync_dir(&settings.audit_dir)?;
         file::sync_dir(&partition_dir)?;
@@ -141,21 +153,20 @@ fn seal_day<S: AsRef<str>>(
     };
     refuse_taken(&partition_dir.join(name.to_string()))?;
 
-    rows.sort_by_key(|row| (row.intent.event_time_us, row.seq));
+    places.sort_by_key(|place| (place.event_time_us, place.seq));
     let staged = settings.staging_dir.join(name.to_string());
-    let Staged { fingerprint, content } = file::stage(&staged, &rows, settings.row_group_rows)?;
+    let Staged { fingerprint, content } = file::stage(&staged, rows, &places, settings.row_group_rows)?;
     let path = file::publish(&staged, &settings.audit_dir, &partition, &name.to_string())?;
     Ok(Some(Sealed { path, fingerprint, content }))
 }
 
 /// The name for these rows; `None` when there are none.
-fn file_name<S>(rows: &[&Row<S>]) -> Result<Option<FileName>, SealError> {
-    let seqs = || rows.iter().map(|row| row.seq);
-    let (Some(row), Some(first), Some(last)) = (rows.first(), seqs().min(), seqs().max()) else {
+fn file_name(writer: &Writer, places: &[&Place<'_>]) -> Result<Option<FileName>, SealError> {
+    let Some((first, last)) = seq_range(places) else {
         return Ok(None);
     };
-    let name = FileName::new(&row.writer, first, last);
-    name.map(Some).ok_or_else(|| SealError::InstanceId(row.writer.instance_id.clone()))
+    let name = FileName::new(writer, first, last);
+    name.map(Some).ok_or_else(|| SealError::InstanceId(writer.instance_id.clone()))
 }
 
 /// Ids of the rows that files overlapping `range` hold. A file that cannot be read counts as holding none: a row that

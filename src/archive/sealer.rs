@@ -24,11 +24,13 @@ use super::statement::{StartStatement, Statement, StopStatement};
 use crate::clock::now_us;
 use crate::journal::segment::SegmentBytes;
 
+pub(super) mod memory;
 mod quiet;
 pub(super) mod segment;
 mod statements;
 mod status;
 
+use memory::Memory;
 use quiet::{Observation, Quiet};
 use segment::{ReadSegment, SegmentError};
 use statements::Statements;
@@ -104,9 +106,10 @@ impl Sealer {
         let statements = Statements::new(chain, start, arriving, notes.loss());
         let queue = VecDeque::new();
         let quiet = Quiet::new(settings.heartbeat);
-        let (connected, shared_work, anchored) = (true, Arc::clone(&shared), Anchored::default());
+        let (connected, anchored) = (true, Anchored::default());
+        let (reading, shared_work) = (Reading { read, memory: Memory::default() }, Arc::clone(&shared));
         let mut work =
-            Work { settings, statements, read, closed, connected, queue, shared: shared_work, quiet, anchored };
+            Work { settings, statements, reading, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
             // Whoever is told that this is the end finds the channels closed.
@@ -178,13 +181,19 @@ struct Pending {
 struct Work {
     settings: Settings,
     statements: Statements,
-    read: ReadSegment,
+    reading: Reading,
     closed: Receiver<PathBuf>,
     connected: bool,
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
     quiet: Quiet,
     anchored: Anchored,
+}
+
+/// How segments are read, and into what.
+struct Reading {
+    read: ReadSegment,
+    memory: Memory,
 }
 
 /// What was last handed over to be anchored.
@@ -218,6 +227,7 @@ impl Work {
             if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
+            self.reading.memory.release_idle(Instant::now());
             self.state_quiet();
             self.anchor(false);
             self.publish_chain();
@@ -273,9 +283,15 @@ impl Work {
     }
 
     fn seal_segment(&mut self, segment: &Path) -> Result<(), SegmentError> {
+        let Some(bytes) = segment::bytes(segment, self.reading.read, &mut self.reading.memory)? else { return Ok(()) };
+        let sealed = self.seal_bytes(segment, &bytes);
+        self.reading.memory.keep(bytes.into_memory(), Instant::now());
+        sealed
+    }
+
+    fn seal_bytes(&mut self, segment: &Path, bytes: &SegmentBytes) -> Result<(), SegmentError> {
+        let rows = bytes.rows()?;
         let dataset = Arc::clone(&self.shared.dataset);
-        let Some(bytes) = segment::bytes(segment, self.read)? else { return Ok(()) };
-        let rows = segment::rows(&bytes)?;
         let _held = dataset.lock().unwrap_or_else(PoisonError::into_inner);
         let written = seal::seal(&self.settings, &rows)?;
         self.count(&written);

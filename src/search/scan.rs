@@ -217,7 +217,7 @@ mod tests {
                 row
             })
             .collect();
-        let path = seal::seal(&settings, &rows).expect("seals").remove(0).path;
+        let path = samples::seal(&settings, &rows).expect("seals").remove(0).path;
         (dir, path)
     }
 

@@ -42,7 +42,7 @@ fn read_stand_in(path: &Path) -> Result<Contents, ReadError> {
 fn seal_into(dir: &Path, rows: &[Row]) -> Vec<PathBuf> {
     let settings = archive::Settings { row_group_rows: 4, ..archive::Settings::new(dir) };
     seal::prepare(&settings).expect("prepares");
-    seal::seal(&settings, rows).expect("seals").into_iter().map(|sealed| sealed.path).collect()
+    samples::seal(&settings, rows).expect("seals").into_iter().map(|sealed| sealed.path).collect()
 }
 
 fn search(dir: &Path, query: &Query) -> Found {

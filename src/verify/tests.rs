@@ -14,7 +14,6 @@ mod proofs;
 mod rows;
 
 use crate::archive::chain::Chain;
-use crate::archive::cover::cover;
 use crate::archive::manifest::{self, Entry, SignedEntry};
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::statement::{FileStatement, Statement};
@@ -42,8 +41,8 @@ fn seal_into(dir: &Path, segments: &[Vec<Row>]) {
     let signer = Signer::load_or_create(&dir.join("keys")).expect("key");
     let mut chain = Chain::open(settings.clone(), signer).expect("opens");
     for rows in segments {
-        let written = seal::seal(&settings, rows).expect("seals");
-        cover(&mut chain, rows, &written, MIDNIGHT_US).expect("covers");
+        let written = samples::seal(&settings, rows).expect("seals");
+        samples::cover(&mut chain, rows, &written, MIDNIGHT_US).expect("covers");
     }
 }
 

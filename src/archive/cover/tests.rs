@@ -6,8 +6,9 @@ use super::*;
 use crate::archive::chain::Head;
 use crate::archive::manifest::Entry;
 use crate::archive::samples::{self, MIDNIGHT_US};
-use crate::archive::seal;
+use crate::archive::rows;
 use crate::archive::signer::{PublicKey, Signer};
+use crate::record::Row;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -32,7 +33,7 @@ impl Bench {
     }
 
     fn seal(&self, rows: &[Row]) -> Vec<Sealed> {
-        seal::seal(&self.settings, rows).expect("seals")
+        samples::seal(&self.settings, rows).expect("seals")
     }
 
     /// The bytes of all entries, in order.
@@ -47,7 +48,7 @@ const NOW_US: i64 = MIDNIGHT_US + 1_000_000;
 
 /// Signs as after a crash, when nothing is known to have been written just now.
 fn cover_again(chain: &mut Chain, rows: &[Row]) {
-    cover(chain, rows, &[], NOW_US).expect("covers");
+    samples::cover(chain, rows, &[], NOW_US).expect("covers");
 }
 
 fn entry(bytes: &[u8]) -> Entry {
@@ -65,7 +66,7 @@ fn each_file_gets_an_entry_that_names_the_one_before() {
     rows[0].intent.event_time_us = MIDNIGHT_US - 1;
     rows[1].intent.policy_hash = Some("p1".to_owned());
     let written = bench.seal(&rows);
-    cover(&mut bench.chain(), &rows, &written, NOW_US).expect("covers");
+    samples::cover(&mut bench.chain(), &rows, &written, NOW_US).expect("covers");
 
     let entries = bench.entries();
     let signed: Vec<_> = entries.iter().map(|bytes| SignedEntry::parse(bytes).expect("parses")).collect();
@@ -96,7 +97,7 @@ fn covering_again_changes_nothing_and_a_restart_goes_on_with_the_chain() {
     let rows = rows_at(1..=3);
     let written = bench.seal(&rows);
     let mut chain = bench.chain();
-    cover(&mut chain, &rows, &written, NOW_US).expect("covers");
+    samples::cover(&mut chain, &rows, &written, NOW_US).expect("covers");
     let before = bench.entries();
     cover_again(&mut chain, &rows);
     let mut restarted = bench.chain();
@@ -105,7 +106,7 @@ fn covering_again_changes_nothing_and_a_restart_goes_on_with_the_chain() {
 
     let more = rows_at(4..=5);
     let written = bench.seal(&more);
-    cover(&mut restarted, &more, &written, NOW_US).expect("covers");
+    samples::cover(&mut restarted, &more, &written, NOW_US).expect("covers");
     let last = entry(&bench.entries()[1]);
     assert_eq!((last.index, last.previous), (2, Some(Sha256::of(&before[0]))));
 }
@@ -118,7 +119,7 @@ fn an_entry_is_found_again_behind_later_ones_and_in_a_packed_file() {
     chain.append(&samples::start(), NOW_US, opening()).expect("appends");
     let rows = rows_at(1..=3);
     let written = bench.seal(&rows);
-    cover(&mut chain, &rows, &written, NOW_US).expect("covers");
+    samples::cover(&mut chain, &rows, &written, NOW_US).expect("covers");
     // Later starts, of this instance and of one that began to count anew, are no reason to stop looking.
     chain.append(&Start { epoch: 8, ..samples::start() }, NOW_US, opening()).expect("appends");
     chain.append(&Start { instance_id: "other".to_owned(), epoch: 1 }, NOW_US, opening()).expect("appends");
@@ -156,7 +157,7 @@ fn a_file_with_rows_of_somebody_else_is_never_signed_for() {
     let mut altered = rows_at(1..=3);
     altered[1].outcome.response_bytes = 1;
     let path = bench.seal(&altered).remove(0).path;
-    let error = cover(&mut bench.chain(), &rows_at(1..=3), &[], NOW_US).expect_err("refuses");
+    let error = samples::cover(&mut bench.chain(), &rows_at(1..=3), &[], NOW_US).expect_err("refuses");
     assert!(matches!(&error, CoverError::ForeignRows(at) if *at == path), "{error}");
     assert_eq!(bench.entries().len(), 0);
 }

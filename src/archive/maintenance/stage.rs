@@ -162,7 +162,7 @@ impl Output {
         let writer = writer.map_err(FileError::parquet(&path))?;
         let schema = canonical::schema_fingerprint(&arrow_schema()).map_err(SealedError::from);
         let schema = schema.map_err(|source| FileError::Content { path: path.clone(), source })?;
-        let identity = Identity { rows: 0, ..Identity::of(first) };
+        let identity = Identity { rows: 0, ..Identity::of(&first.writer, first.seq) };
         Ok(Self { path, writer, identity, schema, waiting: Vec::new(), leaves: Vec::new() })
     }
 
@@ -171,7 +171,7 @@ impl Output {
         if schema != self.schema {
             return Err(RewriteError::OtherSchema);
         }
-        self.identity.and(&row);
+        self.identity.and(row.seq);
         self.leaves.push(leaf);
         self.waiting.push(row);
         if self.waiting.len() >= BATCH_ROWS { self.write() } else { Ok(()) }

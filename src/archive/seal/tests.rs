@@ -11,6 +11,8 @@ use crate::archive::rows::Decoder;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::schema::COLUMNS;
 use crate::archive::sealed::SealedFile;
+use crate::journal::segment::{RowsError, SegmentBytes};
+use crate::record::Row;
 
 fn dataset() -> (tempfile::TempDir, Settings) {
     let dir = tempfile::tempdir().expect("temp dir");
@@ -66,7 +68,7 @@ proptest! {
             row.seq = seq;
         }
         let settings = Settings { row_group_rows: 3, ..settings };
-        let sealed = seal(&settings, &rows).expect("seals");
+        let sealed = samples::seal(&settings, &rows).expect("seals");
         // Files come back in day order and are sorted, so one after the other they are the sorted rows.
         let found: Vec<Row> = sealed.iter().flat_map(|file| read(&file.path)).collect();
         rows.sort_by_key(|row| (EventDate::of(row.intent.event_time_us), row.intent.event_time_us, row.seq));
@@ -83,7 +85,7 @@ fn rows_are_split_by_utc_day_and_sorted_by_time() {
         samples::row(3, MIDNIGHT_US),
         samples::row(4, MIDNIGHT_US - 9),
     ];
-    let sealed = seal(&settings, &rows).expect("seals");
+    let sealed = samples::seal(&settings, &rows).expect("seals");
     assert_eq!(
         tree(dir.path()),
         ["audit/event_date=2026-11-21/gate-1-7-2-4.parquet", "audit/event_date=2026-11-22/gate-1-7-1-3.parquet"]
@@ -96,7 +98,7 @@ fn rows_are_split_by_utc_day_and_sorted_by_time() {
 #[test]
 fn files_carry_what_engines_prune_with() {
     let (_dir, settings) = dataset();
-    let sealed = seal(&settings, &rows_at(1..=10)).expect("seals");
+    let sealed = samples::seal(&settings, &rows_at(1..=10)).expect("seals");
     let file = fs::File::open(&sealed[0].path).expect("opens");
     let metadata = ParquetMetaDataReader::new()
         .with_page_index_policy(PageIndexPolicy::Required)
@@ -126,7 +128,7 @@ fn files_carry_what_engines_prune_with() {
 #[test]
 fn columns_have_field_ids_and_the_footer_describes_the_file() {
     let (_dir, settings) = dataset();
-    let sealed = seal(&settings, &rows_at(3..=9)).expect("seals");
+    let sealed = samples::seal(&settings, &rows_at(3..=9)).expect("seals");
     let file = SealedFile::open(&sealed[0].path).expect("opens");
     let schema = file.metadata().file_metadata().schema_descr();
     let ids: Vec<i32> = schema.root_schema().get_fields().iter().map(|field| field.get_basic_info().id()).collect();
@@ -153,7 +155,7 @@ fn columns_have_field_ids_and_the_footer_describes_the_file() {
 #[test]
 fn a_small_file_stays_small() {
     let (_dir, settings) = dataset();
-    let sealed = seal(&settings, &rows_at(1..=1)).expect("seals");
+    let sealed = samples::seal(&settings, &rows_at(1..=1)).expect("seals");
     assert!(sealed[0].bytes() < 24 * 1024, "{} bytes for one row", sealed[0].bytes());
 }
 
@@ -161,8 +163,8 @@ fn a_small_file_stays_small() {
 fn sealing_again_writes_nothing() {
     let (dir, settings) = dataset();
     let rows = rows_at(1..=5);
-    assert_eq!(seal(&settings, &rows).expect("seals").len(), 1);
-    assert_eq!(seal(&settings, &rows).expect("seals again"), []);
+    assert_eq!(samples::seal(&settings, &rows).expect("seals").len(), 1);
+    assert_eq!(samples::seal(&settings, &rows).expect("seals again"), []);
     assert_eq!(tree(dir.path()), ["audit/event_date=2026-11-22/gate-1-7-1-5.parquet"]);
 }
 
@@ -171,7 +173,7 @@ fn rows_repeated_by_a_later_segment_are_sealed_once_in_either_order() {
     for order in [[1..=5, 4..=8], [4..=8, 1..=5]] {
         let (dir, settings) = dataset();
         for range in order {
-            seal(&settings, &rows_at(range)).expect("seals");
+            samples::seal(&settings, &rows_at(range)).expect("seals");
         }
         assert_eq!(seqs_in(&dir.path().join("audit")), (1..=8).collect::<Vec<_>>());
     }
@@ -186,8 +188,8 @@ fn rows_of_another_epoch_with_the_same_numbers_are_not_duplicates() {
         row.writer = std::sync::Arc::new(crate::record::Writer { epoch: 8, ..(*row.writer).clone() });
         row.intent.event_id = Uuid::from_u128(0x8000 + u128::from(row.seq));
     }
-    seal(&settings, &first).expect("seals");
-    seal(&settings, &second).expect("seals");
+    samples::seal(&settings, &first).expect("seals");
+    samples::seal(&settings, &second).expect("seals");
     assert_eq!(
         tree(dir.path()),
         ["audit/event_date=2026-11-22/gate-1-7-1-2.parquet", "audit/event_date=2026-11-22/gate-1-8-1-2.parquet"]
@@ -198,17 +200,17 @@ fn rows_of_another_epoch_with_the_same_numbers_are_not_duplicates() {
 fn a_torn_file_is_replaced_and_an_intact_one_with_other_rows_is_not() {
     let (_dir, settings) = dataset();
     let rows = rows_at(1..=3);
-    let path = seal(&settings, &rows).expect("seals")[0].path.clone();
+    let path = samples::seal(&settings, &rows).expect("seals")[0].path.clone();
     let whole = fs::read(&path).expect("reads");
     fs::write(&path, &whole[..whole.len() / 2]).expect("tears");
-    seal(&settings, &rows).expect("seals again");
+    samples::seal(&settings, &rows).expect("seals again");
     assert_eq!(read(&path), rows);
 
     let mut others = rows_at(1..=3);
     for row in &mut others {
         row.intent.event_id = Uuid::from_u128(0x9000 + u128::from(row.seq));
     }
-    let error = seal(&settings, &others).expect_err("refuses");
+    let error = samples::seal(&settings, &others).expect_err("refuses");
     assert!(matches!(error, SealError::File(FileError::NameTaken(taken)) if taken == path));
     assert_eq!(read(&path), rows);
 }
@@ -219,7 +221,7 @@ fn an_instance_id_that_is_no_file_name_is_refused() {
     let mut rows = rows_at(1..=1);
     rows[0].writer =
         std::sync::Arc::new(crate::record::Writer { instance_id: "../x".to_owned(), ..(*rows[0].writer).clone() });
-    let error = seal(&settings, &rows).expect_err("refuses");
+    let error = samples::seal(&settings, &rows).expect_err("refuses");
     assert!(matches!(error, SealError::InstanceId(id) if id == "../x"));
     assert_eq!(tree(dir.path()), <[String; 0]>::default());
 }
@@ -234,11 +236,27 @@ fn preparing_removes_stale_staging_files_only() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_leaves_nothing_in_staging() {
+fn a_row_that_cannot_be_decoded_is_damage_and_leaves_nothing_in_staging() {
     let (dir, settings) = dataset();
-    let mut rows = rows_at(1..=3);
-    rows[2].seq = u64::MAX; // Does not fit the column.
+    let bytes = SegmentBytes::of_half_a_row(Path::new("1.journal"), &samples::row(1, MIDNIGHT_US));
+    let rows = bytes.rows().expect("its frames are whole");
     let error = seal(&settings, &rows).expect_err("refuses");
-    assert!(matches!(error, SealError::File(FileError::Encode { .. })));
+    assert!(matches!(error, SealError::File(FileError::Rows(RowsError::Damaged))), "{error}");
     assert_eq!(tree(dir.path()), <[String; 0]>::default());
+    let damage = bytes.contents::<String>().expect("header").damage.expect("recovery sees it, too");
+    assert!(damage.torn.is_some());
+}
+
+#[test]
+fn a_day_of_many_batches_is_in_order_and_whole() {
+    let (_dir, settings) = dataset();
+    // Against the order of the journal, over the ends of batches and pages, with one row in each batch unlike the others.
+    let mut rows: Vec<Row> = (1..=2500).map(|seq| samples::row(seq, MIDNIGHT_US + 10_000 - seq as i64 / 2)).collect();
+    for row in rows.iter_mut().step_by(1000) {
+        row.intent.path = Some(format!("/only/{}", row.seq));
+    }
+    let sealed = samples::seal(&settings, &rows).expect("seals");
+    rows.sort_by_key(|row| (row.intent.event_time_us, row.seq));
+    assert_eq!(read(&sealed[0].path), rows);
+    assert_eq!(sealed[0].content, Content::read(&sealed[0].path).expect("reads"));
 }

@@ -5,26 +5,25 @@
 
 use std::path::Path;
 
+use super::memory::Memory;
 use crate::archive::chain::Chain;
 use crate::archive::cover::{self, CoverError};
 use crate::archive::file::{self, FileError};
 use crate::archive::seal::{SealError, Sealed};
 use crate::clock::now_us;
-use crate::journal::segment::{ReadError, SegmentBytes};
-use crate::record::Row;
+use crate::journal::segment::{ReadError, RowsError, SegmentBytes, SegmentRows};
 use crate::storage::{self, Site};
 
 /// Reads one segment: [`SegmentBytes::read`], except in tests.
-pub(in crate::archive) type ReadSegment = fn(&Path) -> Result<SegmentBytes, ReadError>;
+pub(in crate::archive) type ReadSegment = fn(&Path, Vec<u8>) -> Result<SegmentBytes, ReadError>;
 
 /// Why one segment could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::archive) enum SegmentError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Sealing the rest and deleting the segment would hide what is missing.
-    #[error("it is damaged; restart Tollgate to repair it and record what is missing")]
-    Damaged,
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -33,29 +32,24 @@ pub(in crate::archive) enum SegmentError {
     File(#[from] FileError),
 }
 
-/// The bytes of a segment; `None` if it was sealed before: recovery and the journal's writer may both have named it.
-pub(in crate::archive) fn bytes(segment: &Path, read: ReadSegment) -> Result<Option<SegmentBytes>, SegmentError> {
+/// The bytes of a segment, in `memory`; `None` if it was sealed before: recovery and the journal's writer may both have named it.
+pub(in crate::archive) fn bytes(
+    segment: &Path,
+    read: ReadSegment,
+    memory: &mut Memory,
+) -> Result<Option<SegmentBytes>, SegmentError> {
     if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
         return Ok(None);
     }
-    Ok(Some(read(segment)?))
-}
-
-/// The rows of a segment, whose texts stay where they are.
-pub(in crate::archive) fn rows(bytes: &SegmentBytes) -> Result<Vec<Row<&str>>, SegmentError> {
-    let contents = bytes.contents::<&str>()?;
-    if contents.damage.is_some() {
-        return Err(SegmentError::Damaged);
-    }
-    Ok(contents.rows)
+    Ok(Some(read(segment, memory.take())?))
 }
 
 /// Signs for the files that hold the rows of a segment and deletes it, durably. `rows` are all of its rows, each of them in
 /// the dataset; `written` are the files that were just written for them.
-pub(in crate::archive) fn settle<S: AsRef<str>>(
+pub(in crate::archive) fn settle(
     chain: &mut Chain,
     segment: &Path,
-    rows: &[Row<S>],
+    rows: &SegmentRows<'_>,
     written: &[Sealed],
 ) -> Result<(), SegmentError> {
     cover::cover(chain, rows, written, now_us())?;

@@ -11,17 +11,17 @@ use crate::archive::digest::Sha256;
 use crate::archive::entries;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::statement::PolicyStatement;
-use crate::journal::segment::{ReadError, SegmentBytes};
+use crate::journal::segment::{ReadError, RowsError, SegmentBytes};
 
 /// A stand-in for a segment: `first last`, or `damaged`.
-fn read_stand_in(path: &Path) -> Result<SegmentBytes, ReadError> {
+fn read_stand_in(path: &Path, _: Vec<u8>) -> Result<SegmentBytes, ReadError> {
     let text = fs::read_to_string(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     let Some((first, last)) = text.split_once(' ') else {
-        return Ok(SegmentBytes::of_rows(path, &samples::writer(), &[]).torn());
+        return Ok(samples::segment(&[]).torn());
     };
     let seqs = first.parse::<u64>().expect("seq")..=last.parse().expect("seq");
     let rows: Vec<_> = seqs.map(|seq| samples::row(seq, MIDNIGHT_US + seq as i64)).collect();
-    Ok(SegmentBytes::of_rows(path, &samples::writer(), &rows))
+    Ok(samples::segment(&rows))
 }
 
 struct Bench {
@@ -103,7 +103,7 @@ fn a_failing_segment_is_kept_and_does_not_hold_up_the_next() {
     bench.closed.send(sound.clone()).expect("sends");
     let status = bench.until(|status| status.rows == 2 && status.failures >= 3);
     assert_eq!(status.backlog, 1);
-    assert_eq!(status.last_error, Some(format!("{}: {}", damaged.display(), SegmentError::Damaged)));
+    assert_eq!(status.last_error, Some(format!("{}: {}", damaged.display(), RowsError::Damaged)));
     assert!(damaged.exists() && !sound.exists());
 }
 

@@ -21,7 +21,7 @@ impl Bench {
         seal::prepare(&settings).expect("prepares");
         fs::write(settings.manifest_dir.join(manifest::file_name(1)), "an entry").expect("writes");
         let bench_rows = [samples::row(1, MIDNIGHT_US - 1), samples::row(2, MIDNIGHT_US)];
-        assert_eq!(seal::seal(&settings, &bench_rows).expect("seals").len(), 2);
+        assert_eq!(samples::seal(&settings, &bench_rows).expect("seals").len(), 2);
         let shared = Arc::default();
         let round = Round::new(&settings, 100, Arc::clone(&shared));
         Self { settings, shared, round, _dir: dir }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::output::{config_in, printed};
 use super::*;
 use crate::archive::chain::Chain;
-use crate::archive::cover::cover;
 use crate::archive::dataset::EventDate;
 use crate::archive::{Settings, Signer, samples, seal};
 use crate::cli::progress::Progress;
@@ -27,8 +26,8 @@ fn sealed(directory: &Path) -> String {
     let midnight_us = (now_us() - 7 * DAY_US) / DAY_US * DAY_US;
     for seqs in [1..=4, 5..=7, 8..=9] {
         let rows: Vec<_> = seqs.map(|seq| samples::row(seq, midnight_us + seq as i64)).collect();
-        let written = seal::seal(&settings, &rows).unwrap();
-        cover(&mut chain, &rows, &written, midnight_us).unwrap();
+        let written = samples::seal(&settings, &rows).unwrap();
+        samples::cover(&mut chain, &rows, &written, midnight_us).unwrap();
     }
     EventDate::of(midnight_us).to_string()
 }

@@ -3,7 +3,6 @@
 //! Read-only and safe on the segment being written: a frame half there reads as a torn tail. It repairs nothing
 //! (`recover` does) and does not look at other segments, which may settle an intent that is open here.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -13,9 +12,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use uuid::Uuid;
 
-#[cfg(test)]
-use super::super::frame::Payload;
-use super::super::frame::{self, Frame, Header, HeaderFault, Seed};
+use super::super::frame::{self, EncodeError, Frame, Header, HeaderFault, PAYLOAD_BYTES_CEILING, Payload, Seed};
+use super::open::Open;
+use super::rows::{RowsError, SegmentRows};
 use crate::record::{Intent, Outcome, Row, Writer};
 
 /// Largest segment file that is read, in bytes; the writer rolls far below it.
@@ -85,9 +84,30 @@ pub struct SegmentBytes {
 }
 
 impl SegmentBytes {
-    /// Reads a segment file, closed or being written, into memory.
-    pub fn read(path: &Path) -> Result<Self, ReadError> {
-        Ok(Self { path: path.to_owned(), bytes: read_bytes(path)? })
+    /// Reads a segment file, closed or being written, into `memory`, whose bytes are replaced.
+    pub fn read(path: &Path, memory: Vec<u8>) -> Result<Self, ReadError> {
+        Ok(Self { path: path.to_owned(), bytes: read_bytes(path, memory)? })
+    }
+
+    /// A closed segment in memory with these rows, all of them `writer`'s, as if it had been read from `path`.
+    pub fn of_rows(path: &Path, writer: &Writer, rows: &[Row]) -> Result<Self, EncodeError> {
+        let (mut bytes, seed) = Header { writer: writer.clone(), number: 1, first_seq: 1 }.encode()?;
+        for row in rows {
+            Payload::row(&row.intent, &row.outcome, PAYLOAD_BYTES_CEILING)?.write_frame(seed, row.seq, &mut bytes);
+        }
+        Payload::close().write_frame(seed, 0, &mut bytes);
+        Ok(Self { path: path.to_owned(), bytes })
+    }
+
+    /// Its rows, which are decoded when they are asked for.
+    pub fn rows(&self) -> Result<SegmentRows<'_>, RowsError> {
+        SegmentRows::locate(&self.path, &self.bytes)
+    }
+
+    /// The memory, for another segment.
+    #[must_use]
+    pub fn into_memory(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// What they say, with texts of `String` or `&str`.
@@ -98,15 +118,13 @@ impl SegmentBytes {
 
 #[cfg(test)]
 impl SegmentBytes {
-    /// A closed segment with these rows, for tests of those who read segments.
-    pub(crate) fn of_rows(path: &Path, writer: &Writer, rows: &[Row]) -> Self {
-        let header = Header { writer: writer.clone(), number: 1, first_seq: 1 };
+    /// Whose frames are whole, but one holds half a row.
+    pub(crate) fn of_half_a_row(path: &Path, row: &Row) -> Self {
+        let header = Header { writer: row.writer.as_ref().clone(), number: 1, first_seq: 1 };
         let (mut bytes, seed) = header.encode().expect("encodes");
-        for row in rows {
-            let payload = Payload::row(&row.intent, &row.outcome, u32::MAX).expect("encodes");
-            payload.write_frame(seed, row.seq, &mut bytes);
-        }
-        Payload::close().write_frame(seed, 0, &mut bytes);
+        let payload = Payload::row(&row.intent, &row.outcome, u32::MAX).expect("encodes");
+        let half = payload.len() / 2;
+        payload.cut(half).write_frame(seed, row.seq, &mut bytes);
         Self { path: path.to_owned(), bytes }
     }
 
@@ -119,14 +137,15 @@ impl SegmentBytes {
 
 /// Reads a segment, closed or being written.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
-    SegmentBytes::read(path)?.contents()
+    SegmentBytes::read(path, Vec::new())?.contents()
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+fn read_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io_error)?;
     let expected = file.metadata().map_err(io_error)?.len();
-    let mut bytes = Vec::with_capacity(expected.min(SEGMENT_BYTES_CEILING) as usize);
+    bytes.clear();
+    bytes.reserve_exact(expected.min(SEGMENT_BYTES_CEILING) as usize);
     file.take(SEGMENT_BYTES_CEILING + 1).read_to_end(&mut bytes).map_err(io_error)?;
     if bytes.len() as u64 > SEGMENT_BYTES_CEILING {
         return Err(ReadError::TooLarge { path: path.to_owned(), bytes: expected });
@@ -164,10 +183,7 @@ fn next_frame(bytes: &[u8], from: usize, seed: Seed) -> Option<usize> {
 struct Assembly<S> {
     writer: Arc<Writer>,
     rows: Vec<Row<S>>,
-    /// Intents in journal order; `None` once settled.
-    intents: Vec<Option<Intent<S>>>,
-    /// Where in `intents` an unsettled intent is.
-    positions: HashMap<Uuid, usize>,
+    open: Open<Box<Intent<S>>>,
     orphans: Vec<Orphan<S>>,
     closed: bool,
 }
@@ -177,8 +193,7 @@ impl<S> Assembly<S> {
         Self {
             writer: Arc::new(header.writer.clone()),
             rows: Vec::new(),
-            intents: Vec::new(),
-            positions: HashMap::new(),
+            open: Open::default(),
             orphans: Vec::new(),
             closed: false,
         }
@@ -186,17 +201,13 @@ impl<S> Assembly<S> {
 
     fn add(&mut self, frame: Frame<S>) {
         match frame {
-            Frame::Intent(intent) => {
-                self.take_open(intent.event_id);
-                self.positions.insert(intent.event_id, self.intents.len());
-                self.intents.push(Some(*intent));
-            }
-            Frame::Outcome { seq, event_id, outcome } => match self.take_open(event_id) {
-                Some(intent) => self.add_row(seq, intent, *outcome),
+            Frame::Intent(intent) => self.open.begin(intent.event_id, intent),
+            Frame::Outcome { seq, event_id, outcome } => match self.open.take(event_id) {
+                Some(intent) => self.add_row(seq, *intent, *outcome),
                 None => self.orphans.push(Orphan { seq, event_id, outcome: *outcome }),
             },
             Frame::Row { seq, intent, outcome } => {
-                self.take_open(intent.event_id);
+                self.open.take(intent.event_id);
                 self.add_row(seq, *intent, *outcome);
             }
             Frame::Close => self.closed = true,
@@ -207,18 +218,13 @@ impl<S> Assembly<S> {
         self.rows.push(Row { seq, writer: Arc::clone(&self.writer), intent, outcome });
     }
 
-    fn take_open(&mut self, event_id: Uuid) -> Option<Intent<S>> {
-        let position = self.positions.remove(&event_id)?;
-        self.intents.get_mut(position)?.take()
-    }
-
     fn finish(self, header: &Header, damage: Damage) -> Contents<S> {
         Contents {
             writer: self.writer,
             number: header.number,
             first_seq: header.first_seq,
             rows: self.rows,
-            open: self.intents.into_iter().flatten().collect(),
+            open: self.open.left().into_iter().map(|intent| *intent).collect(),
             orphans: self.orphans,
             closed: self.closed,
             damage: Some(damage).filter(|damage| *damage != Damage::default()),

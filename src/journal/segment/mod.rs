@@ -2,12 +2,16 @@
 
 mod append;
 mod contents;
+mod open;
+mod rows;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use append::SegmentError;
 pub use contents::{Contents, Damage, Orphan, ReadError, SEGMENT_BYTES_CEILING, SegmentBytes, read};
+
+pub use rows::{Place, RowsError, SegmentRows};
 
 pub(super) use append::{Ending, Segment, create, replace, sync_dir, write_durable};
 pub(super) use contents::parse;

@@ -59,11 +59,11 @@ fn an_unreadable_last_entry_keeps_the_list_it_may_name() {
 fn a_list_that_gets_its_entry_while_it_is_looked_for_stays() {
     let bench = Bench::three_segments();
     let rows = [samples::row(10, MIDNIGHT_US + 100)];
-    let written = seal::seal(&bench.settings, &rows).expect("seals");
+    let written = samples::seal(&bench.settings, &rows).expect("seals");
     leaves::write(&bench.settings, &written[0].content.leaves).expect("writes");
     bench.orphan();
     let unneeded = find(&bench.settings, &mut Pace::foreground()).expect("finds");
-    cover(&mut bench.chain(), &rows, &written, MIDNIGHT_US).expect("covers");
+    samples::cover(&mut bench.chain(), &rows, &written, MIDNIGHT_US).expect("covers");
     bench.with_round(|round| remove(round, unneeded)).expect("removes");
     assert_eq!(bench.intact().unneeded_lists, Vec::<String>::new());
     assert_eq!(bench.lists(), 5);

@@ -19,7 +19,6 @@ use tempfile::TempDir;
 use super::round::Settled;
 use super::*;
 use crate::archive::content::Content;
-use crate::archive::cover::cover;
 use crate::archive::dataset;
 use crate::archive::entries;
 use crate::archive::leaves;
@@ -75,8 +74,8 @@ impl Bench {
     }
 
     pub(super) fn seal(&self, rows: &[Row]) {
-        let written = seal::seal(&self.settings, rows).expect("seals");
-        cover(&mut self.chain(), rows, &written, MIDNIGHT_US).expect("covers");
+        let written = samples::seal(&self.settings, rows).expect("seals");
+        samples::cover(&mut self.chain(), rows, &written, MIDNIGHT_US).expect("covers");
     }
 
     /// A round of a process that has just started.

@@ -1,6 +1,7 @@
 //! Segments of the journal whose rows are sealed already.
 
 use super::*;
+use crate::archive::sealer::memory::Memory;
 use crate::archive::sealer::segment as sealing;
 use crate::journal::segment::SegmentBytes;
 use crate::journal::{self, segment};
@@ -25,8 +26,8 @@ impl Bench {
     }
 
     pub(super) fn seal_segment(&self, chain: &mut Chain, path: &Path) {
-        let bytes = sealing::bytes(path, SegmentBytes::read).expect("reads").expect("is there");
-        let rows = sealing::rows(&bytes).expect("decodes");
+        let bytes = sealing::bytes(path, SegmentBytes::read, &mut Memory::default()).expect("reads").expect("is there");
+        let rows = bytes.rows().expect("undamaged");
         let written = seal::seal(&self.settings, &rows).expect("seals");
         sealing::settle(chain, path, &rows, &written).expect("settles");
     }
@@ -34,8 +35,8 @@ impl Bench {
     /// As far as sealing gets when the segment cannot be deleted.
     pub(super) fn seal_keeping(&self, path: &Path) {
         let rows = segment::read(path).expect("reads").rows;
-        let written = seal::seal(&self.settings, &rows).expect("seals");
-        cover(&mut self.chain(), &rows, &written, MIDNIGHT_US).expect("covers");
+        let written = samples::seal(&self.settings, &rows).expect("seals");
+        samples::cover(&mut self.chain(), &rows, &written, MIDNIGHT_US).expect("covers");
     }
 }
 
