@@ -11,6 +11,7 @@ use anyhow::Context;
 use tollgate::archive::chain::Chain;
 use tollgate::archive::cover::cover;
 use tollgate::archive::{Settings, Signer, seal};
+use tollgate::journal::segment::SegmentBytes;
 use tollgate::record::{Decision, DenyReason, IdAssurance, Intent, Kind, Outcome, OutcomeKind, Row, Writer};
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ fn main() -> anyhow::Result<()> {
         let boot_id = Uuid::from_u128(u128::from(epoch) << 64);
         let writer = Arc::new(Writer { instance_id: "sample".to_owned(), boot_id, epoch });
         let rows: Vec<Row> = (1..=ROWS_PER_RUN).map(|seq| row(&writer, seq)).collect();
+        let segment = SegmentBytes::of_rows(&data_dir, &writer, &rows)?;
+        let rows = segment.rows()?;
         let written = seal::seal(&settings, &rows)?;
         for file in &written {
             println!("{} ({} rows, {} bytes)", file.path.display(), file.rows(), file.bytes());

@@ -1,7 +1,10 @@
 //! Sealing: rows to a durable Parquet file, with the digests that its manifest states.
 
+use std::path::Path;
+
 use criterion::{BatchSize, Criterion, Throughput};
 use tollgate::archive::{Settings, seal};
+use tollgate::journal::segment::SegmentBytes;
 
 use crate::rows::rows;
 
@@ -10,6 +13,9 @@ const ROWS: u64 = 50_000;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let rows = rows(ROWS);
+    let writer = rows.first().expect("rows").writer.as_ref();
+    let segment = SegmentBytes::of_rows(Path::new("1.journal"), writer, &rows).expect("encodes");
+    let rows = segment.rows().expect("undamaged");
     let mut group = criterion.benchmark_group("sealing");
     group.throughput(Throughput::Elements(ROWS)).sample_size(10);
     let dataset = || {

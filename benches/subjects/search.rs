@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use tollgate::archive::{Settings, seal};
+use tollgate::journal::segment::SegmentBytes;
 use tollgate::search::{self, Query};
 
 use crate::rows::rows;
@@ -18,7 +19,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     seal::prepare(&settings).expect("directories");
     let rows = rows(ROWS);
     for rows in rows.chunks(FILE_ROWS) {
-        seal::seal(&settings, rows).expect("sealed");
+        let writer = rows.first().expect("a row").writer.as_ref();
+        let segment = SegmentBytes::of_rows(dir.path(), writer, rows).expect("encodes");
+        seal::seal(&settings, &segment.rows().expect("undamaged")).expect("sealed");
     }
     let deployment = rows.first().expect("rows").intent.deployment_id.clone();
     let absent = Some("of nobody".to_owned());
