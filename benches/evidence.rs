@@ -163,6 +163,10 @@ fn seal_all(rows: &[Row], data_dir: &Path, segments: &[PathBuf]) -> Result<()> {
     let per_row = |count: u64| count as f64 / rows.len() as f64;
     let (segments, kernel_us) = (segments.len(), kernel_us / rows.len() as f64);
     println!("\n{segments} segments; the kernel took {kernel_us:.2} us/row, with {:.3} page faults", per_row(faults));
-    println!("{:.1} bytes/row in Parquet, {:.1} with the list of rows", per_row(bytes), per_row(bytes) + LEAF_BYTES as f64);
+    println!(
+        "{:.1} bytes/row in Parquet, {:.1} with the list of rows",
+        per_row(bytes),
+        per_row(bytes) + LEAF_BYTES as f64
+    );
     Ok(())
 }

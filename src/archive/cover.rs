@@ -45,12 +45,7 @@ struct Candidate {
 
 /// Signs for every file that [`super::seal::seal`] wrote for these rows, now or before a crash, and that has no entry
 /// yet. `rows` are all rows of one segment, `written` the files just written for them, `time_us` is now.
-pub fn cover(
-    chain: &mut Chain,
-    rows: &SegmentRows<'_>,
-    written: &[Sealed],
-    time_us: i64,
-) -> Result<(), CoverError> {
+pub fn cover(chain: &mut Chain, rows: &SegmentRows<'_>, written: &[Sealed], time_us: i64) -> Result<(), CoverError> {
     for file in unsigned(chain.settings(), rows, written)? {
         let fingerprint = Fingerprint::of(&file.path).map_err(FileError::io("reading", &file.path))?;
         // Bytes that are still those just written hold the rows they were written for: they need not be decoded.

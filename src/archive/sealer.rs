@@ -24,15 +24,15 @@ use super::statement::{StartStatement, Statement, StopStatement};
 use crate::clock::now_us;
 use crate::journal::segment::SegmentBytes;
 
-pub(super) mod memory;
 mod quiet;
+pub(super) mod reader;
 pub(super) mod segment;
 mod statements;
 mod status;
 
-use memory::Memory;
 use quiet::{Observation, Quiet};
-use segment::{ReadSegment, SegmentError};
+use reader::{ReadSegment, Reader};
+use segment::SegmentError;
 use statements::Statements;
 use status::Shared;
 pub use status::{SealingStatus, Status};
@@ -107,9 +107,9 @@ impl Sealer {
         let queue = VecDeque::new();
         let quiet = Quiet::new(settings.heartbeat);
         let (connected, anchored) = (true, Anchored::default());
-        let (reading, shared_work) = (Reading { read, memory: Memory::default() }, Arc::clone(&shared));
+        let (reader, shared_work) = (Reader::new(read), Arc::clone(&shared));
         let mut work =
-            Work { settings, statements, reading, closed, connected, queue, shared: shared_work, quiet, anchored };
+            Work { settings, statements, reader, closed, connected, queue, shared: shared_work, quiet, anchored };
         let body = move || {
             work.run();
             // Whoever is told that this is the end finds the channels closed.
@@ -181,19 +181,13 @@ struct Pending {
 struct Work {
     settings: Settings,
     statements: Statements,
-    reading: Reading,
+    reader: Reader,
     closed: Receiver<PathBuf>,
     connected: bool,
     queue: VecDeque<Pending>,
     shared: Arc<Shared>,
     quiet: Quiet,
     anchored: Anchored,
-}
-
-/// How segments are read, and into what.
-struct Reading {
-    read: ReadSegment,
-    memory: Memory,
 }
 
 /// What was last handed over to be anchored.
@@ -227,7 +221,7 @@ impl Work {
             if !self.connected && self.queue.is_empty() && !self.statements.expected() {
                 return;
             }
-            self.reading.memory.release_idle(Instant::now());
+            self.reader.release_idle(Instant::now());
             self.state_quiet();
             self.anchor(false);
             self.publish_chain();
@@ -283,9 +277,9 @@ impl Work {
     }
 
     fn seal_segment(&mut self, segment: &Path) -> Result<(), SegmentError> {
-        let Some(bytes) = segment::bytes(segment, self.reading.read, &mut self.reading.memory)? else { return Ok(()) };
+        let Some(bytes) = self.reader.read(segment)? else { return Ok(()) };
         let sealed = self.seal_bytes(segment, &bytes);
-        self.reading.memory.keep(bytes.into_memory(), Instant::now());
+        self.reader.reuse(bytes, Instant::now());
         sealed
     }
 

@@ -212,9 +212,16 @@ pub(super) struct Checked<'a> {
 pub(super) enum Outline<'a> {
     Intent(Begun<'a>),
     /// `payload` is for [`decode_halves`].
-    Outcome { seq: u64, event_id: Uuid, payload: &'a [u8] },
+    Outcome {
+        seq: u64,
+        event_id: Uuid,
+        payload: &'a [u8],
+    },
     /// Its payload is for [`decode_row`].
-    Row { seq: u64, begun: Begun<'a> },
+    Row {
+        seq: u64,
+        begun: Begun<'a>,
+    },
     Close,
 }
 

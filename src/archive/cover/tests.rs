@@ -5,8 +5,8 @@ use std::fs;
 use super::*;
 use crate::archive::chain::Head;
 use crate::archive::manifest::Entry;
-use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::rows;
+use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::signer::{PublicKey, Signer};
 use crate::record::Row;
 

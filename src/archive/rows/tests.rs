@@ -1,7 +1,9 @@
 //! Round trips through record batches, and batches that are not ours.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray};
 use proptest::prelude::*;
 
@@ -28,6 +30,43 @@ proptest! {
     fn rows_round_trip(rows in proptest::collection::vec(samples::any_row(), 0..8)) {
         let batch = encode(&rows.iter().collect::<Vec<_>>()).expect("encodes");
         prop_assert_eq!(decode_all(&batch), rows);
+    }
+}
+
+#[test]
+fn every_octet_of_an_address_is_written_as_display_does() {
+    let addresses = (0..=255).map(|octet| IpAddr::from([octet, 255 - octet, octet / 3, 0]));
+    let mut rows: Vec<Row> = addresses.map(with_client).collect();
+    rows.push(with_client(IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1])));
+    let batch = encode(&rows.iter().collect::<Vec<_>>()).expect("encodes");
+    let column = batch.column_by_name("client_ip").expect("the column").as_string::<i32>();
+    let expected: Vec<_> = rows.iter().map(|row| row.intent.client_ip.to_string()).collect();
+    assert_eq!(column.iter().flatten().collect::<Vec<_>>(), expected);
+}
+
+fn with_client(address: IpAddr) -> Row {
+    let mut row = samples::row(1, 0);
+    row.intent.client_ip = address;
+    row
+}
+
+#[test]
+fn texts_that_are_not_utf_8_are_refused() {
+    let mut row = samples::row(1, 0);
+    row.intent.host = Some("@".to_owned());
+    let encoded = |host: u8| {
+        let mut bytes = postcard::to_stdvec(&(&row.intent, &row.outcome)).expect("encodes");
+        *bytes.iter_mut().find(|byte| **byte == b'@').expect("the host") = host;
+        bytes
+    };
+    // The halves of a character are UTF-8 only together.
+    for (hosts, sound) in [([b'a', b'b'], true), ([b'a', 0xff], false), ([0xc3, 0xa9], false)] {
+        let bytes = hosts.map(encoded);
+        let rows = bytes.each_ref().map(|bytes| {
+            let (intent, outcome) = postcard::from_bytes(bytes).expect("decodes");
+            Row::<&[u8]> { seq: 1, writer: samples::writer(), intent, outcome }
+        });
+        assert_eq!(encode(&rows.each_ref()).is_ok(), sound, "{hosts:?}");
     }
 }
 

@@ -5,17 +5,13 @@
 
 use std::path::Path;
 
-use super::memory::Memory;
 use crate::archive::chain::Chain;
 use crate::archive::cover::{self, CoverError};
 use crate::archive::file::{self, FileError};
 use crate::archive::seal::{SealError, Sealed};
 use crate::clock::now_us;
-use crate::journal::segment::{ReadError, RowsError, SegmentBytes, SegmentRows};
+use crate::journal::segment::{ReadError, RowsError, SegmentRows};
 use crate::storage::{self, Site};
-
-/// Reads one segment: [`SegmentBytes::read`], except in tests.
-pub(in crate::archive) type ReadSegment = fn(&Path, Vec<u8>) -> Result<SegmentBytes, ReadError>;
 
 /// Why one segment could not be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -30,18 +26,6 @@ pub(in crate::archive) enum SegmentError {
     Cover(#[from] CoverError),
     #[error(transparent)]
     File(#[from] FileError),
-}
-
-/// The bytes of a segment, in `memory`; `None` if it was sealed before: recovery and the journal's writer may both have named it.
-pub(in crate::archive) fn bytes(
-    segment: &Path,
-    read: ReadSegment,
-    memory: &mut Memory,
-) -> Result<Option<SegmentBytes>, SegmentError> {
-    if !segment.try_exists().map_err(FileError::io("inspecting", segment))? {
-        return Ok(None);
-    }
-    Ok(Some(read(segment, memory.take())?))
 }
 
 /// Signs for the files that hold the rows of a segment and deletes it, durably. `rows` are all of its rows, each of them in

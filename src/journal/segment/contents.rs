@@ -144,8 +144,12 @@ fn read_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io_error)?;
     let expected = file.metadata().map_err(io_error)?.len();
+    let expected_bytes = expected.min(SEGMENT_BYTES_CEILING) as usize;
     bytes.clear();
-    bytes.reserve_exact(expected.min(SEGMENT_BYTES_CEILING) as usize);
+    if bytes.capacity() < expected_bytes {
+        // Segments are about as long as each other: with a little more, the memory will do for the next one.
+        bytes = Vec::with_capacity(expected_bytes + expected_bytes / 8);
+    }
     file.take(SEGMENT_BYTES_CEILING + 1).read_to_end(&mut bytes).map_err(io_error)?;
     if bytes.len() as u64 > SEGMENT_BYTES_CEILING {
         return Err(ReadError::TooLarge { path: path.to_owned(), bytes: expected });

@@ -74,11 +74,11 @@ impl<'a> SegmentRows<'a> {
         &self.places
     }
 
-    /// Decodes rows, in the order given, into `rows`, whose memory is used again.
+    /// Decodes rows, in the order given, into `rows`, whose memory is used again. That their texts are UTF-8 is not checked.
     ///
     /// # Errors
     /// A payload is not what its frame says, though its checksum matches.
-    pub fn decode(&self, places: &[&Place<'a>], rows: &mut Vec<Row<&'a str>>) -> Result<(), RowsError> {
+    pub fn decode(&self, places: &[&Place<'a>], rows: &mut Vec<Row<&'a [u8]>>) -> Result<(), RowsError> {
         rows.clear();
         for place in places {
             let (intent, outcome) = place.payloads.decode().map_err(|_| RowsError::Damaged)?;
@@ -121,7 +121,7 @@ impl<'a> Located<'a> {
 }
 
 impl<'a> Payloads<'a> {
-    fn decode(&self) -> Result<(Intent<&'a str>, Outcome<&'a str>), FrameFault> {
+    fn decode(&self) -> Result<(Intent<&'a [u8]>, Outcome<&'a [u8]>), FrameFault> {
         match self {
             Self::Whole(payload) => frame::decode_row(payload),
             Self::Halves { intent, outcome } => frame::decode_halves(intent, outcome),

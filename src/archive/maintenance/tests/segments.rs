@@ -1,7 +1,7 @@
 //! Segments of the journal whose rows are sealed already.
 
 use super::*;
-use crate::archive::sealer::memory::Memory;
+use crate::archive::sealer::reader::Reader;
 use crate::archive::sealer::segment as sealing;
 use crate::journal::segment::SegmentBytes;
 use crate::journal::{self, segment};
@@ -26,7 +26,7 @@ impl Bench {
     }
 
     pub(super) fn seal_segment(&self, chain: &mut Chain, path: &Path) {
-        let bytes = sealing::bytes(path, SegmentBytes::read, &mut Memory::default()).expect("reads").expect("is there");
+        let bytes = Reader::new(SegmentBytes::read).read(path).expect("reads").expect("is there");
         let rows = bytes.rows().expect("undamaged");
         let written = seal::seal(&self.settings, &rows).expect("seals");
         sealing::settle(chain, path, &rows, &written).expect("settles");
