@@ -8,9 +8,9 @@ use super::file::FileError;
 use super::rows;
 use crate::journal::segment::{Place, SegmentRows};
 
-/// Rows decoded and encoded at a time. Journal frames are at most 1 MiB, so a batch stays below Arrow's 2 GiB per text
-/// column.
-const BATCH_ROWS: usize = 1024;
+/// Rows decoded and encoded at a time: few enough that they stay in a core's cache while one column after the other is
+/// made of them. Journal frames are at most 4 MiB, so a batch stays below Arrow's 2 GiB per text column.
+const BATCH_ROWS: usize = 256;
 
 /// Hands rows to `visit`, batch by batch, in the order of `places`. `path` is only for the error.
 pub(super) fn for_each_batch(

@@ -39,8 +39,12 @@ struct Encoder<'a, S> {
 
 impl<'a, S: AsRef<[u8]>> Encoder<'a, S> {
     fn text<T: AsRef<[u8]>>(&mut self, column: &'static str, value: impl Fn(&'a Row<S>) -> Option<T>) {
-        let lengths = self.rows.iter().map(|row| value(row).map_or(0, |text| text.as_ref().len()));
-        let mut values = BinaryBuilder::with_capacity(self.rows.len(), lengths.sum());
+        let lengths = || self.rows.iter().filter_map(|row| value(row).map(|text| text.as_ref().len()));
+        if lengths().next().is_none() {
+            self.columns.insert(column, Ok(Arc::new(StringArray::new_null(self.rows.len()))));
+            return;
+        }
+        let mut values = BinaryBuilder::with_capacity(self.rows.len(), lengths().sum());
         for row in self.rows {
             values.append_option(value(row));
         }

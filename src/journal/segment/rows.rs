@@ -13,6 +13,9 @@ use super::contents::ReadError;
 use super::open::Open;
 use crate::record::{Intent, Outcome, Row, Writer};
 
+/// So many rows tell how long the rows of their segment are.
+const ROWS_TELLING: usize = 256;
+
 /// Why a segment's rows cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
@@ -59,6 +62,7 @@ impl<'a> SegmentRows<'a> {
             let (outline, size) = checked.map_err(|_| RowsError::Damaged)?;
             located.add(outline);
             offset += size;
+            located.expect(bytes.len() / offset);
         }
         Ok(Self { writer: Arc::new(writer), places: located.places })
     }
@@ -111,6 +115,15 @@ impl<'a> Located<'a> {
                 self.add_row(seq, &begun, Payloads::Whole(begun.payload));
             }
             Outline::Close => {}
+        }
+    }
+
+    /// Makes room for all rows at once, as soon as those found so far tell how many there may be: `part` says that they
+    /// are one part in so many.
+    fn expect(&mut self, part: usize) {
+        let found = self.places.len();
+        if found >= ROWS_TELLING && found == self.places.capacity() {
+            self.places.reserve_exact(found.saturating_mul(part));
         }
     }
 
