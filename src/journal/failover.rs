@@ -96,9 +96,7 @@ impl<P: Platform> Log<P> {
             };
         }
         self.queue.recovered();
-        for row in pending {
-            row.answer(Ok(()));
-        }
+        self.queue.waiters().tell(pending);
     }
 }
 
