@@ -24,7 +24,7 @@ use tollgate::record::Row;
 
 /// As in the program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Frames pushed before one is waited for: far below the journal's backlog.
 const FRAMES_IN_FLIGHT: usize = 8192;

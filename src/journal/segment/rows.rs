@@ -59,7 +59,11 @@ impl<'a> SegmentRows<'a> {
         let mut located = Located::default();
         while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
             let checked = frame::check_frame(rest, seed).and_then(|checked| Ok((checked.outline()?, checked.size)));
-            let (outline, size) = checked.map_err(|_| RowsError::Damaged)?;
+            let Ok((outline, size)) = checked else {
+                // Nothing was written there yet, and nothing will be.
+                let unwritten = !located.closed && rest.iter().all(|byte| *byte == 0);
+                if unwritten { break } else { return Err(RowsError::Damaged) }
+            };
             located.add(outline);
             offset += size;
             located.expect(bytes.len() / offset);
@@ -97,6 +101,7 @@ impl<'a> SegmentRows<'a> {
 struct Located<'a> {
     places: Vec<Place<'a>>,
     open: Open<Begun<'a>>,
+    closed: bool,
 }
 
 impl<'a> Located<'a> {
@@ -114,7 +119,7 @@ impl<'a> Located<'a> {
                 self.open.take(begun.event_id);
                 self.add_row(seq, &begun, Payloads::Whole(begun.payload));
             }
-            Outline::Close => {}
+            Outline::Close => self.closed = true,
         }
     }
 

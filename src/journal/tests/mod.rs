@@ -4,6 +4,7 @@ mod failure;
 mod frames;
 mod power;
 mod recovery;
+mod rows;
 mod segments;
 mod stalled;
 mod writing;
