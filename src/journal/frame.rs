@@ -20,6 +20,10 @@ use uuid::Uuid;
 
 use crate::record::{Intent, Outcome, Writer};
 
+mod outline;
+
+pub(super) use outline::{Begun, Halves, Outline, decode_halves, decode_row};
+
 /// Version of the frame layout and of the record types inside it.
 pub(super) const FORMAT_VERSION: u32 = 2;
 
@@ -208,38 +212,6 @@ pub(super) struct Checked<'a> {
     pub(super) size: usize,
 }
 
-/// A frame of which only what tells rows apart is decoded.
-pub(super) enum Outline<'a> {
-    Intent(Begun<'a>),
-    /// `payload` is for [`decode_halves`].
-    Outcome {
-        seq: u64,
-        event_id: Uuid,
-        payload: &'a [u8],
-    },
-    /// Its payload is for [`decode_row`].
-    Row {
-        seq: u64,
-        begun: Begun<'a>,
-    },
-    Close,
-}
-
-/// An exchange that began.
-pub(super) struct Begun<'a> {
-    pub(super) event_id: Uuid,
-    pub(super) event_time_us: i64,
-    pub(super) payload: &'a [u8],
-}
-
-impl<'a> Begun<'a> {
-    /// From a payload that begins with an intent, of which these are the first fields.
-    fn outline(payload: &'a [u8]) -> Result<Self, FrameFault> {
-        let ((event_id, event_time_us), _) = postcard::take_from_bytes(payload)?;
-        Ok(Self { event_id, event_time_us, payload })
-    }
-}
-
 /// Checks the frame at the start of `input` without decoding its payload.
 pub(super) fn check_frame(input: &[u8], seed: Seed) -> Result<Checked<'_>, FrameFault> {
     let mut rest = input;
@@ -281,36 +253,9 @@ impl<'a> Checked<'a> {
         })
     }
 
-    pub(super) fn outline(&self) -> Result<Outline<'a>, FrameFault> {
-        let (seq, payload) = (self.seq, self.payload);
-        Ok(match self.frame_type {
-            FrameType::Intent => Outline::Intent(Begun::outline(payload)?),
-            FrameType::Outcome => {
-                let (event_id, _) = postcard::take_from_bytes(payload)?;
-                Outline::Outcome { seq, event_id, payload }
-            }
-            FrameType::Row => Outline::Row { seq, begun: Begun::outline(payload)? },
-            FrameType::Close => self.close(Outline::Close)?,
-        })
-    }
-
     fn close<T>(&self, frame: T) -> Result<T, FrameFault> {
         if self.payload.is_empty() { Ok(frame) } else { Err(FrameFault::TrailingBytes(self.payload.len())) }
     }
-}
-
-/// What the payload of a row says.
-pub(super) fn decode_row<'a, S: Deserialize<'a>>(payload: &'a [u8]) -> Result<(Intent<S>, Outcome<S>), FrameFault> {
-    decode_all(payload)
-}
-
-/// What the payloads of an intent and of its outcome say.
-pub(super) fn decode_halves<'a, S: Deserialize<'a>>(
-    intent: &'a [u8],
-    outcome: &'a [u8],
-) -> Result<(Intent<S>, Outcome<S>), FrameFault> {
-    let (_, outcome): (Uuid, _) = decode_all(outcome)?;
-    Ok((decode_all(intent)?, outcome))
 }
 
 fn decode_all<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, FrameFault> {

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn memory_is_given_back_when_no_segment_comes() {
         let mut reader = keeping(100, 100);
-        reader.release_idle(reader.kept_since + (KEPT_FOR - Duration::from_millis(1)));
+        reader.release_idle(reader.kept_since + KEPT_FOR / 2);
         assert_eq!(reader.memory.capacity(), 100);
         reader.release_idle(reader.kept_since + KEPT_FOR);
         assert_eq!(reader.memory.capacity(), 0);

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::super::frame::{self, Begun, FrameFault, Header, Outline};
+use super::super::frame::{self, Begun, FrameFault, Halves, Header, Outline};
 use super::contents::ReadError;
 use super::open::Open;
-use crate::record::{Intent, Outcome, Row, Writer};
+use crate::record::{Row, Writer};
 
 /// So many rows tell how long the rows of their segment are.
 const ROWS_TELLING: usize = 256;
@@ -60,9 +60,11 @@ impl<'a> SegmentRows<'a> {
         while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
             let checked = frame::check_frame(rest, seed).and_then(|checked| Ok((checked.outline()?, checked.size)));
             let Ok((outline, size)) = checked else {
-                // Nothing was written there yet, and nothing will be.
-                let unwritten = !located.closed && rest.iter().all(|byte| *byte == 0);
-                if unwritten { break } else { return Err(RowsError::Damaged) }
+                // Nothing was written there, and nothing will be.
+                if !located.closed && rest.iter().all(|byte| *byte == 0) {
+                    break;
+                }
+                return Err(RowsError::Damaged);
             };
             located.add(outline);
             offset += size;
@@ -139,7 +141,7 @@ impl<'a> Located<'a> {
 }
 
 impl<'a> Payloads<'a> {
-    fn decode(&self) -> Result<(Intent<&'a [u8]>, Outcome<&'a [u8]>), FrameFault> {
+    fn decode(&self) -> Result<Halves<&'a [u8]>, FrameFault> {
         match self {
             Self::Whole(payload) => frame::decode_row(payload),
             Self::Halves { intent, outcome } => frame::decode_halves(intent, outcome),
