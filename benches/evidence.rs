@@ -29,7 +29,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Frames pushed before one is waited for: far below the journal's backlog.
 const FRAMES_IN_FLIGHT: usize = 8192;
 /// As many as the sealer encodes at a time.
-const BATCH_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 256;
 
 fn main() -> Result<()> {
     // Cargo adds --bench.
