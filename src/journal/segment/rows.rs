@@ -68,7 +68,7 @@ impl<'a> SegmentRows<'a> {
             };
             located.add(outline);
             offset += size;
-            located.expect(bytes.len() / offset);
+            located.make_room(bytes.len() / offset);
         }
         Ok(Self { writer: Arc::new(writer), places: located.places })
     }
@@ -111,7 +111,7 @@ impl<'a> Located<'a> {
         match outline {
             Outline::Intent(begun) => self.open.begin(begun.event_id, begun),
             Outline::Outcome { seq, event_id, payload: outcome } => {
-                // Without an intent it is no row; only damage elsewhere leaves such a one, which recovery accounts for.
+                // Only damage leaves an outcome without its intent, and recovery accounts for that.
                 if let Some(begun) = self.open.take(event_id) {
                     let intent = begun.payload;
                     self.add_row(seq, &begun, Payloads::Halves { intent, outcome });
@@ -125,9 +125,9 @@ impl<'a> Located<'a> {
         }
     }
 
-    /// Makes room for all rows at once, as soon as those found so far tell how many there may be: `part` says that they
+    /// Room for all rows at once, as soon as those found so far tell how many there may be: `part` says that they
     /// are one part in so many.
-    fn expect(&mut self, part: usize) {
+    fn make_room(&mut self, part: usize) {
         let found = self.places.len();
         if found >= ROWS_TELLING && found == self.places.capacity() {
             self.places.reserve_exact(found.saturating_mul(part));
