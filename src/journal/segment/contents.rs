@@ -93,10 +93,19 @@ impl SegmentBytes {
         Ok(Self { path: path.to_owned(), bytes: read_bytes(path)? })
     }
 
-    /// What they say now, and of what was written since the first look only what that look had seen the end of.
+    /// What a segment says of which this is the first look: damage is what a second one finds as well.
     ///
     /// A look at a segment being written can miss frames and see later ones, which were written after it had passed by. The
     /// writer goes from the front to the back, so that all that is before those is there by now.
+    pub(in super::super) fn read_on(&self) -> Result<Contents, ReadError> {
+        let contents: Contents = self.contents()?;
+        if contents.damage.as_ref().is_none_or(|damage| damage.corrupt.is_empty()) {
+            return Ok(contents);
+        }
+        self.look_again()?.contents()
+    }
+
+    /// The bytes as they are now, up to the end of what was seen at the first look.
     fn look_again(&self) -> Result<Self, ReadError> {
         let mut again = Self::read(&self.path)?;
         let length = again.bytes.len();
@@ -125,6 +134,10 @@ impl SegmentBytes {
         Self { path: path.to_owned(), bytes }
     }
 
+    pub(crate) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), bytes }
+    }
+
     /// With an append behind it that did not finish.
     pub(crate) fn torn(mut self) -> Self {
         self.bytes.push(0);
@@ -134,16 +147,7 @@ impl SegmentBytes {
 
 /// Reads a segment, closed or being written.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
-    read_on(&SegmentBytes::read(path)?)
-}
-
-/// What a segment says of which this is the first look: damage is what a second one finds as well.
-fn read_on(first: &SegmentBytes) -> Result<Contents, ReadError> {
-    let contents: Contents = first.contents()?;
-    if contents.damage.as_ref().is_none_or(|damage| damage.corrupt.is_empty()) {
-        return Ok(contents);
-    }
-    first.look_again()?.contents()
+    SegmentBytes::read(path)?.read_on()
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {

@@ -7,6 +7,7 @@ mod recovery;
 mod segments;
 mod stalled;
 mod writing;
+mod zeros;
 
 use std::fs::File;
 use std::io;
