@@ -50,7 +50,7 @@ pub async fn answer(scope: Arc<Scope>, request: Request<Incoming>) -> Response<P
 
 /// Ends an exchange that is not relayed. The caller is told when the row is as durable as configured; without storage it is
 /// told at once that nothing is served, and the row waits in memory until there is some again.
-pub async fn refuse(mut exchange: Exchange, refusal: Refusal) -> Response<Payload> {
+pub async fn refuse(mut exchange: Box<Exchange>, refusal: Refusal) -> Response<Payload> {
     refusal.note(&mut exchange);
     let addressee = Addressee::of(&mut exchange);
     match exchange.settle_durably(refusal.outcome(), Some(refusal.to_string())).await {
@@ -91,8 +91,9 @@ async fn run(scope: &Scope, exchange: &mut Exchange, request: Request<Incoming>)
     let upgrade = headers::asks_for_upgrade(&parts.headers, parts.version);
     outgoing_head(&mut parts, &proxied, upgrade, scope);
     withhold_identity(&mut parts.headers, &proxied, scope, exchange);
-    let mut request = Request::from_parts(parts, CountedRequest::new(body, Arc::clone(exchange.traffic())));
-    let client_side = upgrade.then(|| hyper::upgrade::on(&mut request));
+    let counted = CountedRequest::new(body, Arc::clone(exchange.traffic()));
+    let mut request = Box::new(Request::from_parts(parts, counted));
+    let client_side = upgrade.then(|| hyper::upgrade::on(request.as_mut()));
     pass_on_interim_responses(&mut request, scope, proxied.version);
 
     let evidence = exchange.intend().await?;
@@ -154,7 +155,7 @@ struct Relayed {
 }
 
 impl Relayed {
-    fn into_response(self, scope: &Scope, mut exchange: Exchange) -> Response<Payload> {
+    fn into_response(self, scope: &Scope, mut exchange: Box<Exchange>) -> Response<Payload> {
         let Self { mut response, client_side } = self;
         exchange.saw_response(response.status(), response.headers());
         let idle_timeout = scope.gate.limits.idle_timeout;
@@ -177,7 +178,7 @@ impl Relayed {
 
 /// Relays a connection that left HTTP (WebSocket and the like) and settles its exchange.
 async fn relay_upgraded(
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     client_side: hyper::upgrade::OnUpgrade,
     upstream_side: hyper::upgrade::OnUpgrade,
     idle_timeout: Duration,

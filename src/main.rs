@@ -7,7 +7,7 @@ use tollgate::cli::{self, Cli, EXIT_USAGE};
 
 /// A call makes some sixty small allocations on one thread and frees some of them on another: see docs/decisions/0014.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

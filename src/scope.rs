@@ -54,7 +54,7 @@ impl Scope {
         turned_away: Option<&'static str>,
         permit: Arc<dyn std::any::Any + Send + Sync>,
     ) -> Self {
-        let opening = Box::new(Exchange::begin(&gate.recorder, Kind::Connect, client));
+        let opening = Exchange::begin(&gate.recorder, Kind::Connect, client);
         Self {
             gate,
             client,
@@ -83,7 +83,7 @@ impl Scope {
     }
 
     /// Begins the exchange of a request. The connection has left its row from now on.
-    pub fn begin(&self) -> Exchange {
+    pub fn begin(&self) -> Box<Exchange> {
         if let Some(opening) = self.take_opening() {
             opening.superseded();
         }
@@ -126,7 +126,7 @@ impl Scope {
         match (self.take_opening(), end) {
             (None, HttpEnd::Malformed(text)) => malformed(self.begin(), text),
             (None, _) => {}
-            (Some(opening), HttpEnd::Malformed(text)) => malformed(*opening, text),
+            (Some(opening), HttpEnd::Malformed(text)) => malformed(opening, text),
             (Some(opening), HttpEnd::TimedOut) => {
                 broken(opening, OutcomeKind::TimedOut, "no request arrived (limits.keep_alive_timeout_s)".to_owned());
             }
@@ -190,7 +190,7 @@ impl Scope {
 }
 
 /// hyper has answered already; the row says with what.
-fn malformed(mut exchange: Exchange, text: &str) {
+fn malformed(mut exchange: Box<Exchange>, text: &str) {
     exchange.refused_for(DenyReason::MalformedRequest);
     exchange.outcome_mut().status = Some(http::StatusCode::BAD_REQUEST.as_u16());
     drop(exchange.settle(OutcomeKind::Denied, Some(text.to_owned())));

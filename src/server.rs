@@ -245,6 +245,7 @@ async fn serve(
     evidence: &Evidence,
     started: impl FnOnce(&Listening),
 ) -> Result<StopCause, RunError> {
+    evidence.journal.waiters_are_in(tokio::runtime::Handle::current());
     let mut signals = Signals::register().map_err(RunError::Runtime)?;
     let bound = listener::bind_all(&config.listeners).await?;
     let admin = match config.admin {

@@ -32,13 +32,13 @@ use crate::wire::sniff::{Payload as Sniffed, SNIFF_BYTES_MAX, sniff};
 
 /// Answers a CONNECT, and carries on in a task of its own where it is granted.
 pub(crate) async fn connect(scope: Arc<Scope>, request: Request<Incoming>) -> Response<Payload> {
-    let mut exchange = Box::new(scope.begin());
+    let mut exchange = scope.begin();
     exchange.is(Kind::Connect);
     let (parts, body) = request.into_parts();
     exchange.saw_head(&parts);
     let granted = match grant(&scope, &mut exchange, &parts).await {
         Ok(granted) => granted,
-        Err(refusal) => return refuse(*exchange, refusal).await,
+        Err(refusal) => return refuse(exchange, refusal).await,
     };
     let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
     if let Some(wire) = &scope.wire {
@@ -176,11 +176,11 @@ async fn intercept(scope: &Scope, mut exchange: Box<Exchange>, stream: Rewound<C
         Ok(Intercepted { stream, http2: true }) => {
             speak_http2(Arc::new(scope.inside(tunnel, exchange)), stream, answer).await;
         }
-        Err(error) => not_intercepted(*exchange, &error),
+        Err(error) => not_intercepted(exchange, &error),
     }
 }
 
-fn not_intercepted(mut exchange: Exchange, error: &InterceptError) {
+fn not_intercepted(mut exchange: Box<Exchange>, error: &InterceptError) {
     let outcome = match error {
         InterceptError::SniMismatch { .. } => {
             exchange.refused_for(DenyReason::SniMismatch);

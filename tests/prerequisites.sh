@@ -22,6 +22,7 @@ need_rust() {
   fi
   has openssl || problems+=("openssl is missing: the tests of deploy/anchors need it (Debian: apt install openssl)")
   has curl || problems+=("curl is missing: the tests of deploy/anchors need it (Debian: apt install curl)")
+  has make || problems+=("make is missing: building jemalloc needs it (Debian: apt install make; Fedora: dnf install make)")
   has "${CC:-cc}" || problems+=("${CC:-cc} is missing: install a C compiler (Debian: apt install gcc libc6-dev; Fedora: dnf install gcc)")
 }
 

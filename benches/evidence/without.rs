@@ -16,7 +16,7 @@ use tollgate::server::{self, Reloaded};
 
 /// As `tollgate` has it: the two are compared.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const WARNING: &str =
     "*** NO EVIDENCE IS KEPT OF ANYTHING. This program measures what evidence costs; never run it elsewhere. ***";

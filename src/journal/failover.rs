@@ -95,9 +95,7 @@ impl<P: Platform> Log<P> {
             };
         }
         self.queue.recovered();
-        for row in pending {
-            row.answer(Ok(()));
-        }
+        self.queue.waiters().tell(pending);
     }
 }
 

@@ -48,6 +48,13 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// Whether somebody waits to be told of it.
+    pub(super) fn is_awaited(&self) -> bool {
+        match self {
+            Self::Intent { done, .. } | Self::Settled { done, .. } => !done.is_closed(),
+        }
+    }
+
     pub(super) fn answer(self, result: Result<(), NoEvidence>) {
         match self {
             // Whoever asked may have stopped waiting, which is fine.
@@ -263,9 +270,7 @@ impl<P: Platform> Log<P> {
         }
         self.queue.count_commit(self.pending.len() as u64, self.buffer.len() as u64, self.next_seq - 1);
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
-        for pending in self.pending.drain(..) {
-            pending.answer(Ok(()));
-        }
+        self.queue.waiters().tell(std::mem::take(&mut self.pending));
     }
 
     /// The row that says so when records were lost. It is far smaller than the smallest frame limit.

@@ -6,7 +6,7 @@
 //! Parquet.
 //!
 //! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
-//! thread), `roll` (from one segment to the next), `failover` (the writer when storage fails), `watchdog` (storage that
+//! thread), `waiters` (who is told when), `roll` (from one segment to the next), `failover` (the writer when storage fails), `watchdog` (storage that
 //! does not answer), `recover` (start-up). Beside them: `gap` (rows for what was lost), `health` (what is told outside), `condense` (records too large for a
 //! frame), `platform` (system calls tests replace), `settings`.
 //!
@@ -25,6 +25,7 @@ mod recover;
 mod roll;
 pub mod segment;
 mod settings;
+mod waiters;
 mod watchdog;
 
 use std::path::PathBuf;
@@ -196,6 +197,12 @@ fn open_on<P: Platform>(
 }
 
 impl Journal {
+    /// From now on those who wait for a frame wait in this runtime; all of a commit are woken there at once. Without it they
+    /// are woken one by one.
+    pub fn waiters_are_in(&self, runtime: tokio::runtime::Handle) {
+        self.queue.waiters().are_in(runtime);
+    }
+
     /// Journals that an exchange is about to begin; durable when this returns `Ok`.
     ///
     /// Whoever gets `Ok` must [`settle`](Self::settle) the exchange. Whoever gets an error, or drops the future, must

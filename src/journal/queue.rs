@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::frame::{FrameType, Payload};
 use super::health::{Counters, Health};
+use super::waiters::Waiters;
 use super::watchdog::{Beat, Pulse};
 use super::{NoEvidence, Settings};
 
@@ -60,6 +61,7 @@ pub(super) struct Queue {
     pulse: Pulse,
     /// Becomes true, and stays so, when storage fails or stalls for the first time.
     troubled: watch::Sender<bool>,
+    waiters: Waiters,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -133,6 +135,7 @@ impl Queue {
             writable: AtomicBool::new(true),
             pulse: Pulse::new(settings.wait_max),
             troubled: watch::Sender::new(false),
+            waiters: Waiters::default(),
             state: Mutex::new(State {
                 entries: Vec::new(),
                 bytes: 0,
@@ -319,6 +322,11 @@ impl Queue {
         for entry in entries {
             entry.answer(Err(NoEvidence::Closed));
         }
+    }
+
+    /// Who is told when frames are durable.
+    pub(super) const fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// A commit is durable, and with it every row up to `last_seq`.

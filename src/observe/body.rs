@@ -97,13 +97,13 @@ pub enum RelayError {
 /// The upstream's response body on its way to the client. Holds the exchange and settles it at the body's end.
 pub struct RelayedResponse {
     inner: Incoming,
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
     idle_timeout: Duration,
     idle: Option<Pin<Box<Sleep>>>,
 }
 
 impl RelayedResponse {
-    pub fn new(inner: Incoming, exchange: Exchange, idle_timeout: Duration) -> Self {
+    pub fn new(inner: Incoming, exchange: Box<Exchange>, idle_timeout: Duration) -> Self {
         Self { inner, exchange: Some(exchange), idle_timeout, idle: None }
     }
 

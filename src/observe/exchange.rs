@@ -54,9 +54,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins an exchange now.
-    pub fn begin(recorder: &Arc<Recorder>, kind: Kind, client: SocketAddr) -> Self {
-        Self {
+    /// Begins an exchange now. It is large and goes from stage to stage, so it is in a box.
+    pub fn begin(recorder: &Arc<Recorder>, kind: Kind, client: SocketAddr) -> Box<Self> {
+        Box::new(Self {
             recorder: Arc::clone(recorder),
             started: Instant::now(),
             intent: Intent::new(
@@ -70,7 +70,7 @@ impl Exchange {
             intended: false,
             waived: false,
             settled: false,
-        }
+        })
     }
 
     pub fn event_id(&self) -> Uuid {
@@ -253,13 +253,17 @@ impl Exchange {
     }
 
     /// Ends the exchange. The row is on its way; wait for the [`Commit`] where it must be durable first.
-    pub fn settle(mut self, outcome: OutcomeKind, error: Option<String>) -> Commit {
+    pub fn settle(mut self: Box<Self>, outcome: OutcomeKind, error: Option<String>) -> Commit {
         self.write(outcome, error)
     }
 
     /// Ends the exchange and waits until its row is as durable as configured. At once while storage fails, with an error
     /// unless that is waived.
-    pub async fn settle_durably(mut self, outcome: OutcomeKind, error: Option<String>) -> Result<(), NoEvidence> {
+    pub async fn settle_durably(
+        mut self: Box<Self>,
+        outcome: OutcomeKind,
+        error: Option<String>,
+    ) -> Result<(), NoEvidence> {
         let commit = self.write(outcome, error);
         match self.recorder.until_durable(commit).await {
             Ok(()) => Ok(()),
@@ -269,7 +273,7 @@ impl Exchange {
     }
 
     /// Ends the exchange without a row of its own, because what followed on its connection has rows.
-    pub fn superseded(mut self) {
+    pub fn superseded(mut self: Box<Self>) {
         self.settled = true;
     }
 

@@ -167,12 +167,12 @@ impl Connection {
     /// Sends a request and waits for the response head, as long as something moves.
     pub(super) async fn send(
         &mut self,
-        request: Request<CountedRequest>,
+        request: Box<Request<CountedRequest>>,
         traffic: &Traffic,
         silence_max: Duration,
     ) -> Result<Response<Incoming>, SendError> {
         let received = self.received.load(Ordering::Relaxed);
-        let mut sending = std::pin::pin!(self.sender.try_send_request(request));
+        let mut sending = std::pin::pin!(self.sender.try_send_request(*request));
         let mut silent_since = Instant::now();
         loop {
             let Ok(sent) = tokio::time::timeout_at((silent_since + silence_max).into(), sending.as_mut()).await else {

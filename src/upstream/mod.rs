@@ -148,7 +148,7 @@ impl Upstream {
         route: &Route,
         _evidence: &Evidence,
         scheme: Scheme,
-        request: Request<CountedRequest>,
+        request: Box<Request<CountedRequest>>,
         learned: &mut Outcome,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let channel = self.channel(scheme, route.destination());
@@ -161,7 +161,7 @@ impl Upstream {
             let copy = replay::copy_of(&request);
             match (self.send(pooled, &key, request, learned).await, copy) {
                 (Ok(response), _) => return Ok(response),
-                (Err(SendError { unsent: Some(returned), .. }), _) => request = *returned,
+                (Err(SendError { unsent: Some(returned), .. }), _) => request = returned,
                 (Err(SendError { unanswered: true, .. }), Some(copy)) => {
                     learned.error = Some(replay::SENT_TWICE.to_owned());
                     request = copy;
@@ -172,7 +172,8 @@ impl Upstream {
             shelved = self.pool.take(&key);
         }
         let opening = Opening { channel, limits: self.settings.head };
-        let fresh = opening.open(route, self.pool.lease(&key), learned).await?;
+        // In a box, as most calls do without: what it takes to connect would make the future of each of them larger.
+        let fresh = Box::pin(opening.open(route, self.pool.lease(&key), learned)).await?;
         if let Some(spare) = spare {
             tokio::spawn(opening.warm(route.clone(), spare));
         }
@@ -205,7 +206,7 @@ impl Upstream {
         &self,
         mut connection: Connection,
         key: &Key,
-        request: Request<CountedRequest>,
+        request: Box<Request<CountedRequest>>,
         learned: &mut Outcome,
     ) -> Result<Response<Incoming>, SendError> {
         let asked = Instant::now();

@@ -17,12 +17,12 @@ pub(super) const SENT_TWICE: &str =
     "the request was sent twice: a reused upstream connection ended before anything of its response came";
 
 /// The request once more, if it may be sent again.
-pub(super) fn copy_of(request: &Request<CountedRequest>) -> Option<Request<CountedRequest>> {
+pub(super) fn copy_of(request: &Request<CountedRequest>) -> Option<Box<Request<CountedRequest>>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if !reads || !request.body().is_end_stream() || request.headers().contains_key(UPGRADE) {
         return None;
     }
-    let mut copy = Request::new(CountedRequest::empty(Arc::clone(request.body().traffic())));
+    let mut copy = Box::new(Request::new(CountedRequest::empty(Arc::clone(request.body().traffic()))));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
