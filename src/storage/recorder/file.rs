@@ -163,3 +163,46 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     }
     file[offset..end].copy_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A durable file of eight zeros, with two writes in place that were not synced, and one behind them.
+    fn written_in_place() -> FileState {
+        let mut file = FileState::durable(&[0; 8]);
+        file.put(0, &[1, 1]);
+        file.put(2, &[2, 2, 2, 2]);
+        file.put(8, &[3, 3]);
+        file
+    }
+
+    #[test]
+    fn what_was_written_in_place_may_be_lost_alone_half_or_before_what_follows() {
+        let file = written_in_place();
+        let left = |written| file.after_loss(written).to_vec();
+        assert_eq!(left(Written::First(0)), [0; 8]);
+        assert_eq!(left(Written::First(128)), [1, 1, 2, 2, 0, 0, 0, 0], "half of the second write");
+        assert_eq!(left(Written::First(255)), [1, 1, 2, 2, 2, 2, 0, 0, 3, 3]);
+        assert_eq!(left(Written::Last(0)), [0; 10], "the size, and none of the bytes");
+        assert_eq!(left(Written::Last(128)), [0, 0, 0, 0, 2, 2, 0, 0, 3, 3]);
+        assert_eq!(left(Written::Each(0b010)), [0, 0, 2, 2, 2, 2, 0, 0]);
+        assert_eq!(left(Written::Each(0b101)), [1, 1, 0, 0, 0, 0, 0, 0, 3, 3]);
+    }
+
+    #[test]
+    fn a_sync_keeps_all_of_it_and_a_cut_is_lost_or_kept_as_a_write_is() {
+        let mut file = written_in_place();
+        file.sync();
+        assert!(file.is_synced());
+        let whole = [1, 1, 2, 2, 2, 2, 0, 0, 3, 3];
+        assert_eq!(file.after_loss(Written::First(0))[..], whole);
+        file.resize(4);
+        assert_eq!(file.after_loss(Written::First(0))[..], whole);
+        assert_eq!(file.after_loss(Written::Last(0))[..], whole[..4]);
+        file.become_bytes(&[1, 1, 2, 2, 5]);
+        assert_eq!(file.after_loss(Written::Each(0b10))[..], [1, 1, 2, 2, 5, 2, 0, 0, 3, 3]);
+        file.become_bytes(&[9]);
+        assert_eq!(file.after_loss(Written::First(255))[..], [9]);
+    }
+}

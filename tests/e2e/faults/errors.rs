@@ -40,6 +40,7 @@ fn every_call_that_can_fail_may_fail_in_every_way() {
         Site::JournalReserve,
         Site::JournalAppend,
         Site::JournalSync,
+        Site::JournalCut,
         Site::SegmentWrite,
         Site::SegmentSync,
         Site::SegmentRename,
