@@ -48,8 +48,8 @@ impl Written {
         Self::First(255),
         Self::Last(0),
         Self::Last(128),
-        Self::Each(u64::MAX / 3),
-        Self::Each(u64::MAX / 3 << 1),
+        Self::Each(!0 / 3),
+        Self::Each(!0 / 3 * 2),
     ];
 }
 
@@ -104,15 +104,12 @@ impl FileState {
     pub(super) fn after_loss(&self, written: Written) -> Bytes {
         let mut left = self.synced.to_vec();
         let total: usize = self.unsynced.iter().map(Step::len).sum();
+        let share = |part: u8| total * usize::from(part) / 255;
         let mut before = 0;
         for (position, step) in self.unsynced.iter().enumerate() {
             match written {
-                Written::First(part) => {
-                    step.apply_first(&mut left, (total * usize::from(part) / 255).checked_sub(before))
-                }
-                Written::Last(part) => {
-                    step.apply_from(&mut left, (total - total * usize::from(part) / 255).saturating_sub(before))
-                }
+                Written::First(part) => step.apply_first(&mut left, share(part).checked_sub(before)),
+                Written::Last(part) => step.apply_from(&mut left, (total - share(part)).saturating_sub(before)),
                 Written::Each(bits) if bits >> (position % 64) & 1 == 1 => step.apply(&mut left),
                 Written::Each(_) => {}
             }
