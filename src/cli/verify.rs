@@ -123,7 +123,7 @@ fn write_changed(file: &ChangedFile, out: &mut impl Write) -> io::Result<()> {
         return writeln!(out, "Changed    {place}: no row, but what is around them");
     }
     let (changed, added, removed, moved) = (rows.changed, rows.added, rows.removed, rows.moved);
-    writeln!(out, "Changed    {place}: {changed} rows changed, {added} added, {removed} removed, {moved} moved")?;
+    writeln!(out, "Changed    {place}: rows: {changed} changed, {added} added, {removed} removed, {moved} moved")?;
     for row in rows.named.iter().take(ROWS_SHOWN_MAX) {
         writeln!(out, "           {}", describe(row).escape_debug())?;
     }

@@ -97,7 +97,7 @@ fn the_row_that_was_edited_is_named_in_json_and_in_the_text() {
     let text =
         Command::new(env!("CARGO_BIN_EXE_tollgate")).args(["verify", "--copy"]).arg(gate.data_dir()).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
-    let changed = format!("Changed    {}: 1 rows changed, 0 added, 0 removed, 0 moved\n", place.as_str().unwrap());
+    let changed = format!("Changed    {}: rows: 1 changed, 0 added, 0 removed, 0 moved\n", place.as_str().unwrap());
     let row = format!("           row 1: changed, now seq 2, event_id {}; row 1 as signed\n", ids[1]);
     assert!(text.ends_with(&format!("{changed}{row}")), "{text}");
 }
