@@ -10,6 +10,7 @@ use super::super::frame::Header;
 use super::super::segment::{Damage, SegmentBytes, create};
 use super::recovery::recover_twice;
 use super::*;
+use crate::storage::recorder;
 
 fn with_fill(dir: &Path, fill_bytes: u64) -> Settings {
     Settings { fill_bytes, ..settings(dir) }
@@ -79,6 +80,29 @@ fn a_closed_segment_has_no_zeros_left() {
     assert_eq!(space(&path).0, frames + 17, "the frames and the one that closes it");
     let contents = segment::read(&path).unwrap();
     assert_eq!((contents.rows, contents.closed, contents.damage), (vec![row(1, 1)], true, None));
+}
+
+#[test]
+fn no_loss_of_power_leaves_anything_behind_a_close_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    recorder::begin(dir.path());
+    let mut log = Stepped::new(settings(dir.path()), &Scripted::new());
+    drop(record(&mut log, 1));
+    log.log.roll().unwrap();
+    drop(log);
+    let mut closed = 0;
+    for disk in recorder::end() {
+        for loss in disk.losses() {
+            let left = tempfile::tempdir().unwrap();
+            disk.left(&loss).write(left.path());
+            for path in segment::list(left.path()).unwrap() {
+                let contents = segment::read(&path).unwrap();
+                assert!(!contents.closed || contents.damage.is_none(), "{loss:?}: {:?}", contents.damage);
+                closed += usize::from(contents.closed);
+            }
+        }
+    }
+    assert!(closed > 0);
 }
 
 #[test]
