@@ -67,9 +67,9 @@ impl Scope {
         }
     }
 
-    /// The connection inside a tunnel of this one. `opening` is the exchange of its CONNECT.
+    /// The connection inside a tunnel of this one, which is done with. `opening` is the exchange of its CONNECT.
     #[must_use]
-    pub fn inside(&self, tunnel: Tunnel, opening: Box<Exchange>) -> Self {
+    pub fn inside(self: Arc<Self>, tunnel: Tunnel, opening: Box<Exchange>) -> Self {
         Self {
             gate: Arc::clone(&self.gate),
             client: self.client,

@@ -4,6 +4,7 @@
 //! recognised and can read the refusal. One that is only relayed is judged, recorded and dialled before the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -99,13 +100,21 @@ async fn take_over(upgrade: OnUpgrade) -> Option<Rewound<ClientStream>> {
 /// Relays a tunnel into which nobody looks.
 async fn relay_unseen(scope: Arc<Scope>, exchange: Box<Exchange>, upgrade: OnUpgrade, upstream: TcpStream) {
     if let Some(client) = take_over(upgrade).await {
-        relay_settled(&scope, exchange, client, upstream).await;
+        let (_permit, idle_timeout) = (Arc::clone(&scope.permit), scope.gate.limits.idle_timeout);
+        // What was known of the connection is in the exchange.
+        drop(scope);
+        relay_settled(idle_timeout, exchange, client, upstream).await;
     }
 }
 
-async fn relay_settled(scope: &Scope, mut exchange: Box<Exchange>, client: Rewound<ClientStream>, upstream: TcpStream) {
+async fn relay_settled(
+    idle_timeout: Duration,
+    mut exchange: Box<Exchange>,
+    client: Rewound<ClientStream>,
+    upstream: TcpStream,
+) {
     exchange.outcome_mut().status = Some(http::StatusCode::OK.as_u16());
-    let end = relay(client, upstream, exchange.traffic(), scope.gate.limits.idle_timeout).await;
+    let end = relay(client, upstream, exchange.traffic(), idle_timeout).await;
     let (outcome, error) = end.columns();
     drop(exchange.settle(outcome, error));
 }
@@ -118,7 +127,7 @@ async fn look_inside(scope: Arc<Scope>, exchange: Box<Exchange>, upgrade: OnUpgr
         return;
     };
     match Box::pin(sniffed(&scope, &mut stream)).await {
-        Ok(Sniffed::Tls) => intercept(&scope, exchange, stream, tunnel).await,
+        Ok(Sniffed::Tls) => intercept(scope, exchange, stream, tunnel).await,
         Ok(Sniffed::Http1) => {
             let inside = scope.inside(Tunnel { scheme: Scheme::Http, ..tunnel }, exchange);
             inspect(inside, stream).await;
@@ -167,7 +176,7 @@ async fn sniffed(scope: &Scope, stream: &mut Rewound<ClientStream>) -> Result<Sn
 }
 
 /// Terminates the client's TLS and serves what is inside.
-async fn intercept(scope: &Scope, mut exchange: Box<Exchange>, stream: Rewound<ClientStream>, mut tunnel: Tunnel) {
+async fn intercept(scope: Arc<Scope>, mut exchange: Box<Exchange>, stream: Rewound<ClientStream>, mut tunnel: Tunnel) {
     let accepting = scope.gate.interceptor.accept(stream, &tunnel.destination.host, &mut tunnel.sni);
     let accepted = Box::pin(accepting).await;
     exchange.intent_mut().sni.clone_from(&tunnel.sni);
@@ -214,7 +223,7 @@ async fn unknown_protocol(scope: &Scope, mut exchange: Box<Exchange>, stream: Re
         Err(refusal) => Err(refusal),
     };
     match dialled {
-        Ok(upstream) => relay_settled(scope, exchange, stream, upstream).await,
+        Ok(upstream) => relay_settled(scope.gate.limits.idle_timeout, exchange, stream, upstream).await,
         // The tunnel is open and no protocol is shared in which to explain: the row does it.
         Err(refusal) => {
             refusal.note(&mut exchange);

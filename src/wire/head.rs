@@ -179,11 +179,7 @@ pub(super) fn check_field_line(line: &[u8]) -> Result<(&[u8], &[u8]), ViolationR
     if !is_token(name) || name.len() > FIELD_NAME_BYTES_MAX {
         return Err(ViolationReason::InvalidFieldName);
     }
-    if all_bytes(value, is_value_byte) {
-        Ok((name, value))
-    } else {
-        Err(ViolationReason::ControlInFieldValue)
-    }
+    if all_bytes(value, is_value_byte) { Ok((name, value)) } else { Err(ViolationReason::ControlInFieldValue) }
 }
 
 /// What the fields read so far say about routing and length.

@@ -87,6 +87,7 @@ impl<IO> Inspected<IO> {
     /// The stream, and the bytes read from it that nobody has been given. After an upgrade they come after those in
     /// hyper's own read buffer.
     pub fn into_inner(self) -> (IO, Bytes) {
+        self.shared.forget_task();
         (self.io, self.held.freeze())
     }
 

@@ -147,6 +147,11 @@ impl WireState {
         }
     }
 
+    /// There is nothing left to wake. A task that has ended stays in memory as long as somebody could wake it.
+    pub(super) fn forget_task(&self) {
+        self.lock().task = None;
+    }
+
     pub(super) fn wake(&self) {
         let task = self.lock().task.take();
         if let Some(task) = task {

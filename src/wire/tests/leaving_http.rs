@@ -1,13 +1,15 @@
 //! CONNECT and Upgrade: what happens to the bytes after the request, whether it is granted or refused.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake};
 
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite as _, AsyncWriteExt};
 
 use super::{Inspected, Limits, R, Saw, answer, count, in_time};
 
@@ -77,4 +79,27 @@ async fn after_a_refused_connect_or_upgrade_the_next_bytes_are_a_request_head_ag
         assert_eq!(saw, [refused]);
         assert_eq!((count(&got, "HTTP/1.1 403"), count(&got, "HTTP/1.1 400")), (1, 1), "{got}");
     }
+}
+
+/// A task of the runtime whose waker is kept stays in memory after it has ended.
+#[tokio::test]
+async fn a_stream_that_was_taken_out_keeps_no_task_in_memory() {
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+    let task = Arc::new(Task);
+    let (_client, server) = tokio::io::duplex(64);
+    let mut io = Inspected::new(server, Limits::default());
+    let handle = io.handle();
+    let flush = |io: &mut Inspected<_>| {
+        Pin::new(io).poll_flush(&mut Context::from_waker(&Arc::clone(&task).into())).map(Result::unwrap)
+    };
+    assert_eq!(flush(&mut io), Poll::Ready(()));
+    assert_eq!(Arc::strong_count(&task), 2, "an interim response would wake it");
+    handle.set_opaque();
+    assert_eq!(flush(&mut io), Poll::Ready(()), "the CONNECT's own response is written");
+    drop(io.into_inner());
+    assert_eq!(Arc::strong_count(&task), 1);
+    drop(handle);
 }
