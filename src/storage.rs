@@ -15,7 +15,8 @@ mod recorder {
     use std::path::Path;
 
     pub(super) const fn created(_: &Path) {}
-    pub(super) const fn appended(_: &Path, _: &[u8]) {}
+    pub(super) const fn written_at(_: &Path, _: u64, _: &[u8]) {}
+    pub(super) const fn cut(_: &Path, _: u64) {}
     pub(super) const fn written(_: &Path) {}
     pub(super) const fn synced(_: &Path) {}
     pub(super) const fn renamed(_: &Path, _: &Path) {}
@@ -28,10 +29,10 @@ mod recorder {
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{CWD, FallocateFlags, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use crate::faults;
@@ -58,10 +59,12 @@ macro_rules! sites {
 }
 
 sites! {
-    /// Space for the segment being written, ahead of what is written.
+    /// Zeros in the segment being written, ahead of its frames.
     JournalReserve = "journal.reserve",
     /// Frames of a commit to the segment being written.
     JournalAppend = "journal.append",
+    /// The zeros behind the frames of a segment that is closed are cut off.
+    JournalCut = "journal.cut",
     /// The sync of a commit, or of a segment that is closed.
     JournalSync = "journal.sync",
     /// A new or rewritten segment under its temporary name.
@@ -131,9 +134,9 @@ pub(crate) fn step<T>(site: Site, call: impl FnOnce() -> io::Result<T>) -> io::R
     Ok(done)
 }
 
-/// Creates the file for reading and appending; it must not exist.
+/// Creates the file for reading and writing; it must not exist.
 pub(crate) fn create_new(site: Site, path: &Path) -> io::Result<File> {
-    let file = step(site, || fs::OpenOptions::new().read(true).append(true).create_new(true).open(path))?;
+    let file = step(site, || OpenOptions::new().read(true).write(true).create_new(true).open(path))?;
     recorder::created(path);
     Ok(file)
 }
@@ -154,20 +157,22 @@ pub(crate) fn write(site: Site, path: &Path, bytes: &[u8]) -> io::Result<File> {
     };
     let file = step(site, write)?;
     recorder::created(path);
-    recorder::appended(path, bytes);
+    recorder::written_at(path, 0, bytes);
     Ok(file)
 }
 
-/// Appends to `file`, which is the one at `path`.
-pub(crate) fn append(site: Site, mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    step(site, || file.write_all(bytes))?;
-    recorder::appended(path, bytes);
+/// Writes to `file`, which is the one at `path`, from byte `offset` on: over what is there, and beyond its end.
+pub(crate) fn write_at(site: Site, file: &File, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    step(site, || file.write_all_at(bytes, offset))?;
+    recorder::written_at(path, offset, bytes);
     Ok(())
 }
 
-/// Allocates `bytes` from `offset` on, without changing the file's size.
-pub(crate) fn reserve(site: Site, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
-    step(site, || Ok(rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, bytes)?))
+/// Cuts `file`, which is the one at `path`, to its first `length` bytes. Not durable yet.
+pub(crate) fn cut(site: Site, file: &File, path: &Path, length: u64) -> io::Result<()> {
+    step(site, || file.set_len(length))?;
+    recorder::cut(path, length);
+    Ok(())
 }
 
 /// Makes the contents of `file`, which is the one at `path`, durable.

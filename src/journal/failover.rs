@@ -65,8 +65,7 @@ impl<P: Platform> Log<P> {
     pub(super) fn reopen(&mut self) -> Result<(), Failure> {
         self.check_space(Instant::now())?;
         // An attempt that fails later on repeats this, with the same result.
-        let first_seq = self.first_seq();
-        let rescues = self.retired.iter().map(|retired| rescue(retired, first_seq)).collect::<Result<Vec<_>, _>>()?;
+        let rescues = self.retired.iter().map(rescue).collect::<Result<Vec<_>, _>>()?;
         let tail = self.start_segment()?;
         self.resume(tail, rescues);
         Ok(())
@@ -110,8 +109,8 @@ enum Rescue {
     Unreadable,
 }
 
-/// Copies the durable rows, all of which have a `seq` below `first_seq`, to a new file under the old name.
-fn rescue(retired: &Tail, first_seq: u64) -> Result<Rescue, SegmentError> {
+/// Copies the durable rows to a new file under the old name.
+fn rescue(retired: &Tail) -> Result<Rescue, SegmentError> {
     if retired.durable_rows == 0 {
         return Ok(Rescue::NoRows);
     }
@@ -123,15 +122,13 @@ fn rescue(retired: &Tail, first_seq: u64) -> Result<Rescue, SegmentError> {
             return Ok(Rescue::Unreadable);
         }
     };
-    let mut contents = match segment::parse(&bytes) {
+    let contents = match segment::parse(&bytes) {
         Ok(contents) => contents,
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "rows of the audit journal cannot be read back");
             return Ok(Rescue::Unreadable);
         }
     };
-    // If somebody cut the file short, rows still pending may have been appended where durable ones were.
-    contents.rows.retain(|row| row.seq < first_seq);
     // Not closed: that would say that the open intents are in a later segment, and there is none yet.
     segment::replace(path, &contents, &contents.rows, Ending::Open)?;
     Ok(Rescue::Saved { rows_lost: retired.durable_rows.saturating_sub(contents.rows.len() as u64) })

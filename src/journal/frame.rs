@@ -10,6 +10,8 @@
 //! frame:  length u32 | checksum u32 | type u8 | seq u64 | payload [length]
 //! ```
 //!
+//! Zeros are no frame, since no type has the code 0: in a segment that is not closed, they may follow the last one.
+//!
 //! Checksums are CRC-32C over everything else in the header or frame. A frame's checksum starts from its segment's
 //! header checksum, so a frame left over from another segment, or bytes a client chose, do not pass for a frame here.
 //! Bodies and payloads are postcard, which does not describe itself: a change to the record types needs a new

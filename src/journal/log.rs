@@ -244,7 +244,7 @@ impl<P: Platform> Log<P> {
 
     fn write_buffer(&mut self) -> Result<(), Failure> {
         let Some(tail) = self.tail.as_mut() else { return Ok(()) };
-        tail.segment.append(&self.buffer)?;
+        tail.segment.append(&self.buffer, self.settings.fill_bytes)?;
         tail.unsynced_since.get_or_insert_with(Instant::now);
         match self.settings.durability {
             Durability::Fsync => self.sync_tail()?,

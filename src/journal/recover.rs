@@ -65,7 +65,7 @@ pub enum Repair {
     /// The header is damaged, so nothing of the segment can be read.
     #[error("moved {} to {}: {fault}; the records in it are missing", path.display(), to.display())]
     Unreadable { path: PathBuf, to: PathBuf, fault: HeaderFault },
-    /// An append had not finished when the process stopped.
+    /// An append had not finished when the process stopped. Zeros at the end are not counted, nor told of alone.
     #[error("cut {bytes} bytes of an unfinished append from {}", path.display())]
     CutTail { path: PathBuf, bytes: u64 },
     /// Bytes before the end had changed. Records that were in them are gap rows now.

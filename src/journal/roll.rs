@@ -126,21 +126,25 @@ impl<P: Platform> Log<P> {
     }
 
     fn close_segment(&mut self, mut old: Tail) -> Result<(), Failure> {
-        self.buffer.clear();
-        Payload::close().write_frame(old.segment.seed(), 0, &mut self.buffer);
         let path = old.segment.path().to_owned();
-        let closed = old
-            .segment
-            .append(&self.buffer)
-            .and_then(|()| old.segment.release_reserve())
-            .map_err(Failure::from)
-            .and_then(|()| sync(&self.platform, &old.segment))
-            .and_then(|()| Ok(old.segment.check_identity()?));
+        let closed = self.write_close(&mut old.segment);
         match closed {
             Ok(()) => self.hand_over(path),
             Err(_) => self.retired.push(old),
         }
         closed
+    }
+
+    /// Cuts the segment to its frames and adds the one that closes it. In two syncs, so that no loss of power leaves
+    /// anything behind a close frame.
+    fn write_close(&mut self, segment: &mut Segment) -> Result<(), Failure> {
+        self.buffer.clear();
+        Payload::close().write_frame(segment.seed(), 0, &mut self.buffer);
+        segment.cut()?;
+        sync(&self.platform, segment)?;
+        segment.append_last(&self.buffer)?;
+        sync(&self.platform, segment)?;
+        Ok(segment.check_identity()?)
     }
 
     pub(super) fn hand_over(&self, path: PathBuf) {

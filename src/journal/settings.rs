@@ -69,6 +69,9 @@ pub struct Settings {
     pub on_failure: OnFailure,
     /// A segment is closed once it is this large.
     pub segment_bytes_max: u64,
+    /// Zeros are written ahead of the frames in steps of this many bytes. No configuration key: what a step costs depends
+    /// little on its size, and tests want small ones.
+    pub fill_bytes: u64,
     /// A segment is closed once its oldest row is this old.
     pub seal_after: Duration,
     /// Under load, commits start at least this far apart, and up to four times as far when many calls wait for slow storage;
@@ -99,6 +102,8 @@ pub enum SettingsError {
     FrameBytes(u32),
     #[error("segment_bytes_max is {0}, it must be from 1 to {max}", max = SEGMENT_BYTES_CEILING / 4)]
     SegmentBytes(u64),
+    #[error("fill_bytes is {0}, it must be from 1 to {max}", max = SEGMENT_BYTES_CEILING / 16)]
+    FillBytes(u64),
     #[error("backlog_bytes_max is {0}, it must be from 1 to {max}", max = SEGMENT_BYTES_CEILING / 4)]
     BacklogBytes(usize),
     #[error("backlog_frames_max is {0}, it must be at least 2")]
@@ -123,6 +128,7 @@ impl Settings {
             durability: Durability::Fsync,
             on_failure: OnFailure::Refuse,
             segment_bytes_max: 64 << 20,
+            fill_bytes: 256 << 10,
             seal_after: Duration::from_secs(10),
             commit_gap: Duration::from_millis(1),
             settle_linger: Duration::from_millis(1),
@@ -144,6 +150,9 @@ impl Settings {
         // What is being read back is a full segment, one backlog on top of it, and the open intents.
         if !(1..=SEGMENT_BYTES_CEILING / 4).contains(&self.segment_bytes_max) {
             return Err(SettingsError::SegmentBytes(self.segment_bytes_max));
+        }
+        if !(1..=SEGMENT_BYTES_CEILING / 16).contains(&self.fill_bytes) {
+            return Err(SettingsError::FillBytes(self.fill_bytes));
         }
         if !(1..=SEGMENT_BYTES_CEILING / 4).contains(&(self.backlog_bytes_max as u64)) {
             return Err(SettingsError::BacklogBytes(self.backlog_bytes_max));

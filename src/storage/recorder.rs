@@ -1,8 +1,8 @@
 //! What a loss of power would leave of the files this thread wrote.
 //!
 //! A model of a file system that keeps only what it was told to: file contents as of their last sync, and the entries of a
-//! directory as of its last sync. Of what was not synced, anything may have got to the disk all the same: [`Disk::left`] takes
-//! a choice, [`Disk::losses`] proposes the worst ones. Three things are taken for granted, because every file system that
+//! directory as of its last sync. Of what was not synced, anything may have got to the disk all the same, of a file any of
+//! what was written to it, in any order: [`Disk::left`] takes a choice, [`Disk::losses`] proposes the worst ones. Three things are taken for granted, because every file system that
 //! is fit for evidence does them: an entry changes whole, a renamed file never has neither name unless its old directory was
 //! synced before its new one, and two directories exchange their names at once or not at all.
 //!
@@ -13,8 +13,10 @@ use std::fs;
 use std::path::Path;
 
 mod disk;
+mod file;
 
-pub(crate) use disk::{Disk, Loss, Tail, Tree};
+pub(crate) use disk::{Disk, Loss, Tree};
+pub(crate) use file::Written;
 
 thread_local! {
     static DISKS: RefCell<Option<Vec<Disk>>> = const { RefCell::new(None) };
@@ -51,8 +53,12 @@ pub(super) fn created(path: &Path) {
     record(|disk| disk.create(path));
 }
 
-pub(super) fn appended(path: &Path, bytes: &[u8]) {
-    record(|disk| disk.append(path, bytes));
+pub(super) fn written_at(path: &Path, offset: u64, bytes: &[u8]) {
+    record(|disk| disk.write_at(path, offset, bytes));
+}
+
+pub(super) fn cut(path: &Path, length: u64) {
+    record(|disk| disk.cut(path, length));
 }
 
 /// The file at `path` has the contents it has now, by whatever way it got them.

@@ -1,7 +1,9 @@
-//! Creating a segment file and appending to it.
+//! Creating a segment file and adding frames to it.
 //!
-//! A segment appears under its final name only once its header and first frames are durable. When to create one, when
-//! to sync one and what to do after an error is `log`'s to decide.
+//! A segment appears under its final name only once its header and first frames are durable. Further frames are written
+//! over zeros that were written before them, step by step, so that the sync of most commits has nothing to write but the
+//! frames: size and blocks of the file stay. While it is written, the file ends at least one byte behind its frames. When to
+//! create one, when to sync one and what to do after an error is `log`'s to decide.
 
 use std::fs::{self, File};
 use std::io;
@@ -40,14 +42,11 @@ pub(in super::super) struct Segment {
     device: u64,
     inode: u64,
     seed: Seed,
-    /// Bytes written to the file, synced or not.
+    /// Bytes of header and frames, synced or not.
     length: u64,
-    /// Up to where the file system has promised space; `None` when it makes no promises.
-    reserved: Option<u64>,
+    /// Bytes of the file: header, frames and the zeros behind them.
+    extent: u64,
 }
-
-/// Space is reserved in steps of this many bytes.
-const RESERVE_BYTES: u64 = 1 << 20;
 
 impl Segment {
     pub(in super::super) fn path(&self) -> &Path {
@@ -62,34 +61,58 @@ impl Segment {
         self.seed
     }
 
+    /// Bytes of header and frames; the file has zeros behind them.
     pub(in super::super) const fn length(&self) -> u64 {
         self.length
     }
 
-    /// Appends whole frames in one write. After an error the segment must not be written again.
-    pub(in super::super) fn append(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
-        self.reserve(frames.len() as u64)?;
-        let appended = storage::append(Site::JournalAppend, &self.file, &self.path, frames);
-        appended.map_err(SegmentError::io("append to", &self.path))?;
-        self.length += frames.len() as u64;
-        Ok(())
+    /// Adds whole frames in one write, after zeros in steps of `fill_bytes` if there are not enough. After an error the
+    /// segment must not be written again.
+    pub(in super::super) fn append(&mut self, frames: &[u8], fill_bytes: u64) -> Result<(), SegmentError> {
+        self.fill(frames.len() as u64, fill_bytes)?;
+        self.write(frames)
     }
 
-    /// Makes sure that there is space for `more` bytes before one of them is written.
-    fn reserve(&mut self, more: u64) -> Result<(), SegmentError> {
-        let Some(reserved) = self.reserved.filter(|reserved| *reserved < self.length + more) else { return Ok(()) };
-        let bytes = (self.length + more - reserved).next_multiple_of(RESERVE_BYTES);
-        match storage::reserve(Site::JournalReserve, &self.file, reserved, bytes) {
-            Ok(()) => self.reserved = Some(reserved + bytes),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.reserved = None,
-            Err(error) => return Err(SegmentError::io("reserve space for", &self.path)(error)),
+    /// Makes sure that there are zeros for `more` bytes and one beyond them. A disk that has no room for them says so here,
+    /// before a frame is written.
+    fn fill(&mut self, more: u64, fill_bytes: u64) -> Result<(), SegmentError> {
+        let needed = self.length + more + 1;
+        if needed <= self.extent {
+            return Ok(());
+        }
+        // Zeros beyond its end would hide that somebody cut the file short.
+        self.check_identity()?;
+        let zeros = vec![0; fill_bytes as usize];
+        while self.extent < needed {
+            storage::write_at(Site::JournalReserve, &self.file, &self.path, self.extent, &zeros)
+                .map_err(SegmentError::io("make room in", &self.path))?;
+            self.extent += fill_bytes;
         }
         Ok(())
     }
 
-    /// Gives back what was reserved and is not needed.
-    pub(in super::super) fn release_reserve(&self) -> Result<(), SegmentError> {
-        self.file.set_len(self.length).map_err(SegmentError::io("give back space of", &self.path))
+    fn write(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
+        storage::write_at(Site::JournalAppend, &self.file, &self.path, self.length, frames)
+            .map_err(SegmentError::io("append to", &self.path))?;
+        self.length += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off the zeros behind the frames.
+    pub(in super::super) fn cut(&mut self) -> Result<(), SegmentError> {
+        // Cut to a length it does not have any more, the file would get zeros in place of frames.
+        self.check_identity()?;
+        storage::cut(Site::JournalCut, &self.file, &self.path, self.length)
+            .map_err(SegmentError::io("cut", &self.path))?;
+        self.extent = self.length;
+        Ok(())
+    }
+
+    /// Adds the last frames, without zeros behind them: the segment was [`cut`](Self::cut).
+    pub(in super::super) fn append_last(&mut self, frames: &[u8]) -> Result<(), SegmentError> {
+        self.write(frames)?;
+        self.extent = self.length;
+        Ok(())
     }
 
     /// Checks that the path still leads to this file and that nobody else changed its length.
@@ -104,9 +127,9 @@ impl Segment {
         if (found.dev(), found.ino()) != (self.device, self.inode) {
             return Err(SegmentError::Replaced { path: self.path.clone() });
         }
-        if found.len() != self.length {
+        if found.len() != self.extent {
             let path = self.path.clone();
-            return Err(SegmentError::LengthChanged { path, expected: self.length, found: found.len() });
+            return Err(SegmentError::LengthChanged { path, expected: self.extent, found: found.len() });
         }
         Ok(())
     }
@@ -144,7 +167,7 @@ pub(in super::super) fn create<'a>(
     let file = write_durable(&path, &bytes)?;
     let metadata = file.metadata().map_err(SegmentError::io("inspect", &path))?;
     let length = bytes.len() as u64;
-    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length, reserved: Some(length) })
+    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length, extent: length })
 }
 
 /// Whether a rewritten segment ends with a close frame, which says that its open intents are in a later segment.
@@ -192,9 +215,9 @@ pub(in super::super) fn write_durable(path: &Path, bytes: &[u8]) -> Result<File,
         }
         Ok(()) | Err(_) => {}
     }
-    // In append mode, a file that somebody cut short stays too short, which the check after each commit notices.
     let file = storage::create_new(Site::SegmentWrite, &temporary).map_err(SegmentError::io("create", &temporary))?;
-    storage::append(Site::SegmentWrite, &file, &temporary, bytes).map_err(SegmentError::io("write", &temporary))?;
+    storage::write_at(Site::SegmentWrite, &file, &temporary, 0, bytes)
+        .map_err(SegmentError::io("write", &temporary))?;
     storage::sync(Site::SegmentSync, &file, &temporary).map_err(SegmentError::io("sync", &temporary))?;
     storage::rename(Site::SegmentRename, &temporary, path).map_err(SegmentError::io("rename to", path))?;
     if let Some(dir) = path.parent() {

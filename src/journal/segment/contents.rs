@@ -1,7 +1,8 @@
 //! Reading one segment back: rows, open intents, and what is damaged.
 //!
-//! Read-only and safe on the segment being written: a frame half there reads as a torn tail. It repairs nothing
-//! (`recover` does) and does not look at other segments, which may settle an intent that is open here.
+//! Read-only and safe on the segment being written: the zeros ahead of its frames are nothing, a frame half there reads as
+//! a torn tail, and [`read`] sees no frame without those before it. It repairs nothing (`recover` does) and does not look at
+//! other segments, which may settle an intent that is open here.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -37,7 +38,8 @@ pub struct Contents<S = String> {
     pub orphans: Vec<Orphan<S>>,
     /// Whether the segment was closed: nothing will be appended to it.
     pub closed: bool,
-    /// Bytes that are not valid frames. A torn tail alone is normal in a segment that is not closed.
+    /// Bytes that are not valid frames. Zeros to the end of a segment that is not closed are none, and a torn tail alone is
+    /// normal there.
     pub damage: Option<Damage>,
 }
 
@@ -54,7 +56,8 @@ pub struct Orphan<S = String> {
 pub struct Damage {
     /// Stretches with valid frames after them: written once, changed since.
     pub corrupt: Vec<Range<u64>>,
-    /// What follows the last valid frame: an append that did not finish.
+    /// What follows the last valid frame: an append that did not finish. Zeros at the end of a segment that is not closed
+    /// do not count, even if some of them were to become part of that frame.
     pub torn: Option<Range<u64>>,
 }
 
@@ -110,6 +113,27 @@ impl SegmentBytes {
         self.bytes
     }
 
+    /// What a segment says of which this is the first look: damage is what a second one finds as well.
+    ///
+    /// A look at a segment being written can miss frames and see later ones, which were written after it had passed by. The
+    /// writer goes from the front to the back, so that all that is before those is there by now.
+    pub(in super::super) fn read_on(&self) -> Result<Contents, ReadError> {
+        let contents: Contents = self.contents()?;
+        if contents.damage.as_ref().is_none_or(|damage| damage.corrupt.is_empty()) {
+            return Ok(contents);
+        }
+        self.look_again()?.contents()
+    }
+
+    /// The bytes as they are now, up to the end of what was seen at the first look.
+    fn look_again(&self) -> Result<Self, ReadError> {
+        let mut again = Self::read(&self.path, Vec::new())?;
+        let length = again.bytes.len();
+        again.bytes.truncate(written_end(&self.bytes));
+        again.bytes.resize(length, 0);
+        Ok(again)
+    }
+
     /// What they say, with texts of `String` or `&str`.
     pub fn contents<'a, S: Deserialize<'a>>(&'a self) -> Result<Contents<S>, ReadError> {
         parse(&self.bytes).map_err(|fault| ReadError::Header { path: self.path.clone(), fault })
@@ -128,6 +152,10 @@ impl SegmentBytes {
         Self { path: path.to_owned(), bytes }
     }
 
+    pub(crate) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), bytes }
+    }
+
     /// With an append behind it that did not finish.
     pub(crate) fn torn(mut self) -> Self {
         self.bytes.push(0);
@@ -137,7 +165,7 @@ impl SegmentBytes {
 
 /// Reads a segment, closed or being written.
 pub fn read(path: &Path) -> Result<Contents, ReadError> {
-    SegmentBytes::read(path, Vec::new())?.contents()
+    SegmentBytes::read(path, Vec::new())?.read_on()
 }
 
 fn read_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>, ReadError> {
@@ -162,25 +190,33 @@ pub(in super::super) fn parse<'a, S: Deserialize<'a>>(bytes: &'a [u8]) -> Result
     let (header, seed, mut offset) = Header::decode(bytes)?;
     let mut assembly = Assembly::new(&header);
     let mut damage = Damage::default();
+    let written = written_end(bytes);
     while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
         let decoded = frame::check_frame(rest, seed).and_then(|checked| Ok((checked.decode()?, checked.size)));
         if let Ok((frame, size)) = decoded {
             assembly.add(frame);
             offset += size;
-        } else if let Some(next) = next_frame(bytes, offset + 1, seed) {
+        } else if let Some(next) = next_frame(bytes, offset + 1..written, seed) {
             damage.corrupt.push(offset as u64..next as u64);
             offset = next;
         } else {
-            damage.torn = Some(offset as u64..bytes.len() as u64);
+            let end = if assembly.closed { bytes.len() } else { written };
+            damage.torn = Some(offset as u64..end as u64).filter(|torn| !torn.is_empty());
             break;
         }
     }
     Ok(assembly.finish(&header, damage))
 }
 
-/// Offset of the first valid frame at or after `from`.
-fn next_frame(bytes: &[u8], from: usize, seed: Seed) -> Option<usize> {
-    (from..bytes.len()).find(|&offset| bytes.get(offset..).is_some_and(|rest| frame::check_frame(rest, seed).is_ok()))
+/// Offset of the first valid frame that begins in `range`, which has none of the zeros at the end: a frame may reach into
+/// them, but none begins there.
+fn next_frame(bytes: &[u8], mut range: Range<usize>, seed: Seed) -> Option<usize> {
+    range.find(|&offset| bytes.get(offset..).is_some_and(|rest| frame::check_frame(rest, seed).is_ok()))
+}
+
+/// Where the zeros at the end begin.
+fn written_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 /// Joins intents and outcomes into rows.

@@ -8,6 +8,7 @@ mod rows;
 mod segments;
 mod stalled;
 mod writing;
+mod zeros;
 
 use std::fs::File;
 use std::io;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::frame::Header;
 use super::super::segment::{TEMPORARY_EXTENSION, create};
 use super::*;
-use crate::storage::recorder::{self, Disk, Loss, Tail};
+use crate::storage::recorder::{self, Disk, Loss, Written};
 
 const NOW_US: i64 = 9_000_000;
 
@@ -92,6 +92,14 @@ fn assert_kept(disk: &Disk, loss: &Loss, told: &Told, position: usize) {
     assert!(left.into_iter().all(|path| path.extension().is_none_or(|extension| extension != TEMPORARY_EXTENSION)));
 }
 
+fn written() -> impl Strategy<Value = Written> {
+    prop_oneof![
+        any::<u8>().prop_map(Written::First),
+        any::<u8>().prop_map(Written::Last),
+        any::<u64>().prop_map(Written::Each)
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 
@@ -99,15 +107,15 @@ proptest! {
     #[test]
     fn what_was_acknowledged_survives_the_loss_of_power_at_any_point(
         steps in steps(), segment_bytes_max in 100..1_500_u64, kept in proptest::collection::vec(any::<bool>(), 64),
-        tail in prop_oneof![any::<u8>().prop_map(Tail::Written), Just(Tail::Zeros)],
+        fill_bytes in 1..2_000_u64, written in written(),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let platform = Scripted::new();
         recorder::begin(dir.path());
-        let mut log = Stepped::new(Settings { segment_bytes_max, ..settings(dir.path()) }, &platform);
+        let mut log = Stepped::new(Settings { segment_bytes_max, fill_bytes, ..settings(dir.path()) }, &platform);
         let told = run(&mut log, &platform, &steps);
         drop(log);
-        let luck = Loss { kept, tail };
+        let luck = Loss { kept, written };
         for (position, disk) in recorder::end().iter().enumerate() {
             for loss in [&Loss::ALL, &luck] {
                 assert_kept(disk, loss, &told, position);

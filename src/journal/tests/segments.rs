@@ -45,20 +45,25 @@ fn a_whole_segment_reads_back() {
 #[test]
 fn a_segment_cut_anywhere_is_a_prefix_and_a_torn_tail() {
     let (bytes, offsets) = sample();
-    for length in 0..bytes.len() {
-        let cut = &bytes[..length];
+    for (length, zeros) in (0..bytes.len()).flat_map(|length| [0, 1, 30, 5_000].map(|zeros| (length, zeros))) {
+        let cut = &[&bytes[..length], &vec![0; if length < offsets[0] { 0 } else { zeros }]].concat();
         if length < offsets[0] {
             assert_eq!(segment::parse::<String>(cut), Err(HeaderFault::Incomplete), "cut at {length}");
             continue;
         }
         let contents = segment::parse(cut).unwrap();
+        // A frame of which only zeros are cut off is whole with zeros in their place.
+        let length = length + bytes[length..].iter().take_while(|byte| **byte == 0).count().min(zeros);
         let whole_frames = offsets.iter().filter(|&&offset| offset <= length).count() - 1;
         let rows = [vec![], vec![], vec![], vec![row(5, 1)], vec![row(5, 1), row(6, 3)]];
         let open = [vec![], vec![intent(1)], vec![intent(1), intent(2)], vec![intent(2)], vec![intent(2)]];
-        assert_eq!((&contents.rows, &contents.open), (&rows[whole_frames], &open[whole_frames]), "cut at {length}");
-        let start = offsets[whole_frames];
-        let torn = (start < length).then_some(Damage { corrupt: vec![], torn: Some(start as u64..length as u64) });
-        assert_eq!((contents.closed, contents.damage), (false, torn), "cut at {length}");
+        let of_rows = whole_frames.min(4);
+        assert_eq!((&contents.rows, &contents.open), (&rows[of_rows], &open[of_rows]), "cut at {length}");
+        let (start, closed) = (offsets[whole_frames], whole_frames == 5);
+        // Zeros at the end are not counted, not even those the frame would have had. Behind a close frame they are.
+        let end = if closed { cut.len() } else { cut.iter().rposition(|byte| *byte != 0).unwrap() + 1 };
+        let torn = (start < end).then_some(Damage { corrupt: vec![], torn: Some(start as u64..end as u64) });
+        assert_eq!((contents.closed, contents.damage), (closed, torn), "cut at {length}, {zeros} zeros");
     }
 }
 

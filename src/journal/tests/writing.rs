@@ -252,6 +252,8 @@ fn settings_the_journal_cannot_work_with_are_refused() {
     assert_eq!(good.check(), Ok(()));
     let frame = Settings { frame_bytes_max: (1 << 20) + 1, ..good.clone() };
     assert_eq!(frame.check(), Err(SettingsError::FrameBytes((1 << 20) + 1)));
+    let fill = Settings { fill_bytes: 0, ..good.clone() };
+    assert_eq!(fill.check(), Err(SettingsError::FillBytes(0)));
     let backlog = Settings { backlog_frames_max: 1, ..good.clone() };
     assert_eq!(backlog.check(), Err(SettingsError::BacklogFrames(1)));
     let retry = Settings { retry_gap: Duration::ZERO, ..good };

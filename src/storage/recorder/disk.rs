@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-type Bytes = Rc<[u8]>;
+use super::file::{Bytes, FileState, Written};
+
 /// Position in [`Disk::inodes`].
 type Inode = usize;
 /// The root of what is recorded.
@@ -19,10 +19,12 @@ const COMBINED_MAX: usize = 4;
 /// A file or directory, whatever it is called.
 #[derive(Clone, Debug)]
 enum Node {
-    /// What readers see, and what is durable of it.
-    File { contents: Bytes, synced: Bytes },
+    File(FileState),
     /// Entries that processes see, and those that are durable.
-    Dir { names: BTreeMap<String, Inode>, durable: BTreeMap<String, Inode> },
+    Dir {
+        names: BTreeMap<String, Inode>,
+        durable: BTreeMap<String, Inode>,
+    },
 }
 
 /// What a name in a directory leads to from now on.
@@ -42,21 +44,12 @@ struct Change {
     after: Option<usize>,
 }
 
-/// How much there is of the end of a file that was not synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tail {
-    /// So many 255ths.
-    Written(u8),
-    /// All of it, but zeros in place of the bytes: the size got to the disk and the data did not.
-    Zeros,
-}
-
 /// What got to the disk of that which was not synced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
     /// For each change of a directory, in the order they were made.
     pub(crate) kept: Vec<bool>,
-    pub(crate) tail: Tail,
+    pub(crate) written: Written,
 }
 
 /// What is there after a loss of power, by path below the root.
@@ -95,7 +88,11 @@ impl Disk {
             let is_dir = entry.file_type().unwrap().is_dir();
             let known = seen.get(&entry.metadata().unwrap().ino()).copied();
             let child = known.unwrap_or_else(|| {
-                self.add(if is_dir { new_dir() } else { new_file(&fs::read(entry.path()).unwrap(), true) })
+                self.add(if is_dir {
+                    new_dir()
+                } else {
+                    Node::File(FileState::durable(&fs::read(entry.path()).unwrap()))
+                })
             });
             seen.insert(entry.metadata().unwrap().ino(), child);
             if let Node::Dir { names, durable } = &mut self.inodes[inode] {
@@ -123,7 +120,7 @@ impl Disk {
             }
         }
         let (mut tree, mut found) = (BTreeMap::new(), HashMap::new());
-        self.walk((ROOT, PathBuf::new()), &entries, loss.tail, &mut found, &mut tree);
+        self.walk((ROOT, PathBuf::new()), &entries, loss.written, &mut found, &mut tree);
         Tree(tree)
     }
 
@@ -131,7 +128,7 @@ impl Disk {
         &self,
         (dir, at): (Inode, PathBuf),
         changed: &HashMap<(Inode, &str), Option<Inode>>,
-        tail: Tail,
+        written: Written,
         found: &mut HashMap<Inode, PathBuf>,
         tree: &mut BTreeMap<PathBuf, Leaf>,
     ) {
@@ -148,12 +145,12 @@ impl Disk {
             match &self.inodes[inode] {
                 Node::Dir { .. } => {
                     tree.insert(path.clone(), Leaf::Dir);
-                    self.walk((inode, path), changed, tail, found, tree);
+                    self.walk((inode, path), changed, written, found, tree);
                 }
-                Node::File { contents, synced } => {
+                Node::File(file) => {
                     let leaf = match found.get(&inode) {
                         Some(first) => Leaf::Link(first.clone()),
-                        None => Leaf::File(after_loss(contents, synced, tail)),
+                        None => Leaf::File(file.after_loss(written)),
                     };
                     found.entry(inode).or_insert_with(|| path.clone());
                     tree.insert(path, leaf);
@@ -163,7 +160,7 @@ impl Disk {
     }
 
     /// The worst that can be left: of the changes that were not synced none, all, all up to each of them, each alone, all
-    /// but each, and every combination of the last few; with the ends of files that were not synced, and without.
+    /// but each, and every combination of the last few; with what was written to files, and without, and with parts of it.
     pub(crate) fn losses(&self) -> Vec<Loss> {
         let count = self.changes.len();
         let mut kept: BTreeSet<Vec<bool>> = (0..=count).map(|end| (0..count).map(|at| at < end).collect()).collect();
@@ -178,21 +175,17 @@ impl Disk {
                 kept.insert((0..count).map(|at| if at + last < count { before } else { combined(at) }).collect());
             }
         }
-        let open = |node: &Node| matches!(node, Node::File { contents, synced } if contents != synced);
-        let tails: &[Tail] = if self.inodes.iter().any(open) {
-            &[Tail::Written(0), Tail::Written(128), Tail::Written(255), Tail::Zeros]
-        } else {
-            &[Tail::Written(0)]
-        };
+        let open = |node: &Node| matches!(node, Node::File(file) if !file.is_synced());
+        let parts: &[Written] = if self.inodes.iter().any(open) { &Written::WORST } else { &[Written::First(0)] };
         kept.into_iter()
-            .flat_map(|kept| tails.iter().map(move |tail| Loss { kept: kept.clone(), tail: *tail }))
+            .flat_map(|kept| parts.iter().map(move |part| Loss { kept: kept.clone(), written: *part }))
             .collect()
     }
 }
 
 impl Loss {
     /// Everything that was not synced.
-    pub(crate) const ALL: Self = Self { kept: Vec::new(), tail: Tail::Written(0) };
+    pub(crate) const ALL: Self = Self { kept: Vec::new(), written: Written::First(0) };
 }
 
 impl Tree {
@@ -217,23 +210,6 @@ fn new_dir() -> Node {
     Node::Dir { names: BTreeMap::new(), durable: BTreeMap::new() }
 }
 
-fn new_file(contents: &[u8], durable: bool) -> Node {
-    let empty: &[u8] = &[];
-    Node::File { contents: contents.into(), synced: if durable { contents } else { empty }.into() }
-}
-
-fn after_loss(contents: &Bytes, synced: &Bytes, tail: Tail) -> Bytes {
-    if !contents.starts_with(synced) {
-        // Cut short since: either is possible.
-        return if tail == Tail::Written(255) { contents } else { synced }.clone();
-    }
-    let unsynced = contents.len() - synced.len();
-    match tail {
-        Tail::Written(part) => contents[..synced.len() + unsynced * usize::from(part) / 255].into(),
-        Tail::Zeros => synced.iter().copied().chain(std::iter::repeat_n(0, unsynced)).collect(),
-    }
-}
-
 impl Entry {
     fn is_at(&self, other: &Self) -> bool {
         (self.dir, &self.name) == (other.dir, &other.name)
@@ -243,27 +219,34 @@ impl Entry {
 /// The calls.
 impl Disk {
     pub(super) fn create(&mut self, path: &Path) {
-        match self.find(path) {
-            Some(_) => self.write(path, &[]),
-            None => self.add_at(path, new_file(&[], false)),
+        match self.file(path) {
+            Some(file) => file.resize(0),
+            None => self.add_at(path, Node::File(FileState::empty())),
         }
     }
 
-    pub(super) fn append(&mut self, path: &Path, bytes: &[u8]) {
-        if let Some(Node::File { contents, .. }) = self.node(path) {
-            *contents = contents.iter().chain(bytes).copied().collect();
+    pub(super) fn write_at(&mut self, path: &Path, offset: u64, bytes: &[u8]) {
+        if let Some(file) = self.file(path) {
+            file.put(offset as usize, bytes);
         }
     }
 
-    pub(super) fn write(&mut self, path: &Path, bytes: &[u8]) {
-        if let Some(Node::File { contents, .. }) = self.node(path) {
-            *contents = bytes.into();
+    pub(super) fn cut(&mut self, path: &Path, length: u64) {
+        if let Some(file) = self.file(path) {
+            file.resize(length as usize);
+        }
+    }
+
+    /// It has these contents now, by whatever way it got them.
+    pub(super) fn write(&mut self, path: &Path, contents: &[u8]) {
+        if let Some(file) = self.file(path) {
+            file.become_bytes(contents);
         }
     }
 
     pub(super) fn sync(&mut self, path: &Path) {
-        if let Some(Node::File { contents, synced }) = self.node(path) {
-            *synced = Bytes::clone(contents);
+        if let Some(file) = self.file(path) {
+            file.sync();
         }
     }
 
@@ -332,7 +315,7 @@ impl Disk {
     fn entry(&self, dir: Inode, name: &str) -> Option<Inode> {
         match &self.inodes[dir] {
             Node::Dir { names, .. } => names.get(name).copied(),
-            Node::File { .. } => None,
+            Node::File(_) => None,
         }
     }
 
@@ -349,9 +332,12 @@ impl Disk {
         self.change(&[(path, Some(inode))], None);
     }
 
-    fn node(&mut self, path: &Path) -> Option<&mut Node> {
+    fn file(&mut self, path: &Path) -> Option<&mut FileState> {
         let inode = self.find(path)?;
-        self.inodes.get_mut(inode)
+        match self.inodes.get_mut(inode)? {
+            Node::File(file) => Some(file),
+            Node::Dir { .. } => None,
+        }
     }
 
     /// Changes entries, all at once; the number of the change.
