@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::observe::CountedRequest;
 use crate::observe::Traffic;
@@ -51,14 +52,16 @@ impl Facts {
         }
     }
 
-    /// hyper's own words name the layer, its source names the cause.
+    /// hyper's own words name the layer, its sources name the cause: one behind the other when the connection ended before
+    /// the request was given to it.
     fn describe(&self, error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
         let shown = self.tls.as_ref().map(|tls| tls.has_client_certificate);
-        let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        let sources = || std::iter::successors(error.source(), |&source| source.source());
+        let cause = sources().find_map(|source| source.downcast_ref::<std::io::Error>());
         if let Some(refused) = cause.zip(shown).and_then(|(cause, shown)| refused_client_certificate(cause, shown)) {
             return refused;
         }
-        let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        let text = sources().fold(error.to_string(), |text, source| format!("{text}: {source}"));
         if traffic.client_broke.load(Ordering::Acquire) {
             UpstreamError::ClientBroke(text)
         } else {
@@ -85,7 +88,8 @@ impl SendError {
 pub(super) struct Connection {
     sender: SendRequest<CountedRequest>,
     pulse: Pulse,
-    driver: AbortHandle,
+    /// Yields why the connection ended, when it was not in order.
+    driver: JoinHandle<Option<hyper::Error>>,
     facts: Arc<Facts>,
     /// Bytes of responses so far.
     received: Arc<AtomicU64>,
@@ -125,11 +129,13 @@ impl Connection {
         let (sender, driver) =
             builder.handshake(TokioIo::new(io)).await.map_err(|error| UpstreamError::Exchange(error.to_string()))?;
         let driver = tokio::spawn(async move {
-            if let Err(error) = driver.with_upgrades().await {
+            let ended = driver.with_upgrades().await.err();
+            if let Some(error) = &ended {
                 tracing::debug!(%error, "an upstream connection ended");
             }
+            ended
         });
-        Ok(Self { sender, pulse, driver: driver.abort_handle(), facts: Arc::new(facts), received, _lease: lease })
+        Ok(Self { sender, pulse, driver, facts: Arc::new(facts), received, _lease: lease })
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -172,21 +178,117 @@ impl Connection {
         silence_max: Duration,
     ) -> Result<Response<Incoming>, SendError> {
         let received = self.received.load(Ordering::Relaxed);
+        match self.answered(request, traffic, silence_max).await.map_err(SendError::answered)? {
+            Ok(response) => Ok(response),
+            Err(mut failed) => Err(SendError {
+                unsent: failed.take_message().map(Box::new),
+                unanswered: self.received.load(Ordering::Relaxed) == received,
+                error: self.why(&failed.into_error(), traffic, silence_max).await,
+            }),
+        }
+    }
+
+    /// What hyper answers; an error when nothing moves for too long.
+    async fn answered(
+        &mut self,
+        request: Box<Request<CountedRequest>>,
+        traffic: &Traffic,
+        silence_max: Duration,
+    ) -> Result<Answered, UpstreamError> {
         let mut sending = std::pin::pin!(self.sender.try_send_request(*request));
         let mut silent_since = Instant::now();
         loop {
-            let Ok(sent) = tokio::time::timeout_at((silent_since + silence_max).into(), sending.as_mut()).await else {
-                match traffic.uploaded_at().filter(|moved| *moved > silent_since) {
-                    Some(moved) => silent_since = moved,
-                    None => return Err(SendError::answered(UpstreamError::ResponseTimedOut(silence_max))),
-                }
-                continue;
-            };
-            return sent.map_err(|mut failed| SendError {
-                error: self.facts.describe(failed.error(), traffic),
-                unsent: failed.take_message().map(Box::new),
-                unanswered: self.received.load(Ordering::Relaxed) == received,
-            });
+            if let Ok(sent) = tokio::time::timeout_at((silent_since + silence_max).into(), sending.as_mut()).await {
+                return Ok(sent);
+            }
+            match traffic.uploaded_at().filter(|moved| *moved > silent_since) {
+                Some(moved) => silent_since = moved,
+                None => return Err(UpstreamError::ResponseTimedOut(silence_max)),
+            }
+        }
+    }
+
+    /// Why a request failed. One that came when the connection had ended only learns that much: why is for the driver to say.
+    async fn why(&mut self, error: &hyper::Error, traffic: &Traffic, wait_max: Duration) -> UpstreamError {
+        if error.is_canceled() && error.source().is_none_or(|source| source.source().is_none()) {
+            let ended = tokio::time::timeout(wait_max, &mut self.driver).await;
+            if let Some(error) = ended.ok().and_then(Result::ok).flatten() {
+                return self.facts.describe(&error, traffic);
+            }
+        }
+        self.facts.describe(error, traffic)
+    }
+}
+
+/// A response head, or why there is none and the request if it was not sent.
+type Answered = Result<Response<Incoming>, TrySendError<Request<CountedRequest>>>;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// A TLS stream on which nothing comes but the alert that refuses our certificate.
+    struct Refuses;
+
+    impl AsyncRead for Refuses {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    impl AsyncWrite for Refuses {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn connection() -> Connection {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let facts = TlsFacts {
+            version: "TLSv1.3",
+            cipher: String::new(),
+            certificate_sha256: None,
+            verified: true,
+            has_client_certificate: true,
+        };
+        let facts = Facts { peer: stream.peer_addr().unwrap(), tls: Some(facts) };
+        let limits = HeadLimits { fields_max: 100, bytes_max: 64 * 1024 };
+        Connection::handshake(Refuses, Socket::new(stream).1, facts, limits, Lease::default()).await.unwrap()
+    }
+
+    /// A request to be sent, to a connection whose end its driver has (`seen`) or has not noticed.
+    async fn refusal(seen: bool) -> UpstreamError {
+        let (mut connection, traffic) = (connection().await, Arc::new(Traffic::default()));
+        while seen && !connection.sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let request = Box::new(Request::new(CountedRequest::empty(Arc::clone(&traffic))));
+        let failed = connection.send(request, &traffic, Duration::from_secs(20)).await;
+        failed.map(drop).expect_err("nobody answers").error
+    }
+
+    #[tokio::test]
+    async fn a_certificate_refused_before_the_request_is_sent_is_said_to_be_refused() {
+        for seen in [false, true] {
+            let error = refusal(seen).await;
+            let UpstreamError::ClientCertificateRefused { alert } = &error else { panic!("{seen}: {error}") };
+            assert_eq!(alert, "UnknownCA");
         }
     }
 }
