@@ -257,6 +257,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the socket of a test, which carries nothing")]
     async fn connection() -> Connection {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
