@@ -25,6 +25,10 @@ use super::received::Received;
 use super::socket::{Pulse, Socket};
 use super::tls::{Secured, TlsFacts, refused_client_certificate};
 
+/// How long a failed request waits for its connection's driver to say why it ended. hyper takes no more requests just before the
+/// driver ends, so there is hardly ever a wait; it must not delay a request that is about to be sent on another connection.
+const DRIVER_END_WAIT: Duration = Duration::from_millis(20);
+
 /// Limits on response heads.
 #[derive(Clone, Copy)]
 pub(super) struct HeadLimits {
@@ -183,7 +187,7 @@ impl Connection {
             Err(mut failed) => Err(SendError {
                 unsent: failed.take_message().map(Box::new),
                 unanswered: self.received.load(Ordering::Relaxed) == received,
-                error: self.why(&failed.into_error(), traffic, silence_max).await,
+                error: self.why(&failed.into_error(), traffic).await,
             }),
         }
     }
@@ -209,9 +213,9 @@ impl Connection {
     }
 
     /// Why a request failed. One that came when the connection had ended only learns that much: why is for the driver to say.
-    async fn why(&mut self, error: &hyper::Error, traffic: &Traffic, wait_max: Duration) -> UpstreamError {
+    async fn why(&mut self, error: &hyper::Error, traffic: &Traffic) -> UpstreamError {
         if error.is_canceled() && error.source().is_none_or(|source| source.source().is_none()) {
-            let ended = tokio::time::timeout(wait_max, &mut self.driver).await;
+            let ended = tokio::time::timeout(DRIVER_END_WAIT, &mut self.driver).await;
             if let Some(error) = ended.ok().and_then(Result::ok).flatten() {
                 return self.facts.describe(&error, traffic);
             }
