@@ -38,6 +38,10 @@ fn check_id(id: &str) -> Result<(), IdError> {
     if id.is_empty() {
         return Err(IdError::Empty);
     }
+    // What ids are made of, looked at an octet at a time; the rule itself is below.
+    if id.len() <= ID_CHARS_MAX && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return Ok(());
+    }
     if id.chars().count() > ID_CHARS_MAX {
         return Err(IdError::TooLong);
     }

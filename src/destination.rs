@@ -281,6 +281,9 @@ fn parse_uri_host(host: &str) -> Result<Host, DestinationError> {
     if let Some(rest) = host.strip_prefix('[') {
         return parse_bracketed(rest);
     }
+    if is_plain_name(host) && !ends_in_number(host) {
+        return Ok(Host::Name(HostName(Arc::from(host))));
+    }
     if host.contains('%') {
         return Err(DestinationError::PercentEncoding);
     }
@@ -328,6 +331,26 @@ fn finish(spelling: &str) -> Result<Host, DestinationError> {
         Ok(address) => Ok(Host::Ip(IpAddr::V4(address))),
         Err(_) => Err(DestinationError::LegacyIpv4),
     }
+}
+
+/// Whether a host is a name in its canonical form already, as nearly all that arrive are; told in one walk. What is not goes
+/// the long way, which says why a host is refused.
+fn is_plain_name(host: &str) -> bool {
+    let mut label_bytes = 0;
+    let mut hyphens = 0;
+    for byte in host.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' => (label_bytes, hyphens) = (label_bytes + 1, 0),
+            // Two in a row may be an A-label, which has rules of its own.
+            b'-' if hyphens == 0 => (label_bytes, hyphens) = (label_bytes + 1, 1),
+            b'.' if label_bytes > 0 => (label_bytes, hyphens) = (0, 0),
+            _ => return false,
+        }
+        if label_bytes > LABEL_BYTES_MAX {
+            return false;
+        }
+    }
+    label_bytes > 0 && host.len() <= NAME_BYTES_MAX
 }
 
 fn check_name(name: &str) -> Result<(), DestinationError> {

@@ -4,6 +4,7 @@
 //! happened, for whom, and what to do; everything else about it goes into the audit row.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -275,10 +276,26 @@ pub fn refused(refusal: &Refusal, addressee: &Addressee) -> Response<Payload> {
 /// date the answer to a CONNECT, too, which is to have no fields.
 pub fn date(headers: &mut http::HeaderMap, now: SystemTime) {
     if let http::header::Entry::Vacant(vacant) = headers.entry(DATE)
-        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+        && let Some(date) = date_of(now)
     {
         vacant.insert(date);
     }
+}
+
+thread_local! {
+    /// The second that was last written as a date, and that date: the responses of one second share it.
+    static LAST_DATE: RefCell<Option<(u64, HeaderValue)>> = const { RefCell::new(None) };
+}
+
+/// A time as the Date field has it (RFC 9110 section 5.6.7), to the second.
+fn date_of(now: SystemTime) -> Option<HeaderValue> {
+    let second = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    LAST_DATE.with_borrow_mut(|last| {
+        if last.as_ref().is_none_or(|(of, _)| *of != second) {
+            *last = Some((second, HeaderValue::try_from(httpdate::fmt_http_date(now)).ok()?));
+        }
+        last.as_ref().map(|(_, date)| date.clone())
+    })
 }
 
 /// The one answer that opens a tunnel. The phrase is what Kibana's clients were measured to accept; no fields follow.
@@ -326,6 +343,16 @@ mod tests {
         assert_eq!(headers["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
         date(&mut headers, SystemTime::now());
         assert_eq!(headers["date"], "Thu, 01 Jan 1970 00:00:00 GMT");
+    }
+
+    #[test]
+    fn the_date_is_that_of_its_second_also_when_the_clock_is_set_back() {
+        let times = [(999, 0), (1_000, 1), (1_999, 1), (2_000, 2), (0, 0)];
+        for (ms, second) in times {
+            let mut headers = http::HeaderMap::new();
+            date(&mut headers, SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms));
+            assert_eq!(headers["date"], format!("Thu, 01 Jan 1970 00:00:0{second} GMT"), "{ms} ms");
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! about is for the service to know.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -91,7 +92,18 @@ where
 
 /// Resolves when the process stops and this connection has had its chance to be answered.
 async fn stopped(scope: &Scope) {
-    scope.gate.stopping_for(Duration::ZERO).await;
+    let mut stopping = std::pin::pin!(scope.gate.stopping_for(Duration::ZERO));
+    let mut waits = false;
+    poll_fn(|cx| {
+        // A connection's task is polled some times for each call. It stays the same task, so that the waker which the first time
+        // left is enough, and the later ones find out more cheaply.
+        if waits && !scope.gate.is_stopping() {
+            return Poll::Pending;
+        }
+        waits = true;
+        stopping.as_mut().poll(cx)
+    })
+    .await;
     if scope.is_unused() {
         tokio::time::sleep(STOP_GRACE).await;
     }

@@ -12,8 +12,8 @@ use crate::policy::{HostMatch, HostPattern};
 /// A connector by its position in the catalogue.
 pub(super) type Position = usize;
 
-/// The first two segments of a path; the second is empty where it is a placeholder.
-type PathBeginning = (Box<str>, Box<str>);
+/// A connector and one of its endpoints, by their positions.
+type Shape = (Position, usize);
 
 /// What a host stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,18 @@ pub(super) struct Site {
 pub(super) struct Index {
     exact: HashMap<Host, Vec<Site>>,
     suffix: HashMap<HostName, Vec<Site>>,
-    /// By the beginning of the path: connector and endpoint.
-    shapes: HashMap<PathBeginning, Vec<(Position, usize)>>,
+    /// By the first segment of the path.
+    shapes: HashMap<Box<str>, Shapes>,
     tunnel_ports: HashMap<u16, Position>,
+}
+
+/// Endpoints whose path begins with the same segment.
+#[derive(Debug, Default)]
+struct Shapes {
+    /// Those whose second segment is a placeholder, or that have none.
+    open: Vec<Shape>,
+    /// By their second segment.
+    literal: HashMap<Box<str>, Vec<Shape>>,
 }
 
 impl Index {
@@ -57,8 +66,12 @@ impl Index {
                 if let (Some(first), true, Some(_)) =
                     (endpoint.template.first_literal(), endpoint.hosts.is_empty(), connector.self_hosted)
                 {
-                    let second = endpoint.template.second_literal().unwrap_or_default();
-                    index.shapes.entry((first.into(), second.into())).or_default().push((position, number));
+                    let shapes = index.shapes.entry(first.into()).or_default();
+                    let alike = match endpoint.template.second_literal().filter(|second| !second.is_empty()) {
+                        Some(second) => shapes.literal.entry(second.into()).or_default(),
+                        None => &mut shapes.open,
+                    };
+                    alike.push((position, number));
                 }
             }
             for port in &connector.tunnel_ports {
@@ -95,12 +108,12 @@ impl Index {
     }
 
     /// Endpoints of self-hosted services whose path begins as this one.
-    pub(super) fn shapes(&self, path: &str) -> impl Iterator<Item = &(Position, usize)> {
+    pub(super) fn shapes(&self, path: &str) -> impl Iterator<Item = &Shape> {
         let mut segments = path.split('/').skip(1);
         let (first, second) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
-        let open = self.shapes.get(&(first.into(), "".into()));
-        let literal = self.shapes.get(&(first.into(), second.into())).filter(|_| !second.is_empty());
-        open.into_iter().chain(literal).flatten()
+        let known = self.shapes.get(first);
+        let literal = known.and_then(|shapes| shapes.literal.get(second));
+        known.into_iter().flat_map(|shapes| &shapes.open).chain(literal.into_iter().flatten())
     }
 
     pub(super) fn tunnel_port(&self, port: u16) -> Option<Position> {

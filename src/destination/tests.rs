@@ -166,6 +166,14 @@ proptest! {
         }
     }
 
+    /// Capitals go the long way, whatever the rest is.
+    #[test]
+    fn the_short_way_of_plain_names_ends_where_the_long_one_does(
+        spelling in "([a-z0-9_.-]{0,20}|[a-z.-]{50,80}|([a-z]{60}\\.){3,5}|[a-z]\\.[0-9a-fx.]{0,8})"
+    ) {
+        prop_assert_eq!(Host::parse(&spelling), Host::parse(spelling.to_ascii_uppercase()));
+    }
+
     #[test]
     fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         if let Ok(destination) = Destination::from_connect(&bytes) {

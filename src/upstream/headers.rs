@@ -39,10 +39,11 @@ pub fn name_host(headers: &mut HeaderMap, authority: &str) {
 /// Whether a message takes part in an authentication scheme that authenticates the connection and not the request (NTLM,
 /// Negotiate; RFC 4559). What is sent later on such a connection would be taken for the same user's.
 pub fn authenticates_connection(headers: &HeaderMap) -> bool {
-    [AUTHORIZATION, WWW_AUTHENTICATE]
+    // One walk over a handful of fields costs less than two look-ups.
+    headers
         .iter()
-        .flat_map(|name| headers.get_all(name))
-        .filter_map(|value| value.as_bytes().split(|byte| *byte == b' ').next())
+        .filter(|(name, _)| [AUTHORIZATION, WWW_AUTHENTICATE].contains(name))
+        .filter_map(|(_, value)| value.as_bytes().split(|byte| *byte == b' ').next())
         .any(|scheme| scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate"))
 }
 

@@ -75,8 +75,10 @@ pub fn stored_method(method: &str) -> &str {
 /// A host with optional port as it was spelled, in whatever way; user information and what no host can hold are removed.
 pub fn stored_authority(spelled: &str) -> String {
     let (user, host) = spelled.rsplit_once('@').map_or(("", spelled), |(_, host)| (REDACTED, host));
-    let in_hosts = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']' | '%');
-    let stays = host.len() <= AUTHORITY_BYTES_MAX && host.chars().all(in_hosts);
+    let separates = |byte: u8| matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%');
+    let plain = || host.bytes().all(|byte| byte.is_ascii_alphanumeric() || separates(byte));
+    let in_hosts = |c: char| c.is_alphanumeric() || u8::try_from(c).is_ok_and(separates);
+    let stays = host.len() <= AUTHORITY_BYTES_MAX && (plain() || host.chars().all(in_hosts));
     let host = if stays { host } else { REDACTED };
     if user.is_empty() { host.to_owned() } else { format!("{user}@{host}") }
 }

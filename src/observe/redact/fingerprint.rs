@@ -4,6 +4,7 @@
 //! `installation`.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use aws_lc_rs::hmac;
@@ -16,6 +17,8 @@ pub const FINGERPRINT_KEY_BYTES: usize = 32;
 const MAIL_TAG_BYTES: usize = 6;
 /// Octets of a key's id.
 const KEY_ID_BYTES: usize = 4;
+/// Few schemes, hosts and ports are longer, so that putting a URL together seldom has to move it.
+const URL_BYTES_TYPICAL: usize = 96;
 /// What the other uses of a key begin with. A URL begins with its scheme, so none of these is the beginning of one.
 const MAIL_DOMAIN: &[u8] = b"tollgate mail\0";
 const KEY_ID_DOMAIN: &[u8] = b"tollgate key id\0";
@@ -59,20 +62,21 @@ impl FingerprintKey {
     ///
     /// The host is canonical and the port is left out when it is the scheme's default, as people write URLs.
     pub fn fingerprint(&self, scheme: Scheme, destination: &Destination, path_and_query: &[u8]) -> String {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(scheme.as_str().as_bytes());
-        context.update(b"://");
-        match &destination.host {
-            Host::Name(name) => context.update(name.as_str().as_bytes()),
-            Host::Ip(IpAddr::V4(address)) => context.update(address.to_string().as_bytes()),
-            Host::Ip(IpAddr::V6(address)) => context.update(format!("[{address}]").as_bytes()),
-        }
+        // Put together first: each update of a digest costs more than copying these few octets.
+        let mut url = Vec::with_capacity(URL_BYTES_TYPICAL + path_and_query.len());
+        url.extend_from_slice(scheme.as_str().as_bytes());
+        url.extend_from_slice(b"://");
+        // Writing to memory cannot fail.
+        let _ = match &destination.host {
+            Host::Name(name) => url.write_all(name.as_str().as_bytes()),
+            Host::Ip(IpAddr::V4(address)) => write!(url, "{address}"),
+            Host::Ip(IpAddr::V6(address)) => write!(url, "[{address}]"),
+        };
         if destination.port != scheme.default_port() {
-            context.update(b":");
-            context.update(destination.port.to_string().as_bytes());
+            let _ = write!(url, ":{}", destination.port);
         }
-        context.update(path_and_query);
-        hex(&context.sign(), FINGERPRINT_KEY_BYTES)
+        url.extend_from_slice(path_and_query);
+        hex(&hmac::sign(&self.key, &url), FINGERPRINT_KEY_BYTES)
     }
 
     /// Twelve hexadecimal digits that stand for a mail address, whatever the case of its letters.
@@ -121,11 +125,11 @@ impl FingerprintKeys {
 
 /// The first octets of a tag, as lower-case hexadecimal digits.
 fn hex(tag: &hmac::Tag, octets: usize) -> String {
-    let mut digits = String::with_capacity(2 * octets);
-    for byte in tag.as_ref().iter().take(octets) {
-        for digit in [byte >> 4, byte & 0xf] {
-            digits.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-        }
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+    let mut digits = Vec::with_capacity(2 * octets);
+    for octet in tag.as_ref().iter().take(octets) {
+        digits.extend_from_slice(&[digit(octet >> 4), digit(octet & 0xf)]);
     }
-    digits
+    // Digits are ASCII, so nothing is lost.
+    String::from_utf8(digits).unwrap_or_default()
 }

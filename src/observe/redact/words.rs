@@ -119,8 +119,8 @@ pub(super) fn is_api_word(segment: &str) -> bool {
 
 /// Whether what follows this segment may be a secret.
 pub(super) fn announces_secret(segment: &str) -> bool {
-    let singular = segment.strip_suffix(['s', 'S']).unwrap_or(segment);
-    SECRET_MARKERS.iter().any(|marker| marker.eq_ignore_ascii_case(segment) || marker.eq_ignore_ascii_case(singular))
+    let is_marker = |word: &str| SECRET_MARKERS.iter().any(|marker| marker.eq_ignore_ascii_case(word));
+    is_marker(segment) || segment.strip_suffix(['s', 'S']).is_some_and(is_marker)
 }
 
 /// Whether a path segment can stay: listed, or lower-case words, versions and small numbers joined by `-` or `_`.
