@@ -52,6 +52,17 @@ struct Shared {
     expected: HashSet<PathBuf>,
 }
 
+impl Shared {
+    /// Forgets announcements of files that are gone and were not watched: nobody will ask for them. One that went since the
+    /// listing is in it.
+    fn forget_done(&mut self, found: &Stamps) {
+        if !self.expected.is_empty() {
+            let watched: HashSet<&Path> = found.keys().map(|(_, path)| path.as_path()).collect();
+            self.expected.retain(|path| watched.contains(path.as_path()) || Stamp::of(path).is_some());
+        }
+    }
+}
+
 /// A handle to the watch; cheap to clone. The thread ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -156,6 +167,7 @@ impl Round {
                 disturbances.push(disturbance);
             }
         }
+        shared.forget_done(&found);
         shared.watched.files = found.len() as u64;
         let was_full = std::mem::replace(&mut shared.watched.full, full);
         shared.watched.disturbed += disturbances.len() as u64;

@@ -184,3 +184,20 @@ fn of_more_lists_than_are_watched_those_written_last_are() {
     fs::remove_file(&oldest).expect("removes");
     assert_eq!(bench.look(), (3, 3, Some(Disturbance::Vanished(oldest))), "there was room for it");
 }
+
+#[test]
+fn what_was_announced_of_files_that_are_not_watched_is_forgotten_when_it_is_done() {
+    let mut bench = Bench::new();
+    bench.round.files_max = 2;
+    let (oldest, list) = (bench.sealed(), bench.list("not watched"));
+    assert_eq!(bench.look(), (2, 0, None));
+    let watch = Watch { shared: Arc::clone(&bench.shared), _running: mpsc::channel().0 };
+    watch.expect_change(&oldest);
+    watch.expect_change(&list);
+    assert_eq!(bench.look(), (2, 0, None));
+    assert_eq!(lock(&bench.shared).expected.len(), 2, "announced and not done yet");
+    fs::remove_file(&list).expect("removes");
+    fs::remove_file(&oldest).expect("removes");
+    assert_eq!(bench.look(), (2, 0, None));
+    assert_eq!(lock(&bench.shared).expected, HashSet::new());
+}
