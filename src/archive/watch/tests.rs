@@ -167,7 +167,9 @@ fn of_more_lists_than_are_watched_those_written_last_are() {
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).expect("sets");
     };
     let lists = ["oldest", "newer", "newest"].map(|name| bench.list(name));
-    lists.iter().zip([10, 20, 30]).for_each(|(path, seconds)| written(path, seconds));
+    for (path, seconds) in lists.iter().zip([10, 20, 30]) {
+        written(path, seconds);
+    }
     // An entry, two of the lists, and both files.
     bench.round.files_max = 5;
     bench.round.known.clear();
