@@ -136,7 +136,7 @@ impl Metrics {
         );
         registry.register(
             "evidence_disturbed",
-            "Sealed files and files of the chain that somebody else removed or changed, since start",
+            "Sealed files, lists of their rows and files of the chain that somebody else removed or changed, since start",
             self.evidence_disturbed.clone(),
         );
         registry.register(

@@ -14,6 +14,7 @@ mod policy;
 mod rows;
 mod sealing;
 mod search;
+mod start;
 
 use std::time::Duration;
 
@@ -31,5 +32,6 @@ fn main() {
     journal::bench(&mut criterion);
     sealing::bench(&mut criterion);
     search::bench(&mut criterion);
+    start::bench(&mut criterion);
     criterion.final_summary();
 }

@@ -2,7 +2,7 @@
 //!
 //! The entry of a file names the SHA-256 of its list, and `write` makes the list durable before there is an entry. With
 //! it a verifier can tell which rows of a modified file are not those that were sealed; that the file was modified is told
-//! without it. A list has its SHA-256 as its name, so that writing it again changes nothing. Which lists are no longer
+//! without it. A list has its SHA-256 as its name; one that is there already stays the file it is. Which lists are no longer
 //! needed is decided in `maintenance`, and which are as they should be in `verify`.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::digest::Sha256;
 use super::file::{self, FileError, Steps};
 use super::seal::Settings;
-use crate::storage::Site;
+use crate::storage::{self, Site};
 
 /// Bytes that stand for one row.
 pub const LEAF_BYTES: usize = 8;
@@ -64,13 +64,32 @@ fn bytes(leaves: &[Sha256]) -> Vec<u8> {
     leaves.iter().flat_map(|leaf| ShortLeaf::from(leaf).0).collect()
 }
 
-/// Writes the list of a file's rows, durably. The directory must exist.
+/// Makes sure that the list of a file's rows is there, durably. The directory must exist.
+///
+/// When it is there, as after a failure between a list and its entry, it is not replaced: that is what somebody else would do to it.
 pub(crate) fn write(settings: &Settings, leaves: &[Sha256]) -> Result<Listed, FileError> {
     let bytes = bytes(leaves);
     let sha256 = Sha256::of(&bytes);
-    let name = sha256.to_string();
-    file::place(&settings.staging_dir.join(&name), &directory(&settings.manifest_dir).join(&name), &bytes, &STEPS)?;
+    let (name, dir) = (sha256.to_string(), directory(&settings.manifest_dir));
+    let path = dir.join(&name);
+    match open_same(&path, &bytes) {
+        Some(file) => {
+            // Whoever wrote it may have died before it was durable.
+            storage::sync(Site::LeavesSync, &file, &path).map_err(FileError::io("syncing", &path))?;
+            file::sync_dir(&dir)?;
+        }
+        None => file::place(&settings.staging_dir.join(&name), &path, &bytes, &STEPS)?,
+    }
     Ok(Listed(sha256))
+}
+
+/// The file at `path`, if there is one with these bytes.
+fn open_same(path: &Path, bytes: &[u8]) -> Option<File> {
+    let is_alike = |found: fs::Metadata| found.is_file() && found.len() == bytes.len() as u64;
+    let mut file = fs::symlink_metadata(path).is_ok_and(is_alike).then(|| File::open(path).ok()).flatten()?;
+    let mut found = Vec::with_capacity(bytes.len());
+    let read = file.by_ref().take(bytes.len() as u64).read_to_end(&mut found);
+    (read.is_ok() && found == bytes).then_some(file)
 }
 
 /// Reads the list of a file of `rows` rows.
@@ -118,6 +137,33 @@ pub fn list(dir: &Path) -> io::Result<Lists> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_that_is_there_stays_the_same_file_and_any_other_in_its_place_is_replaced() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().expect("temp dir");
+        let settings = Settings::new(dir.path());
+        super::super::seal::prepare(&settings).expect("prepares");
+        let leaves = [Sha256::of(b"a"), Sha256::of(b"b")];
+        let listed = write(&settings, &leaves).expect("writes");
+        let path = directory(&settings.manifest_dir).join(listed.sha256().to_string());
+        let inode = || fs::symlink_metadata(&path).expect("is there").ino();
+        let (first, whole) = (inode(), fs::read(&path).expect("reads"));
+        assert_eq!(write(&settings, &leaves).expect("writes again"), listed);
+        assert_eq!(inode(), first);
+        let mut changed = whole.clone();
+        changed[3] ^= 1;
+        for other in [&whole[..8], &changed, &[]] {
+            fs::write(&path, other).expect("changes");
+            assert_eq!(write(&settings, &leaves).expect("writes again"), listed);
+            assert_eq!(fs::read(&path).expect("reads"), whole);
+        }
+        let aside = dir.path().join("aside");
+        fs::rename(&path, &aside).expect("moves away");
+        std::os::unix::fs::symlink(&aside, &path).expect("links");
+        write(&settings, &leaves).expect("writes again");
+        assert!(fs::symlink_metadata(&path).expect("is there").is_file(), "a link is no list");
+    }
 
     #[test]
     fn a_list_is_eight_bytes_a_row_and_named_by_its_digest() {

@@ -1,7 +1,7 @@
-//! Notices while running that a sealed file or a file of the chain vanished or was changed.
+//! Notices while running that a sealed file, the list of its rows or a file of the chain vanished or was changed.
 //!
-//! Light: file names and what `stat` says, the newest `audit.watch_files_max` files, every `audit.watch_s` seconds. It reads no file and
-//! says nothing about additions and about what happened while the process did not run; `verify` does. It only reports:
+//! Light: file names and what `stat` says, the newest `audit.watch_files_max` files, every `audit.watch_s` seconds. Names of lists do not
+//! tell their age: the newest of them are those written last. It reads no file and says nothing about additions and about what happened while the process did not run; `verify` does. It only reports:
 //! traffic goes on, because new evidence can still be written.
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::dataset;
 use super::entries;
+use super::leaves;
 use super::seal::Settings;
 
 /// Most disturbances a round writes to the log; all are counted.
@@ -51,6 +52,17 @@ struct Shared {
     expected: HashSet<PathBuf>,
 }
 
+impl Shared {
+    /// Forgets announcements of files that are gone and were not watched: nobody will ask for them. One that went since the
+    /// listing is in it.
+    fn forget_done(&mut self, found: &Stamps) {
+        if !self.expected.is_empty() {
+            let watched: HashSet<&Path> = found.keys().map(|(_, path)| path.as_path()).collect();
+            self.expected.retain(|path| watched.contains(path.as_path()) || Stamp::of(path).is_some());
+        }
+    }
+}
+
 /// A handle to the watch; cheap to clone. The thread ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -74,7 +86,7 @@ impl Watch {
         Ok(Self { shared, _running: running })
     }
 
-    /// Tollgate is about to remove or replace this file of the dataset or the chain. To be called before it is done.
+    /// Tollgate is about to remove or replace this file of the dataset or the chain, or this list. To be called before it is done.
     pub fn expect_change(&self, path: &Path) {
         lock(&self.shared).expected.insert(path.to_owned());
     }
@@ -96,6 +108,15 @@ struct Stamp {
     modified: (i64, i64),
 }
 
+impl Stamp {
+    /// `None` if the file is not there.
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::symlink_metadata(path).ok()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Some(Self { bytes: metadata.len(), inode: metadata.ino(), modified })
+    }
+}
+
 /// By day and path, so that the oldest come first.
 type Stamps = BTreeMap<(String, PathBuf), Stamp>;
 
@@ -103,7 +124,7 @@ type Stamps = BTreeMap<(String, PathBuf), Stamp>;
 struct Round {
     audit_dir: PathBuf,
     manifest_dir: PathBuf,
-    /// Most files looked at; at most half of them are of the chain.
+    /// Most files looked at; at most half of them are of the chain, and at most half of the rest are lists.
     files_max: usize,
     known: Stamps,
     shared: Arc<Mutex<Shared>>,
@@ -136,17 +157,17 @@ impl Round {
         let mut shared = lock(&self.shared);
         let mut disturbances = Vec::new();
         for (key @ (_, path), stamp) in &self.known {
-            let disturbance = match found.get(key) {
-                Some(now) if now == stamp => continue,
+            // One that was not found may be too old to be among the newest by now, or no longer be a file.
+            let disturbance = match found.get(key).copied().or_else(|| Stamp::of(path)) {
+                Some(now) if now == *stamp => continue,
                 Some(_) => Disturbance::Changed(path.clone()),
-                // Too old to be among the newest.
-                None if path.exists() => continue,
                 None => Disturbance::Vanished(path.clone()),
             };
             if !shared.expected.remove(path) {
                 disturbances.push(disturbance);
             }
         }
+        shared.forget_done(&found);
         shared.watched.files = found.len() as u64;
         let was_full = std::mem::replace(&mut shared.watched.full, full);
         shared.watched.disturbed += disturbances.len() as u64;
@@ -169,6 +190,7 @@ impl Round {
             // Behind every day.
             insert(&mut found, "manifest", piece.path);
         }
+        full |= self.add_lists(&mut found)?;
         for (date, dir) in dataset::partitions(&self.audit_dir)?.into_iter().rev() {
             let files = dataset::files(&dir)?;
             if found.len() >= self.files_max && !files.is_empty() {
@@ -185,13 +207,28 @@ impl Round {
         }
         Ok((found, full))
     }
+
+    /// Adds the lists that were written last; whether there are more.
+    fn add_lists(&self, found: &mut Stamps) -> io::Result<bool> {
+        let lists = leaves::list(&leaves::directory(&self.manifest_dir))?.named;
+        let most = self.files_max.saturating_sub(found.len()) / 2;
+        let full = lists.len() > most;
+        let mut newest = BTreeMap::new();
+        for path in lists.into_values() {
+            newest.extend(Stamp::of(&path).map(|stamp| ((stamp.modified, path), stamp)));
+            if newest.len() > most {
+                newest.pop_first();
+            }
+        }
+        // Behind every day.
+        found.extend(newest.into_iter().map(|((_, path), stamp)| (("leaves".to_owned(), path), stamp)));
+        Ok(full)
+    }
 }
 
 /// A file that went away since it was listed is not found.
 fn insert(found: &mut Stamps, age: &str, path: PathBuf) {
-    if let Ok(metadata) = fs::symlink_metadata(&path) {
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), modified };
+    if let Some(stamp) = Stamp::of(&path) {
         found.insert((age.to_owned(), path), stamp);
     }
 }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::record::{Intent, Outcome, Writer};
 
+mod encode;
 mod outline;
 
 pub(super) use outline::{Begun, Halves, Outline, decode_halves, decode_row};
@@ -48,6 +49,9 @@ pub(super) struct Header {
     pub(super) first_seq: u64,
 }
 
+/// Length, checksum, type and seq.
+const FRAME_HEAD_BYTES: usize = 4 + 4 + 1 + 8;
+
 /// Start value of the frame checksums of one segment: its header's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seed(u32);
@@ -64,9 +68,6 @@ pub(super) enum Frame<S = String> {
     /// Nothing follows.
     Close,
 }
-
-/// Few payloads are larger, so that encoding one seldom has to move it.
-const PAYLOAD_BYTES_TYPICAL: usize = 640;
 
 /// The type byte of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl FrameType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payload {
     frame_type: FrameType,
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
 }
 
 /// Why a record could not be encoded.
@@ -135,16 +136,17 @@ impl Payload {
         Self::encode(FrameType::Row, &(intent, outcome), bytes_max)
     }
 
-    pub(super) const fn close() -> Self {
-        Self { frame_type: FrameType::Close, bytes: Vec::new() }
+    pub(super) fn close() -> Self {
+        Self { frame_type: FrameType::Close, bytes: Box::default() }
     }
 
     fn encode(frame_type: FrameType, value: &impl Serialize, bytes_max: u32) -> Result<Self, EncodeError> {
-        let bytes = postcard::to_extend(value, Vec::with_capacity(PAYLOAD_BYTES_TYPICAL))?;
-        if bytes.len() > bytes_max as usize {
-            return Err(EncodeError::TooLarge { bytes: bytes.len(), bytes_max });
-        }
-        Ok(Self { frame_type, bytes })
+        encode::encode(value, |bytes| {
+            if bytes.len() > bytes_max as usize {
+                return Err(EncodeError::TooLarge { bytes: bytes.len(), bytes_max });
+            }
+            Ok(Self { frame_type, bytes: bytes.into() })
+        })?
     }
 
     pub(super) const fn frame_type(&self) -> FrameType {
@@ -159,8 +161,13 @@ impl Payload {
     /// Its first `bytes` bytes only.
     #[cfg(test)]
     pub(super) fn cut(mut self, bytes: usize) -> Self {
-        self.bytes.truncate(bytes);
+        self.bytes = self.bytes[..bytes].into();
         self
+    }
+
+    /// Size of the frame in bytes.
+    pub(super) const fn frame_len(&self) -> usize {
+        FRAME_HEAD_BYTES + self.bytes.len()
     }
 
     /// Appends the finished frame to `out`. `seq` is 0 for frames that settle nothing.

@@ -2,7 +2,6 @@
 //!
 //! What happens after a storage failure is in `failover`. Nobody else writes to the journal while it runs.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::event_ids::ByEventId;
 use super::frame::{FrameType, Payload, Seed};
 use super::gap;
 use super::pace::Pace;
@@ -77,7 +77,7 @@ pub(super) struct Log<P> {
     /// Segments given up after a failure, with durable rows that must not be lost.
     pub(super) retired: Vec<Tail>,
     /// Intents in the tail that nothing settles yet. Bounded by the exchanges in progress.
-    pub(super) open: HashMap<Uuid, Payload>,
+    pub(super) open: ByEventId<Payload>,
     /// Intents that `pending` settles: open again if the commit fails.
     pub(super) settling: Vec<(Uuid, Payload)>,
     pub(super) pending: Vec<Pending>,
@@ -123,7 +123,7 @@ impl<P: Platform> Log<P> {
             closed,
             tail: None,
             retired: Vec::new(),
-            open: HashMap::new(),
+            open: ByEventId::default(),
             settling: Vec::new(),
             pending: Vec::new(),
             next_number: 1,
@@ -202,6 +202,8 @@ impl<P: Platform> Log<P> {
             return Ok(());
         };
         self.buffer.clear();
+        self.buffer.reserve(entries.iter().map(|entry| entry.payload.frame_len()).sum());
+        self.pending.reserve(entries.len());
         for entry in entries {
             self.admit(entry, seed);
         }

@@ -8,11 +8,12 @@
 //! Layers, one a file: `frame` (bytes), `segment` (one file), `queue` (what waits for the writer), `log` (the writer
 //! thread), `waiters` (who is told when), `roll` (from one segment to the next), `failover` (the writer when storage fails), `watchdog` (storage that
 //! does not answer), `recover` (start-up). Beside them: `gap` (rows for what was lost), `health` (what is told outside), `condense` (records too large for a
-//! frame), `platform` (system calls tests replace), `settings`.
+//! frame), `event_ids` (a map by them), `platform` (system calls tests replace), `settings`.
 //!
 //! The caller must keep a second process from using the directory, and give each start a new epoch.
 
 mod condense;
+mod event_ids;
 mod failover;
 mod frame;
 mod gap;

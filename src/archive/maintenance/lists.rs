@@ -67,6 +67,7 @@ pub(super) fn remove(round: &Round<'_>, unneeded: Unneeded) -> Result<(), Rewrit
             is_newer && !lists.is_empty()
         })?;
         for path in lists.values() {
+            (round.expect)(path);
             storage::remove(Site::LeavesRemove, path).map_err(FileError::io("removing", path))?;
         }
         Ok(sync_dir(&leaves::directory(&round.settings.manifest_dir))?)

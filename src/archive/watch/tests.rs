@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::archive::digest::Sha256;
 use crate::archive::samples::{self, MIDNIGHT_US};
 use crate::archive::{manifest, seal};
 
@@ -30,6 +31,12 @@ impl Bench {
     fn sealed(&self) -> PathBuf {
         let (_, partition) = dataset::partitions(&self.settings.audit_dir).expect("lists").remove(0);
         dataset::files(&partition).expect("lists").remove(0).1
+    }
+
+    /// Writes a list of rows, or makes sure that it is there.
+    fn list(&self, name: &str) -> PathBuf {
+        let listed = leaves::write(&self.settings, &[Sha256::of(name.as_bytes())]).expect("writes");
+        leaves::directory(&self.settings.manifest_dir).join(listed.sha256().to_string())
     }
 
     fn look(&mut self) -> (u64, u64, Option<Disturbance>) {
@@ -119,4 +126,80 @@ fn of_more_files_than_are_watched_the_newest_are_and_it_is_said() {
     let newest = bench.sealed();
     fs::remove_file(&newest).expect("removes");
     assert_eq!(bench.look(), (1, 1, Some(Disturbance::Vanished(newest))));
+}
+
+#[test]
+fn a_list_of_rows_that_vanished_or_was_cut_short_or_replaced_is_told() {
+    let mut bench = Bench::new();
+    let [unlinked, cut, replaced, linked] = ["unlinked", "cut", "replaced", "linked"].map(|name| bench.list(name));
+    assert_eq!(bench.look(), (7, 0, None));
+    fs::remove_file(&unlinked).expect("removes");
+    assert_eq!(bench.look(), (6, 1, Some(Disturbance::Vanished(unlinked))));
+    fs::write(&cut, &fs::read(&cut).expect("reads")[..7]).expect("cuts");
+    assert_eq!(bench.look(), (6, 2, Some(Disturbance::Changed(cut))));
+    let copy = bench.settings.staging_dir.join("copy");
+    fs::copy(&replaced, &copy).expect("copies");
+    fs::rename(&copy, &replaced).expect("replaces");
+    assert_eq!(bench.look(), (6, 3, Some(Disturbance::Changed(replaced))));
+    fs::rename(&linked, &copy).expect("moves away");
+    std::os::unix::fs::symlink(&copy, &linked).expect("links");
+    assert_eq!(bench.look(), (5, 4, Some(Disturbance::Changed(linked))), "a link is no list");
+}
+
+#[test]
+fn a_list_that_tollgate_writes_again_or_removes_is_no_disturbance() {
+    let mut bench = Bench::new();
+    let path = bench.list("again");
+    assert_eq!(bench.look(), (4, 0, None));
+    assert_eq!(bench.list("again"), path);
+    assert_eq!(bench.look(), (4, 0, None), "it was replaced");
+    let watch = Watch { shared: Arc::clone(&bench.shared), _running: mpsc::channel().0 };
+    watch.expect_change(&path);
+    fs::remove_file(&path).expect("removes");
+    assert_eq!(bench.look(), (3, 0, None));
+}
+
+#[test]
+fn of_more_lists_than_are_watched_those_written_last_are() {
+    let mut bench = Bench::new();
+    let written = |path: &Path, seconds| {
+        let file = fs::File::options().write(true).open(path).expect("opens");
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).expect("sets");
+    };
+    let lists = ["oldest", "newer", "newest"].map(|name| bench.list(name));
+    for (path, seconds) in lists.iter().zip([10, 20, 30]) {
+        written(path, seconds);
+    }
+    // An entry, two of the lists, and both files.
+    bench.round.files_max = 5;
+    bench.round.known.clear();
+    assert_eq!(bench.look(), (5, 0, None));
+    assert!(lock(&bench.shared).watched.full);
+    let [oldest, newer, newest] = lists;
+    written(&newest, 5);
+    assert_eq!(bench.look(), (5, 1, Some(Disturbance::Changed(newest.clone()))), "it fell out of those watched");
+    fs::remove_file(&newest).expect("removes");
+    assert_eq!(bench.look(), (5, 1, Some(Disturbance::Changed(newest))), "it is not watched any more");
+    assert!(!lock(&bench.shared).watched.full);
+    fs::remove_file(&newer).expect("removes");
+    assert_eq!(bench.look(), (4, 2, Some(Disturbance::Vanished(newer))));
+    fs::remove_file(&oldest).expect("removes");
+    assert_eq!(bench.look(), (3, 3, Some(Disturbance::Vanished(oldest))), "there was room for it");
+}
+
+#[test]
+fn what_was_announced_of_files_that_are_not_watched_is_forgotten_when_it_is_done() {
+    let mut bench = Bench::new();
+    bench.round.files_max = 2;
+    let (oldest, list) = (bench.sealed(), bench.list("not watched"));
+    assert_eq!(bench.look(), (2, 0, None));
+    let watch = Watch { shared: Arc::clone(&bench.shared), _running: mpsc::channel().0 };
+    watch.expect_change(&oldest);
+    watch.expect_change(&list);
+    assert_eq!(bench.look(), (2, 0, None));
+    assert_eq!(lock(&bench.shared).expected.len(), 2, "announced and not done yet");
+    fs::remove_file(&list).expect("removes");
+    fs::remove_file(&oldest).expect("removes");
+    assert_eq!(bench.look(), (2, 0, None));
+    assert_eq!(lock(&bench.shared).expected, HashSet::new());
 }

@@ -1,13 +1,13 @@
 //! Loss of power: what was acknowledged is there afterwards, whatever of the rest the disk had written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::super::frame::Header;
 use super::super::segment::{TEMPORARY_EXTENSION, create};
 use super::*;
-use crate::storage::recorder::{self, Disk, Loss, Written};
+use crate::storage::recorder::{self, Disk, Loss, Tree, Written};
 
 const NOW_US: i64 = 9_000_000;
 
@@ -124,6 +124,54 @@ proptest! {
     }
 }
 
+/// The disk after each change that recovery makes.
+fn recovering(dir: &Path) -> Vec<Disk> {
+    recorder::begin(dir);
+    recover(dir, NOW_US).unwrap();
+    recorder::end()
+}
+
+/// Recovers what a loss of power left: the rows then, and what another loss on the way there could have left.
+fn recovered(left: &Tree, luck: &Loss) -> (Vec<Row>, BTreeSet<Tree>) {
+    let dir = tempfile::tempdir().unwrap();
+    left.write(dir.path());
+    let disks = recovering(dir.path());
+    let lost = disks.iter().flat_map(|disk| disk.extremes().into_iter().chain([disk.left(luck)])).collect();
+    (rows_in(dir.path()), lost)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3))]
+
+    /// Power is lost after each change of the disk in turn, and again after each change that recovery makes then.
+    #[test]
+    fn a_second_loss_of_power_during_recovery_changes_no_row(
+        steps in steps(), segment_bytes_max in 100..1_500_u64, kept in proptest::collection::vec(any::<bool>(), 64),
+        written in written(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let platform = Scripted::new();
+        recorder::begin(dir.path());
+        let mut log =
+            Stepped::new(Settings { segment_bytes_max, fill_bytes: 500, ..settings(dir.path()) }, &platform);
+        run(&mut log, &platform, &steps);
+        drop(log);
+        let luck = Loss { kept, written };
+        let disks = recorder::end();
+        let first: BTreeSet<Tree> =
+            disks.iter().flat_map(|disk| [disk.left(&Loss::ALL), disk.left(&luck)]).collect();
+        let mut second = 0;
+        for left in &first {
+            let (rows, lost) = recovered(left, &luck);
+            second += lost.len();
+            for left in lost {
+                assert_eq!(recovered(&left, &luck).0, rows, "lost, invented or doubled");
+            }
+        }
+        assert!(second > first.len(), "{second} states of {}", first.len());
+    }
+}
+
 /// The test above could not fail if its disk kept everything.
 #[test]
 fn without_a_sync_the_loss_of_power_costs_what_was_acknowledged() {
@@ -148,41 +196,69 @@ fn contents(dir: &Path) -> Vec<Vec<u8>> {
     entries.flat_map(|path| if path.is_dir() { contents(&path) } else { vec![std::fs::read(path).unwrap()] }).collect()
 }
 
+/// A journal of three rows with damage in the second, and a file that is no segment.
+struct Damaged {
+    dir: tempfile::TempDir,
+    segment: Vec<u8>,
+    unreadable: Vec<u8>,
+}
+
+impl Damaged {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let header = Header { writer: writer(), number: 1, first_seq: 1 };
+        let frames: Vec<_> =
+            (1..=3).map(|n| (Payload::row(&intent(n), &outcome(n), 1 << 20).unwrap(), n as u64)).collect();
+        let segment = create(dir.path(), &header, frames.iter().map(|(payload, seq)| (payload, *seq))).unwrap();
+        let (path, middle) = (segment.path().to_owned(), segment.length() / 2);
+        let mut damaged = std::fs::read(&path).unwrap();
+        damaged[middle as usize] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        let unreadable = b"no segment, and nobody knows what it was".to_vec();
+        std::fs::write(dir.path().join("00000001-00000001.journal"), &unreadable).unwrap();
+        Self { dir, segment: damaged, unreadable }
+    }
+
+    /// Recovers what is there after a loss of power, twice: both originals are there before and after, and the rows in the end.
+    fn assert_kept(&self, left: &Tree, what: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        left.write(dir.path());
+        for again in [false, true] {
+            let found = contents(dir.path());
+            assert!(found.contains(&self.segment), "the damaged segment is lost {what}, {again}");
+            assert!(found.contains(&self.unreadable), "the unreadable one is lost {what}, {again}");
+            recover(dir.path(), NOW_US).unwrap();
+        }
+        let rows: Vec<u128> = rows_in(dir.path()).iter().map(|row| row.intent.event_id.as_u128()).collect();
+        assert_eq!((rows.len(), rows[0], rows[2]), (3, 1, 3), "{rows:?}: the second is a gap");
+    }
+}
+
 #[test]
 fn what_recovery_puts_aside_is_never_lost_with_the_power() {
-    let dir = tempfile::tempdir().unwrap();
-    let header = Header { writer: writer(), number: 1, first_seq: 1 };
-    let frames: Vec<_> = (1..=3).map(|n| (Payload::row(&intent(n), &outcome(n), 1 << 20).unwrap(), n as u64)).collect();
-    let segment = create(dir.path(), &header, frames.iter().map(|(payload, seq)| (payload, *seq))).unwrap();
-    let (path, middle) = (segment.path().to_owned(), segment.length() / 2);
-    let mut damaged = std::fs::read(&path).unwrap();
-    damaged[middle as usize] ^= 1;
-    std::fs::write(&path, &damaged).unwrap();
-    let unreadable = b"no segment, and nobody knows what it was".to_vec();
-    std::fs::write(dir.path().join("00000001-00000001.journal"), &unreadable).unwrap();
-
-    recorder::begin(dir.path());
-    recover(dir.path(), NOW_US).unwrap();
-    let disks = recorder::end();
+    let journal = Damaged::new();
+    let disks = recovering(journal.dir.path());
     for (position, disk) in disks.iter().enumerate() {
         for loss in disk.losses() {
-            let left = tempfile::tempdir().unwrap();
-            disk.left(&loss).write(left.path());
-            for again in [false, true] {
-                let found = contents(left.path());
-                assert!(
-                    found.contains(&damaged),
-                    "the damaged segment is lost after {position} calls, {loss:?}, {again}"
-                );
-                assert!(
-                    found.contains(&unreadable),
-                    "the unreadable one is lost after {position} calls, {loss:?}, {again}"
-                );
-                recover(left.path(), NOW_US).unwrap();
-            }
-            let rows: Vec<u128> = rows_in(left.path()).iter().map(|row| row.intent.event_id.as_u128()).collect();
-            assert_eq!((rows.len(), rows[0], rows[2]), (3, 1, 3), "{rows:?}: the second is a gap");
+            journal.assert_kept(&disk.left(&loss), &format!("after {position} calls, {loss:?}"));
         }
     }
     assert!(disks.len() > 10, "{}", disks.len());
+}
+
+#[test]
+fn what_recovery_puts_aside_is_not_lost_either_when_power_is_lost_again_in_the_next_recovery() {
+    let journal = Damaged::new();
+    let first: BTreeSet<Tree> = recovering(journal.dir.path()).iter().flat_map(Disk::extremes).collect();
+    let mut second = 0;
+    for left in &first {
+        let dir = tempfile::tempdir().unwrap();
+        left.write(dir.path());
+        let lost: BTreeSet<Tree> = recovering(dir.path()).iter().flat_map(Disk::extremes).collect();
+        second += lost.len();
+        for left in &lost {
+            journal.assert_kept(left, "after a second loss");
+        }
+    }
+    assert!(second > 2 * first.len(), "{second} states of {}", first.len());
 }

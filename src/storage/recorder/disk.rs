@@ -124,6 +124,12 @@ impl Disk {
         Tree(tree)
     }
 
+    /// What is left with nothing of what was not synced, and with all of it.
+    pub(crate) fn extremes(&self) -> [Tree; 2] {
+        let all = Loss { kept: vec![true; self.changes.len()], written: Written::First(u8::MAX) };
+        [&Loss::ALL, &all].map(|loss| self.left(loss))
+    }
+
     fn walk(
         &self,
         (dir, at): (Inode, PathBuf),

@@ -75,7 +75,7 @@ fn every_call_that_can_fail_may_fail_in_every_way() {
 }
 
 #[test]
-fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on() {
+fn evidence_that_somebody_removes_or_changes_is_noticed_and_traffic_goes_on() {
     let origin = Origin::http();
     let gate = gate("seal_after_s: 1, watch_s: 1").start();
     let sealed = |id: &str| {
@@ -94,16 +94,24 @@ fn sealed_files_that_somebody_removes_or_changes_are_noticed_and_traffic_goes_on
         let health = || gate.admin("/healthz").json();
         eventually("the watch knows the file", || (health()["evidence"]["files_watched"] == count).then_some(()));
     };
-    // A file and its entry, beside the entry that says that the process started.
+    let noticed = |count: u64, what: String| {
+        let health = eventually("it is noticed", || {
+            Some(gate.admin("/healthz").json()).filter(|health| health["evidence"]["disturbed"] == count)
+        });
+        assert_eq!(health["evidence"]["last_disturbance"], what);
+        eventually("the log says so", || gate.log().contains(&format!("evidence was disturbed: {what}")).then_some(()));
+        assert!(gate.admin("/metrics").body.contains(&format!("tollgate_evidence_disturbed_total {count}\n")));
+    };
+    // A file, its entry and the list of its rows, beside the entry that says that the process started.
     let path = sealed("removed");
-    watched(3);
+    watched(4);
     fs::remove_file(&path).unwrap();
-    let health = eventually("it is noticed", || {
-        Some(gate.admin("/healthz").json()).filter(|health| health["evidence"]["disturbed"] == 1)
-    });
-    assert_eq!(health["evidence"]["last_disturbance"], format!("{} is gone", path.display()));
-    eventually("the log says so", || gate.log().contains("evidence was disturbed").then_some(()));
-    assert!(gate.admin("/metrics").body.contains("tollgate_evidence_disturbed_total 1\n"));
+    noticed(1, format!("{} is gone", path.display()));
+    let list = fs::read_dir(gate.data_dir().join("manifest/leaves")).unwrap().next().unwrap().unwrap().path();
+    File::options().write(true).open(&list).unwrap().set_len(0).unwrap();
+    noticed(2, format!("{} was changed or replaced", list.display()));
+    fs::remove_file(&list).unwrap();
+    noticed(3, format!("{} is gone", list.display()));
     assert_eq!(gate.client().ask(request(&origin, "after")).status, 200);
     assert_eq!(gate.admin("/readyz").status, 200);
 }
@@ -115,7 +123,7 @@ fn a_dataset_that_was_moved_away_is_not_made_again_and_its_rows_wait_in_the_jour
     let (audit, aside) = (gate.data_dir().join("audit"), gate.dir.path().join("aside"));
     assert_eq!(gate.client().ask(request(&origin, "before")).status, 200);
     eventually("it is sealed and watched", || {
-        (gate.admin("/healthz").json()["evidence"]["files_watched"] == 3).then_some(())
+        (gate.admin("/healthz").json()["evidence"]["files_watched"] == 4).then_some(())
     });
     fs::rename(&audit, &aside).unwrap();
     assert_eq!(gate.client().ask(request(&origin, "during")).status, 200);

@@ -48,6 +48,17 @@ fn a_list_that_no_entry_names_goes_unless_the_chain_is_broken_or_work_on_a_day_i
 }
 
 #[test]
+fn the_watch_is_told_of_a_list_before_it_goes() {
+    let bench = Bench::three_segments();
+    let orphan = bench.orphan();
+    let told = std::cell::RefCell::new(Vec::new());
+    let expect = |path: &Path| told.borrow_mut().push((path.to_owned(), path.exists()));
+    bench.with_round(|round| tidied(&Round { expect: &expect, ..*round })).expect("looks");
+    assert!(!orphan.exists());
+    assert_eq!(told.take(), [(orphan, true)]);
+}
+
+#[test]
 fn an_unreadable_last_entry_keeps_the_list_it_may_name() {
     let bench = Bench::three_segments();
     fs::write(bench.settings.manifest_dir.join("00000004.json"), "torn").expect("tears");

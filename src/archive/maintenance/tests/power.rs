@@ -11,7 +11,7 @@ use crate::archive::rotation;
 use crate::config::DataDir;
 use crate::installation::Installation;
 use crate::journal::{self, segment};
-use crate::storage::recorder::{self, Tree};
+use crate::storage::recorder::{self, Disk, Tree};
 use crate::storage::{self, Site, crash};
 use crate::verify::Severity;
 
@@ -112,6 +112,54 @@ fn at_every_loss(bench: &Bench, wall_us: i64, ids: &[u128], work: impl FnOnce(&B
         }
     }
     seen.len()
+}
+
+/// What a loss of power can leave at every point of `work`: with nothing of what was not synced, and with all of it.
+fn extremes(bench: &Bench, work: impl FnOnce(&Bench)) -> HashSet<Tree> {
+    recorder::begin(bench.dir.path());
+    work(bench);
+    recorder::end().iter().flat_map(Disk::extremes).collect()
+}
+
+/// As [`at_every_loss`], and power is lost once more at every point of the start that follows. How many states that leaves.
+fn at_every_second_loss(bench: &Bench, wall_us: i64, ids: &[u128], work: impl FnOnce(&Bench)) -> usize {
+    let mut seen = HashSet::new();
+    for first in extremes(bench, work) {
+        let left = bench.left(&first);
+        for second in extremes(&left, |left| left.start(wall_us)) {
+            if seen.contains(&second) {
+                continue;
+            }
+            let left = bench.left(&second);
+            let found = left.verified();
+            assert_ne!(found.severity(), Some(Severity::Tampered), "{:?}", found.problems);
+            left.start(wall_us);
+            assert_eq!(left.ids(), ids);
+            left.intact();
+            seen.insert(second);
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn a_second_loss_during_the_start_after_sealing_was_cut_short_loses_and_doubles_nothing() {
+    let bench = Bench::new();
+    bench.journal(1);
+    Signer::load_or_create(&bench.dir.path().join("keys")).expect("key");
+    let states = at_every_second_loss(&bench, MIDNIGHT_US, &[2, 3], |bench| bench.start(MIDNIGHT_US));
+    assert!(states > 100, "{states}");
+}
+
+#[test]
+fn a_second_loss_during_the_start_that_ends_a_change_of_keys_leaves_a_chain_that_holds() {
+    let bench = Bench::new();
+    bench.seal(&rows_at(1..=2));
+    let states = at_every_second_loss(&bench, MIDNIGHT_US, &[1, 2], |bench| {
+        let keys = bench.dir.path().join("keys");
+        rotation::rotate(&bench.settings, &keys, &samples::start(), MIDNIGHT_US).expect("rotates");
+    });
+    assert!(states > 50, "{states}");
 }
 
 #[test]
