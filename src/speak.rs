@@ -92,7 +92,8 @@ where
 
 /// Resolves when the process stops and this connection has had its chance to be answered.
 async fn stopped(scope: &Scope) {
-    let mut stopping = std::pin::pin!(scope.gate.stopping_for(Duration::ZERO));
+    // Unconstrained, so that the first time leaves a waker even when the task has used up its turn.
+    let mut stopping = std::pin::pin!(tokio::task::unconstrained(scope.gate.stopping_for(Duration::ZERO)));
     let mut waits = false;
     poll_fn(|cx| {
         // A connection's task is polled some times for each call. It stays the same task, so that the waker which the first time
