@@ -140,9 +140,6 @@ impl Door {
 
 /// TLS on the listener itself, where configured, then HTTP.
 async fn welcome(scope: Scope, stream: TcpStream, tls: Option<tokio_rustls::TlsAcceptor>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
     let Some(tls) = tls else {
         return serve(scope, ClientStream::Plain(stream)).await;
     };

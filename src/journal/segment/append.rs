@@ -5,12 +5,13 @@
 //! frames: size and blocks of the file stay. While it is written, the file ends at least one byte behind its frames. When to
 //! create one, when to sync one and what to do after an error is `log`'s to decide.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::frame::{EncodeError, Header, PAYLOAD_BYTES_CEILING, Payload, Seed};
+use super::identity::{self, FileId};
 use super::{Contents, SegmentId, TEMPORARY_EXTENSION};
 use crate::record::Row;
 use crate::storage::{self, Site};
@@ -39,8 +40,7 @@ impl SegmentError {
 pub(in super::super) struct Segment {
     file: File,
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    identity: FileId,
     seed: Seed,
     /// Bytes of header and frames, synced or not.
     length: u64,
@@ -117,19 +117,19 @@ impl Segment {
 
     /// Checks that the path still leads to this file and that nobody else changed its length.
     pub(in super::super) fn check_identity(&self) -> Result<(), SegmentError> {
-        let found = match fs::symlink_metadata(&self.path) {
+        let found = match identity::at(&self.path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(SegmentError::Replaced { path: self.path.clone() });
             }
             Err(error) => return Err(SegmentError::io("inspect", &self.path)(error)),
         };
-        if (found.dev(), found.ino()) != (self.device, self.inode) {
+        if found.file != self.identity {
             return Err(SegmentError::Replaced { path: self.path.clone() });
         }
-        if found.len() != self.extent {
+        if found.len != self.extent {
             let path = self.path.clone();
-            return Err(SegmentError::LengthChanged { path, expected: self.extent, found: found.len() });
+            return Err(SegmentError::LengthChanged { path, expected: self.extent, found: found.len });
         }
         Ok(())
     }
@@ -165,9 +165,9 @@ pub(in super::super) fn create<'a>(
     let id = SegmentId { epoch: header.writer.epoch, number: header.number };
     let path = dir.join(id.file_name());
     let file = write_durable(&path, &bytes)?;
-    let metadata = file.metadata().map_err(SegmentError::io("inspect", &path))?;
+    let identity = FileId::of(&file.metadata().map_err(SegmentError::io("inspect", &path))?);
     let length = bytes.len() as u64;
-    Ok(Segment { file, path, device: metadata.dev(), inode: metadata.ino(), seed, length, extent: length })
+    Ok(Segment { file, path, identity, seed, length, extent: length })
 }
 
 /// Whether a rewritten segment ends with a close frame, which says that its open intents are in a later segment.

@@ -2,6 +2,7 @@
 
 mod append;
 mod contents;
+mod identity;
 mod open;
 mod rows;
 
