@@ -77,6 +77,7 @@ fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, ListenError> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "the client that is accepted")]
     #[tokio::test]
     async fn an_accepted_connection_sends_small_packets_at_once() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
